@@ -1,0 +1,51 @@
+"""From inputs to arrays: parsing, canonical order, conformers. numpy and RDKit, no torch."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from skmol3d.structures.conformers import (
+        Conformers,
+        ConformerSettings,
+        boltzmann_weights,
+        embed,
+        generate,
+    )
+    from skmol3d.structures.inputs import iter_inputs
+    from skmol3d.structures.molecule import Failure, Molecule, StructureError, read_molecule
+
+_HOMES = {
+    "ConformerSettings": "conformers",
+    "Conformers": "conformers",
+    "Failure": "molecule",
+    "Molecule": "molecule",
+    "StructureError": "molecule",
+    "boltzmann_weights": "conformers",
+    "embed": "conformers",
+    "generate": "conformers",
+    "iter_inputs": "inputs",
+    "read_molecule": "molecule",
+}
+__all__ = [
+    "ConformerSettings",
+    "Conformers",
+    "Failure",
+    "Molecule",
+    "StructureError",
+    "boltzmann_weights",
+    "embed",
+    "generate",
+    "iter_inputs",
+    "read_molecule",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # Lazy: importing a sibling (or the package) must not pay for rdkit.
+    if name in _HOMES:
+        return getattr(import_module(f"skmol3d.structures.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,339 @@
+"""Conformers: seeded ETKDG with a fallback ladder, a time limit that holds, and MMFF94 relaxation.
+
+Sources: ETKDGv3, doi:10.1021/acs.jcim.0c00025; MMFF94, doi:10.1002/(SICI)1096-987X(199604)17:5/6<490;
+UFF, doi:10.1021/ja00051a040.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from rdkit import Chem, rdBase
+from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
+
+from skmol3d.structures.molecule import Molecule, StructureError
+
+EV_PER_KCAL_MOL = 0.04336411530877085
+BOLTZMANN_EV_PER_K = 8.617333262e-5
+
+# One relaxation slice: RDKit cannot be interrupted within it (0.5 s at 250 atoms).
+SLICE, SLICES = 200, 10
+
+# Above this many atoms one RDKit step may take longer than a second or two, and RDKit's own timeout is
+# only looked at between steps; such molecules go to a process of their own that can be killed.
+ISOLATED_ABOVE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ConformerSettings:
+    """How conformers are made.
+
+    Parameters
+    ----------
+    n_conformers : int, default=1
+        Conformers per molecule. Conformer k does not depend on how many are asked for.
+    random_state : int, default=0
+        Goes into every seed, together with the molecule's canonical SMILES.
+    relax : {"mmff", None}, default="mmff"
+        "mmff" relaxes with MMFF94, or with UFF where MMFF94 lacks parameters (energies are nan then);
+        where both lack them the ETKDG geometry stays. None leaves the plain ETKDG geometry.
+    time_limit : float, default=30.0
+        Seconds per molecule, all conformers together.
+    max_attempts : int, default=200
+        Attempts at each rung of the ladder ETKDGv3 → random starting coordinates → without torsion
+        preferences and flatness terms.
+    """
+
+    n_conformers: int = 1
+    random_state: int = 0
+    relax: str | None = "mmff"
+    time_limit: float = 30.0
+    max_attempts: int = 200
+
+    def __post_init__(self) -> None:
+        if self.relax not in ("mmff", None):
+            raise ValueError(f"relax must be 'mmff' or None, got {self.relax!r}")
+        if self.n_conformers < 1 or self.max_attempts < 1 or not self.time_limit > 0:
+            raise ValueError(f"n_conformers, max_attempts and time_limit must be positive, got {self}")
+
+
+@dataclass(frozen=True, slots=True)
+class Conformers:
+    """The geometry of one molecule.
+
+    Attributes
+    ----------
+    numbers : ndarray of uint8, shape [N]
+        Atomic numbers, hydrogens included.
+    positions : ndarray of float32, shape [C, N, 3]
+        Å.
+    energies : ndarray of float64, shape [C]
+        MMFF94 energies, eV, ascending where available; nan where MMFF94 lacks parameters, where
+        `relax` is None (energies of unrelaxed geometries say nothing about populations), and for bare
+        geometries without a molecular graph.
+    charge : int
+        e.
+    bonds : ndarray of int32, shape [M, 2], or None
+        Each bond once.
+    """
+
+    numbers: NDArray[np.uint8]
+    positions: NDArray[np.float32]
+    energies: NDArray[np.float64]
+    charge: int
+    bonds: NDArray[np.int32] | None
+
+
+def embed(molecule: Molecule, settings: ConformerSettings) -> Conformers:
+    """Make the conformers of one molecule.
+
+    A function of the molecule and the settings alone. A molecule that brought coordinates keeps them:
+    its first `n_conformers` conformers come back as they are, with MMFF94 single-point energies where
+    there are parameters.
+
+    Parameters
+    ----------
+    molecule : Molecule
+    settings : ConformerSettings
+
+    Returns
+    -------
+    Conformers
+
+    Raises
+    ------
+    StructureError
+        If no geometry was found within the attempts or the time limit.
+    """
+    if molecule.coordinates is not None:
+        return _kept(molecule, molecule.coordinates[: settings.n_conformers])
+    if len(molecule.numbers) > ISOLATED_ABOVE:
+        from skmol3d.structures.isolation import embed_isolated
+
+        return embed_isolated(molecule, settings)
+    return embed_here(molecule, settings)
+
+
+def embed_here(molecule: Molecule, settings: ConformerSettings) -> Conformers:
+    """Embed in this process, where only the clock between RDKit's steps can stop it."""
+    assert molecule.mol is not None  # only bare geometries have none, and they bring coordinates
+    clock = _Clock(settings.time_limit)
+    mol = Chem.Mol(molecule.mol)
+    positions, energies = [], []
+    with rdBase.BlockLogs():  # "UFFTYPER: unrecognized atom type" and the like; failures are reported here
+        for k in range(settings.n_conformers):
+            _embed_one(mol, _seed(molecule, settings, k), settings.max_attempts, clock)
+            energies.append(_relax(mol, clock) if settings.relax == "mmff" else math.nan)
+            _check(mol)
+            positions.append(mol.GetConformer().GetPositions())
+    return _sorted(molecule, np.stack(positions), np.array(energies))
+
+
+def boltzmann_weights(energies: NDArray[np.float64], temperature: float = 298.15) -> NDArray[np.float64]:
+    """Populations of conformers from their energies.
+
+    Parameters
+    ----------
+    energies : ndarray, shape [C]
+        eV.
+    temperature : float, default=298.15
+        K.
+
+    Returns
+    -------
+    ndarray of float64, shape [C]
+        Sums to one.
+
+    Raises
+    ------
+    StructureError
+        If an energy is nan: one conformer needs no energy, several do.
+    """
+    energies = np.asarray(energies, dtype=np.float64)
+    if len(energies) == 1:
+        return np.ones(1)
+    if not np.isfinite(energies).all():
+        raise StructureError(
+            "no MMFF94 energies to weigh the conformers by: MMFF94 has no parameters for this molecule, "
+            "or the conformers were not relaxed (relax=None)"
+        )
+    weights = np.exp(-(energies - energies.min()) / (BOLTZMANN_EV_PER_K * temperature))
+    return weights / weights.sum()
+
+
+class _Clock:
+    """Counts down the time limit of one molecule."""
+
+    def __init__(self, limit: float) -> None:
+        self.limit = limit
+        self.end = time.monotonic() + limit
+
+    def left(self) -> float:
+        left = self.end - time.monotonic()
+        if left <= 0:
+            raise time_limit_error(self.limit)
+        return left
+
+
+def time_limit_error(limit: float) -> StructureError:
+    """The error of a molecule that ran out of time."""
+    return StructureError(f"no conformer within the time limit of {limit:g} s")
+
+
+def _seed(molecule: Molecule, settings: ConformerSettings, k: int) -> int:
+    digest = hashlib.sha256(f"{molecule.smiles} {settings.random_state} {k}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") & 0x7FFFFFFF
+
+
+def _embed_one(mol: Chem.Mol, seed: int, attempts: int, clock: _Clock) -> None:
+    causes: dict[str, int] = {}
+    for rung in range(3):
+        parameters = rdDistGeom.ETKDGv3()
+        parameters.randomSeed = seed
+        parameters.maxIterations = attempts
+        parameters.timeout = math.ceil(clock.left())  # whole seconds, looked at between steps
+        parameters.trackFailures = True
+        parameters.useRandomCoords = rung > 0
+        if rung == 2:
+            parameters.useExpTorsionAnglePrefs = parameters.useBasicKnowledge = False
+            parameters.useSmallRingTorsions = parameters.useMacrocycleTorsions = False
+            parameters.ignoreSmoothingFailures = True
+        try:
+            found = rdDistGeom.EmbedMolecule(mol, parameters) >= 0
+        except (ValueError, RuntimeError) as error:  # e.g. unsupported stereo, invariant violations
+            raise StructureError(f"RDKit cannot embed it: {_first_line(error)}") from error
+        clock.left()
+        if found and _stereo_kept(mol):
+            return
+        for cause, count in zip(rdDistGeom.EmbedFailureCauses.names, parameters.GetFailureCounts(), strict=False):
+            causes[cause] = causes.get(cause, 0) + count
+    worst = max(causes, key=lambda cause: causes[cause])
+    raise StructureError(
+        f"no conformer in 3 x {attempts} attempts (most failed at {worst.lower().replace('_', ' ')})"
+    )
+
+
+def _relax(mol: Chem.Mol, clock: _Clock) -> float:
+    """Minimise in place; the MMFF94 energy in eV, or nan if another or no force field was used."""
+    field = _mmff(mol)
+    mmff = field is not None
+    if field is None and rdForceFieldHelpers.UFFHasAllMoleculeParams(mol):
+        field = rdForceFieldHelpers.UFFGetMoleculeForceField(mol)
+    if field is None:
+        return math.nan
+    field.Initialize()
+    for _ in range(SLICES):
+        clock.left()
+        if field.Minimize(maxIts=SLICE) == 0:
+            break
+    clock.left()
+    return field.CalcEnergy() * EV_PER_KCAL_MOL if mmff else math.nan
+
+
+def _mmff(mol: Chem.Mol):  # type: ignore[no-untyped-def]  # RDKit's ForceField has no stub
+    properties = rdForceFieldHelpers.MMFFGetMoleculeProperties(mol)
+    return None if properties is None else rdForceFieldHelpers.MMFFGetMoleculeForceField(mol, properties)
+
+
+def _kept(molecule: Molecule, coordinates: NDArray[np.float32]) -> Conformers:
+    energies = np.full(len(coordinates), math.nan)
+    if molecule.mol is not None and len(coordinates) > 1:
+        mol = Chem.Mol(molecule.mol)
+        conformer = Chem.Conformer(mol.GetNumAtoms())
+        mol.AddConformer(conformer)
+        with rdBase.BlockLogs():
+            for k, positions in enumerate(coordinates.astype(np.float64)):
+                mol.GetConformer().SetPositions(positions)
+                field = _mmff(mol)
+                energies[k] = math.nan if field is None else field.CalcEnergy() * EV_PER_KCAL_MOL
+    return _sorted(molecule, coordinates, energies)
+
+
+def _sorted(molecule: Molecule, positions: NDArray, energies: NDArray[np.float64]) -> Conformers:
+    order = np.argsort(energies, kind="stable")  # nan last: without energies the order stays
+    return Conformers(
+        molecule.numbers, positions[order].astype(np.float32), energies[order], molecule.charge, molecule.bonds
+    )
+
+
+def _check(mol: Chem.Mol) -> None:
+    positions = mol.GetConformer().GetPositions()
+    if not np.isfinite(positions).all():
+        raise StructureError("the force field gave coordinates that are not finite")
+    if not _stereo_kept(mol):
+        raise StructureError("the conformer lost the stereochemistry of the input")
+
+
+def _stereo_kept(mol: Chem.Mol) -> bool:
+    """Whether every stereocentre and double bond that the input specifies is so in 3D."""
+    centres = [a.GetIdx() for a in mol.GetAtoms() if a.GetChiralTag() in _TETRAHEDRAL]
+    if centres:
+        seen = Chem.Mol(mol)
+        Chem.AssignAtomChiralTagsFromStructure(seen, replaceExistingTags=True)
+        for i in centres:
+            if seen.GetAtomWithIdx(i).GetChiralTag() != mol.GetAtomWithIdx(i).GetChiralTag():
+                return False
+    positions = None
+    for bond in mol.GetBonds():
+        if bond.GetStereo() in _CIS or bond.GetStereo() in _TRANS:
+            if positions is None:
+                positions = mol.GetConformer().GetPositions()
+            a, d = bond.GetStereoAtoms()
+            b, c = positions[bond.GetBeginAtomIdx()], positions[bond.GetEndAtomIdx()]
+            same_side = np.dot(np.cross(positions[a] - b, c - b), np.cross(positions[d] - c, c - b)) > 0
+            if same_side != (bond.GetStereo() in _CIS):
+                return False
+    return True
+
+
+_TETRAHEDRAL = {Chem.ChiralType.CHI_TETRAHEDRAL_CW, Chem.ChiralType.CHI_TETRAHEDRAL_CCW}
+_CIS = {Chem.BondStereo.STEREOZ, Chem.BondStereo.STEREOCIS}
+_TRANS = {Chem.BondStereo.STEREOE, Chem.BondStereo.STEREOTRANS}
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
+
+
+def generate(
+    molecules: Iterable[Molecule], settings: ConformerSettings, n_jobs: int | None = None
+) -> Iterator[Conformers | StructureError]:
+    """Embed a stream of molecules, in order, possibly in several processes.
+
+    Parameters
+    ----------
+    molecules : iterable of Molecule
+        Consumed lazily, in the calling thread, a bounded number ahead of what was asked for.
+    settings : ConformerSettings
+    n_jobs : int or None, default=None
+        Processes, as in joblib: None means 1 (or what `joblib.parallel_config` says), -1 all cores. The
+        results do not depend on it.
+
+    Yields
+    ------
+    Conformers or StructureError
+        For each molecule, in the order given; failures are values.
+    """
+    import joblib
+
+    workers = joblib.effective_n_jobs(n_jobs)
+    if workers == 1:
+        return (embed_or_error(molecule, settings) for molecule in molecules)
+    from skmol3d.structures.isolation import generate_parallel
+
+    return generate_parallel(molecules, settings, workers)
+
+
+def embed_or_error(molecule: Molecule, settings: ConformerSettings) -> Conformers | StructureError:
+    """`embed` with the error as a value."""
+    try:
+        return embed(molecule, settings)
+    except StructureError as error:
+        return error
