@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +23,9 @@ from skmol3d.structures.molecule import Molecule, StructureError
 EV_PER_KCAL_MOL = 0.04336411530877085
 BOLTZMANN_EV_PER_K = 8.617333262e-5
 
-# One relaxation slice: RDKit cannot be interrupted within it (0.5 s at 250 atoms).
-SLICE, SLICES = 200, 10
+# RDKit cannot be interrupted within a slice of the relaxation (about 1 s at 200 atoms). Longer is faster:
+# every slice begins again with the steepest descent. Most drug-like molecules converge in the first.
+SLICE, SLICES = 500, 4
 
 # Above this many atoms one RDKit step may take longer than a second or two, and RDKit's own timeout is
 # only looked at between steps; such molecules go to a process of their own that can be killed.
@@ -59,11 +61,11 @@ class ConformerSettings:
     def __post_init__(self) -> None:
         if self.relax not in ("mmff", None):
             raise ValueError(f"relax must be 'mmff' or None, got {self.relax!r}")
-        if self.n_conformers < 1 or self.max_attempts < 1 or not self.time_limit > 0:
+        if self.n_conformers < 1 or self.max_attempts < 1 or not 0 < self.time_limit < math.inf:
             raise ValueError(f"n_conformers, max_attempts and time_limit must be positive, got {self}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Conformers:
     """The geometry of one molecule.
 
@@ -100,7 +102,9 @@ def embed(molecule: Molecule, settings: ConformerSettings) -> Conformers:
     Parameters
     ----------
     molecule : Molecule
+        From `read_molecule`.
     settings : ConformerSettings
+        How to make them.
 
     Returns
     -------
@@ -192,9 +196,9 @@ def _seed(molecule: Molecule, settings: ConformerSettings, k: int) -> int:
 
 
 def _embed_one(mol: Chem.Mol, seed: int, attempts: int, clock: _Clock) -> None:
-    causes: dict[str, int] = {}
+    causes: dict[int, int] = {}
     for rung in range(3):
-        parameters = rdDistGeom.ETKDGv3()
+        parameters: Any = rdDistGeom.ETKDGv3()  # the stub knows none of its attributes
         parameters.randomSeed = seed
         parameters.maxIterations = attempts
         parameters.timeout = math.ceil(clock.left())  # whole seconds, looked at between steps
@@ -211,11 +215,11 @@ def _embed_one(mol: Chem.Mol, seed: int, attempts: int, clock: _Clock) -> None:
         clock.left()
         if found and _stereo_kept(mol):
             return
-        for cause, count in zip(rdDistGeom.EmbedFailureCauses.names, parameters.GetFailureCounts(), strict=False):
+        for cause, count in enumerate(parameters.GetFailureCounts()):
             causes[cause] = causes.get(cause, 0) + count
-    worst = max(causes, key=lambda cause: causes[cause])
+    worst = rdDistGeom.EmbedFailureCauses.values[max(causes, key=lambda cause: causes[cause])]
     raise StructureError(
-        f"no conformer in 3 x {attempts} attempts (most failed at {worst.lower().replace('_', ' ')})"
+        f"no conformer in 3 x {attempts} attempts (most failed at {worst.name.lower().replace('_', ' ')})"
     )
 
 
@@ -236,17 +240,16 @@ def _relax(mol: Chem.Mol, clock: _Clock) -> float:
     return field.CalcEnergy() * EV_PER_KCAL_MOL if mmff else math.nan
 
 
-def _mmff(mol: Chem.Mol):  # type: ignore[no-untyped-def]  # RDKit's ForceField has no stub
+def _mmff(mol: Chem.Mol) -> Any:
     properties = rdForceFieldHelpers.MMFFGetMoleculeProperties(mol)
     return None if properties is None else rdForceFieldHelpers.MMFFGetMoleculeForceField(mol, properties)
 
 
 def _kept(molecule: Molecule, coordinates: NDArray[np.float32]) -> Conformers:
     energies = np.full(len(coordinates), math.nan)
-    if molecule.mol is not None and len(coordinates) > 1:
+    if molecule.mol is not None:
         mol = Chem.Mol(molecule.mol)
-        conformer = Chem.Conformer(mol.GetNumAtoms())
-        mol.AddConformer(conformer)
+        mol.AddConformer(Chem.Conformer(mol.GetNumAtoms()))
         with rdBase.BlockLogs():
             for k, positions in enumerate(coordinates.astype(np.float64)):
                 mol.GetConformer().SetPositions(positions)
@@ -255,11 +258,10 @@ def _kept(molecule: Molecule, coordinates: NDArray[np.float32]) -> Conformers:
     return _sorted(molecule, coordinates, energies)
 
 
-def _sorted(molecule: Molecule, positions: NDArray, energies: NDArray[np.float64]) -> Conformers:
+def _sorted(molecule: Molecule, positions: NDArray[Any], energies: NDArray[np.float64]) -> Conformers:
     order = np.argsort(energies, kind="stable")  # nan last: without energies the order stays
-    return Conformers(
-        molecule.numbers, positions[order].astype(np.float32), energies[order], molecule.charge, molecule.bonds
-    )
+    positions = positions[order].astype(np.float32)
+    return Conformers(molecule.numbers, positions, energies[order], molecule.charge, molecule.bonds)
 
 
 def _check(mol: Chem.Mol) -> None:
@@ -312,6 +314,7 @@ def generate(
     molecules : iterable of Molecule
         Consumed lazily, in the calling thread, a bounded number ahead of what was asked for.
     settings : ConformerSettings
+        How to make the conformers.
     n_jobs : int or None, default=None
         Processes, as in joblib: None means 1 (or what `joblib.parallel_config` says), -1 all cores. The
         results do not depend on it.

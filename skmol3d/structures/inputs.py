@@ -39,6 +39,8 @@ def iter_inputs(X: Any) -> Iterator[object]:
     ------
     TypeError
         For a single molecule instead of a collection, several columns, or an unordered collection.
+    OSError
+        If the file cannot be opened.
     """
     if isinstance(X, os.PathLike) or (isinstance(X, str) and is_structure_path(X)):
         return read_records(Path(os.fspath(X)))
@@ -64,8 +66,7 @@ def read_records(path: Path) -> Iterator[object]:
     suffix = path.suffix.lower()
     if suffix not in FILE_SUFFIXES:
         raise StructureError(f"{path}: unknown file type; expected {', '.join(FILE_SUFFIXES)}")
-    if not path.is_file():
-        raise StructureError(f"{path}: no such file")
+    path.open("rb").close()  # now, not when the first record is asked for
     return _xyz_records(path) if suffix == ".xyz" else _sdf_records(path)
 
 
@@ -92,9 +93,10 @@ def _mol_block(block: str, path: Path) -> object:
 
 def _xyz_records(path: Path) -> Iterator[object]:
     import ase.io
+    from ase.io.extxyz import XYZError
 
     try:
         yield from ase.io.iread(path, index=":", format="extxyz")
-    except (ValueError, KeyError, IndexError, OSError) as error:
+    except (ValueError, KeyError, IndexError, ase.io.ParseError, XYZError) as error:
         # What follows a broken frame cannot be found again: the frames have no separator.
         yield StructureError(f"not a valid XYZ frame in {path.name}: {type(error).__name__}: {error}")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,8 @@ MAX_ATOMS = 1000
 
 MIN_DISTANCE = 0.2
 """Two atoms closer than this (Å) are a mistake in the file, not a geometry."""
+
+MAX_TEXT = 10 * MAX_ATOMS  # characters; RDKit's parsers need seconds for 20,000 open parentheses
 
 FILE_SUFFIXES = (".sdf", ".mol", ".xyz")
 
@@ -38,7 +42,7 @@ class Failure:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Molecule:
     """One parsed input.
 
@@ -110,7 +114,8 @@ def read_molecule(value: object) -> Molecule:
         return _from_text(value.strip())
     if _is_atoms(value):
         return _from_atoms(value)
-    if value is None or type(value).__name__ in {"NAType", "NaTType"} or value != value:
+    is_nan = isinstance(value, float) and math.isnan(value)  # np.float64 is a float, too
+    if value is None or is_nan or type(value).__name__ in {"NAType", "NaTType"}:
         raise StructureError("missing value")
     raise StructureError(
         f"cannot read a {type(value).__name__}; expected a SMILES or InChI string, an RDKit Mol, "
@@ -133,20 +138,27 @@ def _is_atoms(value: object) -> bool:
 
 @contextmanager
 def _rdkit_errors() -> Iterator[list[str]]:
-    """Collect RDKit's error messages instead of printing them; other logs stay as the user set them."""
+    """Collect RDKit's error messages within the block instead of printing them, and no warnings either.
+
+    Outside the block the logs stay as the user set them. The list is filled when the block ends.
+    """
     messages: list[str] = []
-    with rdBase.CaptureErrorLog() as capture:
+    with rdBase.BlockLogs(), rdBase.CaptureErrorLog() as capture:
         yield messages
     for line in capture.messages.splitlines():
         line = re.sub(r"^\[\d\d:\d\d:\d\d\]\s*", "", line).strip()
-        line = re.sub(r"^SMILES Parse Error: | for input: .*$", "", line)
+        line = re.sub(r"^(SMILES Parse )?(Error|ERROR):\s*| for input: .*$", "", line)
         if line.strip("~^ "):
-            messages.append(line)
+            messages.append(line if len(line) <= 200 else line[:197] + "...")
 
 
 def _from_text(text: str) -> Molecule:
     if not text:
         raise StructureError("empty string")
+    if len(text) > MAX_TEXT:
+        raise StructureError(f"{len(text)} characters; at most {MAX_TEXT} are supported")
+    if not text.isascii():
+        raise StructureError(f"characters that no SMILES or InChI has: {_short(text)}")
     if len(text.split()) > 1:
         raise StructureError(f"text after the structure: {_short(text.split(maxsplit=1)[1])}")
     inchi = text.startswith("InChI=")
@@ -167,18 +179,23 @@ def _short(text: str, length: int = 40) -> str:
 
 def _from_mol(mol: Chem.Mol) -> Molecule:
     _check_size(mol.GetNumAtoms())
-    mol = Chem.Mol(mol)
+    mol = Chem.Mol(mol)  # the caller's stays as it is
     for atom in mol.GetAtoms():
         atom.SetAtomMapNum(0)
         if atom.GetAtomicNum() == 0:
-            raise StructureError(f"atom {atom.GetIdx()} is a placeholder (*, R group or query), not an element")
+            raise StructureError(f"atom {atom.GetIdx()} is a placeholder (* or R group), not an element")
     try:
         with _rdkit_errors():
             Chem.SanitizeMol(mol)
-    except Chem.MolSanitizeException as error:
-        raise StructureError(f"not a valid molecule: {error}") from error
+            return _from_sanitized(mol)
+    except (Chem.MolSanitizeException, RuntimeError) as error:
+        lines = str(error).strip().splitlines()
+        raise StructureError(f"not a valid molecule: {lines[0] if lines else error!r}") from error
+
+
+def _from_sanitized(mol: Chem.Mol) -> Molecule:
     for conformer in list(mol.GetConformers()):
-        # float64 straight from RDKit: a 2D depiction has z = 0 everywhere and says so.
+        # A 2D depiction has z = 0 everywhere and says so; a planar molecule in 3D does not say so.
         if not conformer.Is3D() and not np.any(conformer.GetPositions()[:, 2]):
             mol.RemoveConformer(conformer.GetId())
     mol = _largest_fragment(mol)
@@ -204,7 +221,7 @@ def canonical_smiles(mol: Chem.Mol) -> str:
     RDKit's canonical SMILES is not always a fixed point (symmetry, stereo marks that turn out to be
     redundant), and a seed must not depend on which of two spellings came in.
     """
-    mol = Chem.RemoveHs(mol)
+    mol = Chem.RemoveHs(mol)  # a copy
     seen: list[str] = []
     smiles = Chem.MolToSmiles(mol)
     while smiles not in seen:
@@ -217,8 +234,7 @@ def canonical_smiles(mol: Chem.Mol) -> str:
 
 
 def _without_coordinates(mol: Chem.Mol) -> Molecule:
-    with _rdkit_errors():
-        smiles = canonical_smiles(mol)
+    smiles = canonical_smiles(mol)
     mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
     _check_size(mol.GetNumAtoms())
     return _build(mol, None, smiles, _digest(smiles))
@@ -230,9 +246,8 @@ def _with_coordinates(mol: Chem.Mol) -> Molecule:
     for conformer in mol.GetConformers():
         check_coordinates(_numbers(mol), conformer.GetPositions())
     # The geometry decides, not the marks that the file may or may not carry.
-    Chem.AssignStereochemistryFrom3D(mol, next(mol.GetConformers()).GetId())
-    with _rdkit_errors():
-        smiles = canonical_smiles(Chem.Mol(mol))
+    Chem.AssignStereochemistryFrom3D(mol, mol.GetConformers()[0].GetId())
+    smiles = canonical_smiles(mol)
     order = np.argsort(Chem.CanonicalRankAtoms(mol, breakTies=True))
     mol = Chem.RenumberAtoms(mol, order.tolist())
     coordinates = np.stack([c.GetPositions() for c in mol.GetConformers()]).astype(np.float32)
@@ -259,7 +274,7 @@ def _bonds(mol: Chem.Mol) -> NDArray[np.int32]:
 
 def _from_atoms(atoms: Any) -> Molecule:
     if any(atoms.pbc):
-        raise StructureError("periodic Atoms; only single molecules are read (set atoms.pbc = False if it is one)")
+        raise StructureError("periodic; only single molecules are read (set atoms.pbc = False if it is one)")
     _check_size(len(atoms))
     numbers = np.asarray(atoms.numbers)
     if not ((numbers > 0) & (numbers < 119)).all():
@@ -320,16 +335,14 @@ def _names(numbers: NDArray[Any], indices: NDArray[np.intp]) -> str:
 def _from_file(path: Path) -> Molecule:
     from skmol3d.structures.inputs import read_records  # stands above: it yields what this module reads
 
-    records = list(_at_most_two(read_records(path)))
+    try:
+        records = list(islice(read_records(path), 2))
+    except OSError as error:
+        raise StructureError(f"cannot read {path}: {error.strerror}") from error
     if len(records) != 1:
         how_many = "no record" if not records else "more than one record"
         raise StructureError(f"{path} holds {how_many}; a file stands for one molecule here")
     return read_molecule(records[0])
-
-
-def _at_most_two(records: Iterator[object]) -> Iterator[object]:
-    for _, record in zip(range(2), records, strict=False):
-        yield record
 
 
 def _check_size(count: int) -> None:
@@ -342,5 +355,6 @@ def _check_size(count: int) -> None:
 def _digest(text: str, *arrays: NDArray[Any] | None) -> str:
     digest = hashlib.sha256(text.encode())
     for array in arrays:
-        digest.update(b"|none" if array is None else f"|{array.dtype}{array.shape}".encode() + array.tobytes())
+        if array is not None:
+            digest.update(f"|{array.dtype}{array.shape}".encode() + array.tobytes())
     return digest.hexdigest()
