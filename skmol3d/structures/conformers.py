@@ -115,13 +115,19 @@ def embed(molecule: Molecule, settings: ConformerSettings) -> Conformers:
     StructureError
         If no geometry was found within the attempts or the time limit.
     """
-    if molecule.coordinates is not None:
-        return _kept(molecule, molecule.coordinates[: settings.n_conformers])
-    if len(molecule.numbers) > ISOLATED_ABOVE:
-        from skmol3d.structures.isolation import embed_isolated
+    try:
+        if molecule.coordinates is not None:
+            return _kept(molecule, molecule.coordinates[: settings.n_conformers])
+        if len(molecule.numbers) > ISOLATED_ABOVE:
+            from skmol3d.structures.isolation import embed_isolated
 
-        return embed_isolated(molecule, settings)
-    return embed_here(molecule, settings)
+            return embed_isolated(molecule, settings)
+        return embed_here(molecule, settings)
+    except StructureError:
+        raise
+    except (RuntimeError, ValueError) as error:  # what RDKit raises when it finds itself in a bad state
+        lines = str(error).strip().splitlines()
+        raise StructureError(f"RDKit cannot embed it: {lines[0] if lines else error!r}") from error
 
 
 def embed_here(molecule: Molecule, settings: ConformerSettings) -> Conformers:
@@ -208,10 +214,7 @@ def _embed_one(mol: Chem.Mol, seed: int, attempts: int, clock: _Clock) -> None:
             parameters.useExpTorsionAnglePrefs = parameters.useBasicKnowledge = False
             parameters.useSmallRingTorsions = parameters.useMacrocycleTorsions = False
             parameters.ignoreSmoothingFailures = True
-        try:
-            found = rdDistGeom.EmbedMolecule(mol, parameters) >= 0
-        except (ValueError, RuntimeError) as error:  # e.g. unsupported stereo, invariant violations
-            raise StructureError(f"RDKit cannot embed it: {_first_line(error)}") from error
+        found = rdDistGeom.EmbedMolecule(mol, parameters) >= 0
         clock.left()
         if found and _stereo_kept(mol):
             return
@@ -297,11 +300,6 @@ def _stereo_kept(mol: Chem.Mol) -> bool:
 _TETRAHEDRAL = {Chem.ChiralType.CHI_TETRAHEDRAL_CW, Chem.ChiralType.CHI_TETRAHEDRAL_CCW}
 _CIS = {Chem.BondStereo.STEREOZ, Chem.BondStereo.STEREOCIS}
 _TRANS = {Chem.BondStereo.STEREOE, Chem.BondStereo.STEREOTRANS}
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
 
 
 def generate(

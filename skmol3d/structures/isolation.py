@@ -27,6 +27,7 @@ from skmol3d.structures.molecule import Molecule, StructureError
 
 # A chunk is long enough that sending it costs nothing and short enough that few molecules wait for it.
 CHUNK = 16
+CHILD = f"from {__name__} import _child; _child()"
 STARTUP = 5.0  # seconds that a new interpreter may take before the molecule's own time limit begins
 
 
@@ -38,7 +39,7 @@ def embed_isolated(molecule: Molecule, settings: ConformerSettings) -> Conformer
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     try:
         done = subprocess.run(
-            [sys.executable, "-c", f"from {__name__} import _child; _child()"],
+            [sys.executable, "-c", CHILD],
             input=pickle.dumps((molecule, settings)),
             capture_output=True,
             timeout=settings.time_limit + STARTUP,

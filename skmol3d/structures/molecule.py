@@ -24,6 +24,7 @@ MAX_ATOMS = 1000
 MIN_DISTANCE = 0.2
 """Two atoms closer than this (Å) are a mistake in the file, not a geometry."""
 
+MAX_COORDINATE = 1e4  # Å; float32 still resolves 0.001 Å there
 MAX_TEXT = 10 * MAX_ATOMS  # characters; RDKit's parsers need seconds for 20,000 open parentheses
 
 FILE_SUFFIXES = (".sdf", ".mol", ".xyz")
@@ -203,7 +204,7 @@ def _from_sanitized(mol: Chem.Mol) -> Molecule:
 
 
 def _largest_fragment(mol: Chem.Mol) -> Chem.Mol:
-    fragments = Chem.GetMolFrags(mol, asMols=True, sanitizeFrags=False)
+    fragments = Chem.GetMolFrags(mol, asMols=True)
     if len(fragments) == 1:
         return mol
 
@@ -313,10 +314,11 @@ def _perceive_bonds(numbers: NDArray[np.uint8], positions: NDArray[np.float64]) 
 
 
 def check_coordinates(numbers: NDArray[Any], positions: NDArray[np.float64]) -> None:
-    """Raise `StructureError` naming the atoms if positions [N, 3] (Å) are not finite or coincide."""
-    bad = np.flatnonzero(~np.isfinite(positions).all(axis=1))
+    """Raise `StructureError` naming the atoms if positions [N, 3] (Å) are senseless or coincide."""
+    bad = np.flatnonzero(~(np.abs(positions) < MAX_COORDINATE).all(axis=1))  # nan compares false
     if len(bad):
-        raise StructureError(f"coordinates that are not finite at {_names(numbers, bad)}")
+        limit = f"{MAX_COORDINATE:,.0f} Å"
+        raise StructureError(f"coordinates that are not finite or beyond {limit} at {_names(numbers, bad)}")
     distances = np.linalg.norm(positions[:, None] - positions[None], axis=-1)
     np.fill_diagonal(distances, np.inf)
     if distances.min() < MIN_DISTANCE:
@@ -337,8 +339,11 @@ def _from_file(path: Path) -> Molecule:
 
     try:
         records = list(islice(read_records(path), 2))
-    except OSError as error:
-        raise StructureError(f"cannot read {path}: {error.strerror}") from error
+    except StructureError:
+        raise
+    except (OSError, ValueError) as error:  # ValueError: a null character in the name
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise StructureError(f"cannot read {_short(str(path), 100)}: {reason}") from error
     if len(records) != 1:
         how_many = "no record" if not records else "more than one record"
         raise StructureError(f"{path} holds {how_many}; a file stands for one molecule here")

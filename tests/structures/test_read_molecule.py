@@ -1,0 +1,312 @@
+"""What one input becomes, whatever it is and however it is spelled."""
+
+import math
+import pickle
+
+import ase
+import ase.io
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rdkit import Chem
+from rdkit.Chem import AllChem
+from structure_examples import DIVERSE
+
+from skmol3d.structures import StructureError, read_molecule
+
+
+def with_conformer(smiles, seed=7):
+    mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
+    assert AllChem.EmbedMolecule(mol, randomSeed=seed) == 0
+    return mol
+
+
+def water():
+    return ase.Atoms("OHH", [[0, 0, 0.12], [0, 0.76, -0.48], [0, -0.76, -0.48]])
+
+
+# --- one molecule, many spellings ------------------------------------------------------------------------
+
+
+@given(st.sampled_from(DIVERSE), st.integers(0, 2**31 - 1))
+@settings(max_examples=120, deadline=None)
+def test_every_spelling_gives_the_same_molecule(smiles, seed):
+    mol = Chem.MolFromSmiles(smiles)
+    expected = read_molecule(smiles)
+    order = np.random.default_rng(seed).permutation(Chem.AddHs(mol).GetNumAtoms()).tolist()
+    spellings = [
+        Chem.MolToRandomSmilesVect(mol, 1, randomSeed=seed)[0],
+        Chem.MolToRandomSmilesVect(Chem.AddHs(mol), 1, randomSeed=seed)[0],
+        Chem.MolToSmiles(mol, kekuleSmiles=True) if seed % 2 else Chem.MolToSmiles(mol, allHsExplicit=True),
+        mol,
+        Chem.RenumberAtoms(Chem.AddHs(mol), order),
+    ]
+    for spelling in spellings:
+        found = read_molecule(spelling)
+        assert found.smiles == expected.smiles
+        assert found.key == expected.key
+        np.testing.assert_array_equal(found.numbers, expected.numbers)
+        np.testing.assert_array_equal(found.bonds, expected.bonds)
+
+
+@pytest.mark.parametrize("smiles", DIVERSE)
+def test_canonical_smiles_is_a_fixed_point(smiles):
+    once = read_molecule(smiles).smiles
+    assert read_molecule(once).smiles == once
+
+
+@pytest.mark.parametrize("smiles", ["CCO", "C[C@H](N)C(=O)O", "F/C=C\\F", "c1ccc2ccccc2c1", "C[N+](C)(C)C"])
+def test_inchi(smiles):
+    inchi = Chem.MolToInchi(Chem.MolFromSmiles(smiles))
+    assert read_molecule(inchi).key == read_molecule(smiles).key
+
+
+def test_different_molecules_have_different_keys():
+    keys = {read_molecule(smiles).key for smiles in DIVERSE}
+    same = {"CC(=O)[O-].[Na+]": "CC(=O)[O-]", "CCN(CC)CC.Cl": "CCN(CC)CC"}
+    assert len(keys) == len(DIVERSE)
+    for salt, parent in same.items():
+        assert read_molecule(salt).key == read_molecule(parent).key
+
+
+def test_atom_maps_are_dropped_and_isotopes_kept():
+    assert read_molecule("[CH3:1][OH:2]").key == read_molecule("CO").key
+    assert read_molecule("[13CH3]O").smiles == "[13CH3]O"
+
+
+# --- the arrays ------------------------------------------------------------------------------------------
+
+
+def test_arrays_of_ethanol():
+    molecule = read_molecule("OCC")
+    assert molecule.smiles == "CCO"
+    assert molecule.numbers.tolist() == [6, 6, 8, 1, 1, 1, 1, 1, 1]
+    assert molecule.numbers.dtype == np.uint8
+    assert molecule.bonds.shape == (8, 2)
+    assert molecule.bonds.dtype == np.int32
+    assert {tuple(sorted(bond)) for bond in molecule.bonds[:2].tolist()} == {(0, 1), (1, 2)}
+    assert molecule.coordinates is None
+
+
+def test_a_single_atom_has_no_bonds():
+    assert read_molecule("[He]").bonds.shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("smiles", "kept", "charge"),
+    [
+        ("CC(=O)[O-].[Na+]", "CC(=O)[O-]", -1),
+        ("C[NH3+].[Cl-]", "C[NH3+]", 1),
+        ("CCO.CCCCO.O", "CCCCO", 0),
+        ("CCO.[Fe+2].[O-]S(=O)(=O)[O-]", "CCO", 0),  # carbon comes before size
+        ("CCO.CCS", "CCS", 0),  # as many heavy atoms: mass decides
+        ("[Na+].[Cl-]", "[Cl-]", -1),  # nothing organic
+        ("C[N+](C)(C)CC(=O)[O-]", "C[N+](C)(C)CC(=O)[O-]", 0),
+        ("[Cl-].C[N+](C)(C)CC(=O)O", "C[N+](C)(C)CC(=O)O", 1),
+    ],
+)
+def test_salts_and_charges(smiles, kept, charge):
+    molecule = read_molecule(smiles)
+    assert molecule.smiles == Chem.CanonSmiles(kept)
+    assert molecule.charge == charge
+
+
+def test_the_caller_s_mol_stays_as_it_is():
+    mol = Chem.MolFromSmiles("[CH3:1][OH:2].[Na+]")
+    before = Chem.MolToSmiles(mol)
+    read_molecule(mol)
+    assert Chem.MolToSmiles(mol) == before
+
+
+def test_molecules_pickle():
+    molecule = read_molecule("C[C@H](N)C(=O)O")
+    copy = pickle.loads(pickle.dumps(molecule))
+    assert copy.key == molecule.key
+    assert Chem.MolToSmiles(copy.mol) == Chem.MolToSmiles(molecule.mol)
+
+
+# --- coordinates -----------------------------------------------------------------------------------------
+
+
+def distances(numbers, positions):
+    """Element pairs and their distances, sorted: the same for any atom order."""
+    i, j = np.triu_indices(len(numbers), 1)
+    lengths = np.linalg.norm(positions[i] - positions[j], axis=1)
+    low, high = np.minimum(numbers[i], numbers[j]), np.maximum(numbers[i], numbers[j])
+    return np.stack([low, high, lengths], axis=1)[np.lexsort((lengths, high, low))]
+
+
+@pytest.mark.parametrize("smiles", ["C[C@H](N)C(=O)O", "CC(=O)Oc1ccccc1C(=O)O"])
+def test_a_mol_keeps_its_coordinates(smiles):
+    mol = with_conformer(smiles)
+    molecule = read_molecule(mol)
+    numbers = np.array([atom.GetAtomicNum() for atom in mol.GetAtoms()])
+    assert molecule.coordinates.shape == (1, len(numbers), 3)
+    assert molecule.smiles == Chem.CanonSmiles(smiles)
+    expected = distances(numbers, mol.GetConformer().GetPositions())
+    np.testing.assert_allclose(distances(molecule.numbers, molecule.coordinates[0]), expected, atol=1e-5)
+
+
+def test_atom_order_does_not_move_coordinates():
+    mol = with_conformer("C[C@H](F)C(=O)OCCl")
+    order = np.random.default_rng(0).permutation(mol.GetNumAtoms()).tolist()
+    one, other = read_molecule(mol), read_molecule(Chem.RenumberAtoms(mol, order))
+    np.testing.assert_array_equal(one.numbers, other.numbers)
+    # Heavy atoms are all different here; hydrogens of one group may swap places.
+    heavy = one.numbers > 1
+    np.testing.assert_allclose(one.coordinates[0][heavy], other.coordinates[0][heavy], atol=1e-6)
+
+
+def test_all_conformers_are_kept():
+    mol = Chem.AddHs(Chem.MolFromSmiles("CCCO"))
+    AllChem.EmbedMultipleConfs(mol, 3, randomSeed=1)
+    assert read_molecule(mol).coordinates.shape == (3, mol.GetNumAtoms(), 3)
+
+
+def test_the_geometry_decides_on_stereo():
+    mol = with_conformer("C[C@H](N)C(=O)O")
+    for atom in mol.GetAtoms():
+        atom.SetChiralTag(Chem.ChiralType.CHI_UNSPECIFIED)
+    assert read_molecule(mol).smiles == Chem.CanonSmiles("C[C@H](N)C(=O)O")
+
+
+def test_missing_hydrogens_are_added_at_their_places():
+    mol = Chem.RemoveHs(with_conformer("CCO"))
+    molecule = read_molecule(mol)
+    assert sorted(molecule.numbers.tolist()) == [1] * 6 + [6, 6, 8]
+    hydrogens = [bond for bond in molecule.bonds.tolist() if 1 in molecule.numbers[bond]]
+    positions = molecule.coordinates[0]
+    lengths = [np.linalg.norm(positions[a] - positions[b]) for a, b in hydrogens]
+    assert len(lengths) == 6
+    assert 0.9 < min(lengths) <= max(lengths) < 1.2
+
+
+def test_a_depiction_is_no_geometry():
+    mol = Chem.MolFromSmiles("C[C@H](N)C(=O)O")
+    AllChem.Compute2DCoords(mol)
+    assert read_molecule(mol).coordinates is None
+    assert read_molecule(mol).key == read_molecule("C[C@H](N)C(=O)O").key
+
+
+def test_different_geometries_have_different_keys():
+    keys = {read_molecule(with_conformer("CCCO", seed)).key for seed in (1, 2)} | {read_molecule("CCCO").key}
+    assert len(keys) == 3
+
+
+def test_ase_atoms():
+    molecule = read_molecule(water())
+    assert molecule.numbers.tolist() == [8, 1, 1]
+    np.testing.assert_allclose(molecule.coordinates[0], water().positions, atol=1e-6)
+    assert sorted(map(sorted, molecule.bonds.tolist())) == [[0, 1], [0, 2]]
+    assert (molecule.charge, molecule.mol, molecule.smiles) == (0, None, None)
+
+
+def test_ase_charges():
+    atoms = water()
+    atoms.set_initial_charges([-0.4, 0.7, 0.7])
+    assert read_molecule(atoms).charge == 1
+    atoms.info["charge"] = -1
+    assert read_molecule(atoms).charge == -1
+    assert read_molecule(atoms).key != read_molecule(water()).key
+
+
+def test_files(tmp_path):
+    mol = with_conformer("CCO")
+    Chem.MolToMolFile(mol, str(tmp_path / "one.mol"))
+    Chem.MolToXYZFile(mol, str(tmp_path / "one.xyz"))
+    with Chem.SDWriter(str(tmp_path / "one.SDF")) as writer:
+        writer.write(mol)
+    positions = mol.GetConformer().GetPositions()
+    numbers = np.array([atom.GetAtomicNum() for atom in mol.GetAtoms()])
+    for name in ("one.mol", "one.SDF", "one.xyz"):
+        for path in (tmp_path / name, str(tmp_path / name)):
+            molecule = read_molecule(path)
+            found = distances(molecule.numbers, molecule.coordinates[0])
+            np.testing.assert_allclose(found, distances(numbers, positions), atol=2e-3)
+            assert len(molecule.bonds) == 8
+    assert read_molecule(tmp_path / "one.mol").smiles == "CCO"
+
+
+# --- reasons ---------------------------------------------------------------------------------------------
+
+
+def colliding():
+    mol = with_conformer("CCO")
+    mol.GetConformer().SetAtomPosition(1, mol.GetConformer().GetAtomPosition(0))
+    return mol
+
+
+def not_finite():
+    atoms = water()
+    atoms.positions[1, 0] = math.nan
+    return atoms
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (None, "missing value"),
+        (math.nan, "missing value"),
+        (np.float64("nan"), "missing value"),
+        (pd.NA, "missing value"),
+        (pd.NaT, "missing value"),
+        ("", "empty string"),
+        ("  \t", "empty string"),
+        ("CCO ethanol", "text after the structure: 'ethanol'"),
+        ("C1CC", "not a valid SMILES: unclosed ring"),
+        ("C(C)(C)(C)(C)C", "Explicit valence for atom # 0 C, 5"),
+        ("c1cccc1", "Can't kekulize"),
+        ("hello", "not a valid SMILES"),
+        ("CÇ", "characters that no SMILES or InChI has"),
+        ("C" * 20_000, "20000 characters"),
+        ("C" * 1000, "3002 atoms; at most 1000"),
+        ("InChI=1S/nonsense", "not a valid InChI"),
+        ("*CC", "atom 0 is a placeholder"),
+        (3, "cannot read a int"),
+        (1.5, "cannot read a float"),
+        (b"CCO", "cannot read a bytes"),
+        (np.zeros(3), "cannot read a ndarray"),
+        (Chem.Mol(), "no atoms"),
+        (ase.Atoms(), "no atoms"),
+        (ase.Atoms("X"), "atom 0 is no element"),
+        (Chem.MolFromSmarts("[#6,#7]~[!#1]"), "placeholder"),
+        (Chem.MolFromSmiles("C(C)(C)(C)(C)C", sanitize=False), "Explicit valence"),
+        (colliding(), "atoms C0, C1 are 0.00 Å apart"),
+        (not_finite(), "coordinates that are not finite or beyond 10,000 Å at atoms H1"),
+        (ase.Atoms("Cu", cell=[3, 3, 3], pbc=True), "periodic"),
+        (ase.Atoms("O", info={"charge": "many"}), "charge is not a number"),
+        ("missing.sdf", "cannot read 'missing.sdf': No such file"),
+        ("C" * 5000 + ".xyz", "File name too long"),
+    ],
+)
+def test_reasons(value, reason):
+    with pytest.raises(StructureError) as error:
+        read_molecule(value)
+    assert reason in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("empty.sdf", "", "no record"),
+        ("empty.xyz", "", "no record"),
+        ("bad.sdf", "nonsense\n$$$$\n", "not a valid record in bad.sdf"),
+        ("bad.xyz", "2\n\nO 0 0 0\n", "not a valid XYZ frame in bad.xyz"),
+        ("words.xyz", "water please\n", "not a valid XYZ frame in words.xyz"),
+        ("two.xyz", "1\n\nO 0 0 0\n1\n\nO 0 0 0\n", "more than one record"),
+    ],
+)
+def test_reasons_of_files(tmp_path, name, content, reason):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(StructureError, match=reason):
+        read_molecule(tmp_path / name)
+
+
+def test_rdkit_s_own_messages_are_captured_and_not_silenced_for_others(capfd):
+    with pytest.raises(StructureError):
+        read_molecule("C1CC")
+    assert capfd.readouterr().err == ""
+    assert Chem.MolFromSmiles("C1CC") is None
+    assert "unclosed ring" in capfd.readouterr().err
