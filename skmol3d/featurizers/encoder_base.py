@@ -1,0 +1,328 @@
+"""Base of the featurizers that run a pretrained encoder on conformers."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from numbers import Real
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import rdkit
+from numpy.typing import NDArray
+
+import skmol3d
+from skmol3d.featurizers import cache, encoding
+from skmol3d.featurizers.base import MoleculeFeaturizer, check_choice, check_integer
+from skmol3d.structures import (
+    Conformers,
+    ConformerSettings,
+    Molecule,
+    StructureError,
+    boltzmann_weights,
+    generate,
+    read_molecule,
+)
+
+if TYPE_CHECKING:
+    import torch
+
+WINDOW = 1024
+"""Conformers that are sorted by size and encoded together."""
+
+
+class EncoderFeaturizer(MoleculeFeaturizer):
+    """Conformers, a pretrained encoder, pooling over conformers, and the caches between them.
+
+    A subclass stores its parameters, which are those named here and in the base class. Weights are loaded
+    on first use, shared within the process, and stay out of pickles.
+    """
+
+    model: str
+    revision: str | None
+    device: str
+    batch_size: int
+    n_conformers: int
+    conformer_pooling: str
+    blocks: tuple[str, ...] | None
+    relax: str | None
+    time_limit: float
+    random_state: int
+    cache_dir: str | None
+
+    encoder_name: str
+    """Which encoders the subclass accepts; also the prefix of its column names."""
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Check the parameters and pin the checkpoint; nothing is learned from the data.
+
+        The checkpoint's hash (and the commit of a Hub revision) go into `checkpoint_`, so that a pipeline
+        that is loaded again uses the same weights, or says that they are gone.
+
+        Parameters
+        ----------
+        X : iterable of molecules
+            Not looked at (a generator is left untouched).
+        y : object
+            Not looked at.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        skmol3d.hub.CheckpointError
+            If the checkpoint cannot be found or is damaged.
+        """
+        self._check_params()
+        self.checkpoint_, _ = encoding.find_checkpoint(str(self.model), self.revision)
+        return self
+
+    def _check_params(self) -> None:
+        super()._check_params()
+        check_integer("batch_size", self.batch_size, 1)
+        check_integer("n_conformers", self.n_conformers, 1)
+        check_integer("random_state", self.random_state, 0)
+        check_choice("conformer_pooling", self.conformer_pooling, ("mean", "boltzmann", "all"))
+        if self.conformer_pooling == "boltzmann" and self.relax is None and self.n_conformers > 1:
+            raise ValueError(
+                "conformer_pooling='boltzmann' needs MMFF94 energies, hence relax='mmff'; got relax=None"
+            )
+        if isinstance(self.blocks, str):
+            raise TypeError(f"blocks must be a sequence of block names, e.g. ({self.blocks!r},), or None")
+        if not isinstance(self.time_limit, Real):
+            raise TypeError(f"time_limit must be a number of seconds; got {self.time_limit!r}")
+        self._settings()  # checks the rest
+
+    def _settings(self) -> ConformerSettings:
+        return ConformerSettings(
+            n_conformers=int(self.n_conformers),
+            random_state=int(self.random_state),
+            relax=self.relax,
+            time_limit=float(self.time_limit),
+        )
+
+    # --- the encoder ---------------------------------------------------------------------------------------
+
+    def _load(self) -> tuple[Any, encoding.Checkpoint, torch.device]:
+        fitted = getattr(self, "checkpoint_", None)
+        if fitted is not None and (fitted.model, fitted.revision) != (str(self.model), self.revision):
+            fitted = None  # set_params after fit: the new model counts
+        checkpoint, folder = encoding.find_checkpoint(
+            str(self.model), self.revision, None if fitted is None else fitted.commit
+        )
+        if fitted is not None and checkpoint.fingerprint != fitted.fingerprint:
+            raise ValueError(
+                f"the checkpoint {self.model!r} ({folder}) is not the one this {type(self).__name__} was "
+                "fitted with: its weights or config have changed since; fit again, or restore it"
+            )
+        device = self._find_device()
+        encoder = encoding.load_encoder(checkpoint, folder, device)
+        if encoder.name != self.encoder_name:
+            raise ValueError(
+                f"{type(self).__name__} needs a {self.encoder_name!r} checkpoint; "
+                f"{self.model!r} holds {encoder.name!r}"
+            )
+        return encoder, checkpoint, device
+
+    def _find_device(self) -> torch.device:
+        device = encoding.find_device(self.device)
+        if device is None:
+            if not getattr(self, "_unpickled", False):
+                raise ValueError(
+                    f"device={self.device!r} is not available on this machine; use device='auto' or 'cpu'"
+                )
+            warnings.warn(
+                f"device={self.device!r} is not available on this machine; using the CPU instead",
+                UserWarning,
+                stacklevel=2,
+            )
+            device = encoding.find_device("cpu")
+            assert device is not None
+        return device
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        # A fitted pipeline must work on a machine without the GPU it was fitted on.
+        self._unpickled = True
+
+    def _columns(self, encoder: Any) -> tuple[list[str], NDArray[np.intp]]:
+        """Names of one conformer's columns, and their places in the encoder's output."""
+        sizes = encoder.output_blocks()
+        starts = dict(zip(sizes, np.cumsum([0, *sizes.values()]), strict=False))
+        blocks = tuple(sizes) if self.blocks is None else tuple(self.blocks)
+        for block in blocks:
+            check_choice("every item of blocks", block, tuple(sizes))
+        if not blocks or len(set(blocks)) < len(blocks):
+            raise ValueError(f"blocks must name at least one block and none twice; got {self.blocks!r}")
+        names = [f"{block}_{i}" for block in blocks for i in range(sizes[block])]
+        return names, np.concatenate([starts[block] + np.arange(sizes[block]) for block in blocks])
+
+    def _feature_names(self) -> list[str]:
+        names, _ = self._columns(self._load()[0])
+        if self.conformer_pooling == "all":
+            names = [f"conformer{c}_{name}" for c in range(self.n_conformers) for name in names]
+        return [f"{self.encoder_name}_{name}" for name in names]
+
+    def _n_features(self) -> int:
+        _, columns = self._columns(self._load()[0])
+        return len(columns) * (self.n_conformers if self.conformer_pooling == "all" else 1)
+
+    # --- rows ----------------------------------------------------------------------------------------------
+
+    def _compute(
+        self, inputs: list[object], rows: NDArray[np.float32], advance: Callable[[int], Any]
+    ) -> dict[int, str]:
+        encoder, checkpoint, device = self._load()
+        _, columns = self._columns(encoder)
+        copies = self.n_conformers if self.conformer_pooling == "all" else 1
+        reasons: dict[int, str] = {}
+        places: dict[bytes, list[int]] = {}  # every row that a cache key fills: duplicates are computed once
+        molecules: dict[bytes, Molecule] = {}
+
+        def settle(results: dict[bytes, cache.Row | str]) -> None:
+            for key, result in results.items():
+                for i in places[key]:
+                    if isinstance(result, str):
+                        reasons[i] = result
+                    else:
+                        rows[i] = result.reshape(copies, -1)[:, columns].ravel()
+
+        for i, value in enumerate(inputs):
+            try:
+                molecule = read_molecule(value)
+            except StructureError as error:
+                reasons[i] = str(error)
+                continue
+            key = self._key(molecule, checkpoint)
+            places.setdefault(key, []).append(i)
+            molecules[key] = molecule
+        width = copies * sum(encoder.output_blocks().values())
+        known = self._look_up(list(molecules), width)
+        known |= {
+            key: reason
+            for key, molecule in molecules.items()
+            if key not in known and (reason := _unknown_elements(molecule, encoder.elements))
+        }
+        settle(known)
+        todo = {key: molecule for key, molecule in molecules.items() if key not in known}
+        advance(len(inputs) - len(todo))
+        for results in self._encoded(todo, encoder, device, advance):
+            settle(results)
+        return reasons
+
+    def _key(self, molecule: Molecule, checkpoint: encoding.Checkpoint) -> bytes:
+        # All blocks are stored, so `blocks` is not part of it.
+        return cache.row_key(
+            molecule.key,
+            conformers=asdict(self._settings()),
+            pooling=self.conformer_pooling,
+            checkpoint=checkpoint.fingerprint,
+            rdkit=rdkit.__version__,
+            skmol3d=skmol3d.__version__,
+        )
+
+    def _look_up(self, keys: list[bytes], width: int) -> dict[bytes, cache.Row | str]:
+        found = cache.MEMORY.get(keys)
+        if self.cache_dir is not None:
+            disk = cache.DiskCache(self.cache_dir)
+            in_memory = {key: row for key, row in found.items() if not isinstance(row, str)}
+            on_disk = disk.get([key for key in keys if key not in found], width)
+            cache.MEMORY.put(on_disk)
+            found |= on_disk
+            # Rows that another featurizer of this process computed without this folder.
+            disk.put(in_memory)
+        return found
+
+    def _store(self, results: dict[bytes, cache.Row | str]) -> None:
+        cache.MEMORY.put(results)
+        if self.cache_dir is not None:
+            # Reasons stay off the disk: a time limit says something about this machine today.
+            rows = {key: row for key, row in results.items() if not isinstance(row, str)}
+            cache.DiskCache(self.cache_dir).put(rows)
+
+    def _encoded(
+        self,
+        todo: dict[bytes, Molecule],
+        encoder: Any,
+        device: torch.device,
+        advance: Callable[[int], Any],
+    ) -> Iterator[dict[bytes, cache.Row | str]]:
+        """Results of `todo`, a window at a time."""
+        budget = int(self.batch_size)
+        window: dict[bytes, Conformers] = {}
+        failed: dict[bytes, cache.Row | str] = {}
+        conformers = 0
+        for key, made in zip(todo, generate(todo.values(), self._settings(), self.n_jobs), strict=True):
+            advance(1)
+            if isinstance(made, StructureError):
+                failed[key] = str(made)
+            elif reason := self._conflict(made):
+                failed[key] = reason
+            else:
+                window[key] = made
+                conformers += len(made.positions)
+            if conformers >= WINDOW:
+                results, budget = self._encode_window(window, encoder, device, budget)
+                yield results
+                window, conformers = {}, 0
+        cache.MEMORY.put(failed)
+        yield failed
+        yield self._encode_window(window, encoder, device, budget)[0]
+
+    def _conflict(self, made: Conformers) -> str | None:
+        """Why these conformers cannot be pooled, if so."""
+        count = len(made.positions)
+        if self.conformer_pooling == "all" and count != self.n_conformers:
+            return f"{count} conformer(s), but conformer_pooling='all' needs all {self.n_conformers}"
+        if self.conformer_pooling == "boltzmann":
+            try:
+                boltzmann_weights(made.energies)
+            except StructureError as error:
+                return str(error)
+        return None
+
+    def _encode_window(
+        self, window: dict[bytes, Conformers], encoder: Any, device: torch.device, budget: int
+    ) -> tuple[dict[bytes, cache.Row | str], int]:
+        items = [
+            encoding.Item(made.numbers, positions, made.charge, made.bonds)
+            for made in window.values()
+            for positions in made.positions
+        ]
+        rows, reasons, budget = encoding.encode(encoder, items, device, budget)
+        results: dict[bytes, cache.Row | str] = {}
+        refused: dict[bytes, cache.Row | str] = {}
+        start = 0
+        for key, made in window.items():
+            stop = start + len(made.positions)
+            reason = next((reasons[i] for i in range(start, stop) if i in reasons), None)
+            if reason is None:
+                results[key] = self._pool(rows[start:stop], made)
+            else:
+                refused[key] = reason  # not stored: memory may suffice another time
+            start = stop
+        self._store(results)
+        return results | refused, budget
+
+    def _pool(self, rows: NDArray[np.float32], made: Conformers) -> NDArray[np.float32]:
+        if self.conformer_pooling == "all":
+            return rows.ravel()
+        if self.conformer_pooling == "boltzmann":
+            return (boltzmann_weights(made.energies) @ rows.astype(np.float64)).astype(np.float32)
+        return rows.mean(axis=0)
+
+
+def _unknown_elements(molecule: Molecule, elements: tuple[int, ...]) -> str | None:
+    from rdkit import Chem
+
+    unknown = sorted(set(molecule.numbers.tolist()) - set(elements))
+    if not unknown:
+        return None
+    symbol = Chem.GetPeriodicTable().GetElementSymbol
+    return (
+        f"{', '.join(map(symbol, unknown))}: not among the elements the model knows "
+        f"({', '.join(symbol(z) for z in sorted(elements))})"
+    )

@@ -1,0 +1,106 @@
+"""REM3DI descriptors."""
+
+from __future__ import annotations
+
+from skmol3d.featurizers.encoder_base import EncoderFeaturizer
+
+
+class REM3DIFeaturizer(EncoderFeaturizer):
+    """Pretrained REM3DI descriptors of 3D conformers.
+
+    Every molecule gets one or more conformers (ETKDGv3, relaxed with MMFF94), atom features of an interatomic
+    potential, and from these one descriptor by attention. A `Mol`, file or `Atoms` that brings a 3D geometry
+    keeps it. The columns come in blocks: ``invariant`` is the same for mirror images, ``chiral`` changes sign
+    between them.
+
+    Rows are float32 and depend on their molecule alone. They are cached per molecule, in memory within the
+    process, so that the folds of a grid search compute each molecule once, and on disk with `cache_dir`.
+
+    Parameters
+    ----------
+    model : str, default="rem3di-small"
+        Bundled checkpoint, folder, or Hugging Face Hub repository ("owner/name"). Loaded on first use, shared
+        within the process, never pickled.
+    revision : str or None, default=None
+        Branch, tag or commit of a Hub repository. `fit` pins the commit that it stands for.
+    device : str, default="auto"
+        "auto" (a CUDA device, or else the CPU) or a torch device such as "cpu", "cuda:1", "mps". A
+        featurizer that was unpickled where its device is missing warns and uses the CPU.
+    batch_size : int, default=2048
+        Atoms per batch, hydrogens included; in molecules of n > 64 atoms each counts as n/64. Halves itself
+        when memory runs out. Rows do not depend on it (beyond rounding).
+    n_conformers : int, default=1
+        Conformers per molecule.
+    conformer_pooling : {"mean", "boltzmann", "all"}, default="mean"
+        What becomes of the conformers' descriptors: their mean, their mean weighted by MMFF94 energies at
+        298.15 K, or all side by side in the order of ascending energy (a molecule that brings fewer fails).
+    blocks : sequence of str or None, default=None
+        Blocks to return, e.g. ``("invariant",)``; None gives all.
+    relax : {"mmff", None}, default="mmff"
+        Relax conformers with MMFF94 (UFF where it lacks parameters), or leave them as ETKDG made them.
+    time_limit : float, default=30.0
+        Seconds per molecule for its conformers, after which it counts as failed.
+    random_state : int, default=0
+        Seed of the conformers, together with the molecule itself.
+    n_jobs : int or None, default=None
+        Worker processes that make conformers, as in joblib. Rows do not depend on it.
+    errors : {"raise", "nan"}, default="raise"
+        "raise" lists all molecules that failed in one `FeaturizationError` after trying all (what worked
+        stays in the cache); "nan" keeps them as rows of NaN and describes them in `failures_`.
+    cache_dir : str or None, default=None
+        Folder, on a local disk, for a cache that outlives the process and that several processes may share.
+    verbose : int, default=0
+        Show a progress bar if not 0.
+
+    Attributes
+    ----------
+    checkpoint_ : Checkpoint
+        Set by `fit`: which weights `model` and `revision` stand for.
+    failures_ : DataFrame with columns index, input, reason
+        Failures of the last `transform`.
+
+    References
+    ----------
+    REM3DI, https://doi.org/10.48550/arXiv.2607.19977
+
+    Examples
+    --------
+    >>> from skmol3d import REM3DIFeaturizer
+    >>> X = REM3DIFeaturizer().fit_transform(["CCO", "OCC", "c1ccccc1"])
+    >>> X.dtype, len(X), bool((X[0] == X[1]).all())
+    (dtype('float32'), 3, True)
+    """
+
+    encoder_name = "rem3di"
+
+    def __init__(
+        self,
+        model: str = "rem3di-small",
+        revision: str | None = None,
+        device: str = "auto",
+        batch_size: int = 2048,
+        n_conformers: int = 1,
+        conformer_pooling: str = "mean",
+        blocks: tuple[str, ...] | None = None,
+        relax: str | None = "mmff",
+        time_limit: float = 30.0,
+        random_state: int = 0,
+        n_jobs: int | None = None,
+        errors: str = "raise",
+        cache_dir: str | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.model = model
+        self.revision = revision
+        self.device = device
+        self.batch_size = batch_size
+        self.n_conformers = n_conformers
+        self.conformer_pooling = conformer_pooling
+        self.blocks = blocks
+        self.relax = relax
+        self.time_limit = time_limit
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.errors = errors
+        self.cache_dir = cache_dir
+        self.verbose = verbose
