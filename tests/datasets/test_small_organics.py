@@ -1,0 +1,119 @@
+"""The shipped table: what it holds, and that its script makes it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from rdkit import Chem
+
+from skmol3d.datasets import load_small_organics
+from skmol3d.datasets import make_small_organics as maker
+
+
+@pytest.fixture(scope="module")
+def table():
+    return load_small_organics().frame
+
+
+def test_smiles_are_canonical_unique_small_and_neutral(table):
+    assert len(table) == 2000
+    assert table["smiles"].is_unique
+    for smiles in table["smiles"]:
+        mol = Chem.MolFromSmiles(smiles)
+        assert Chem.MolToSmiles(mol) == smiles
+        assert mol.GetNumHeavyAtoms() <= 14
+        assert Chem.GetFormalCharge(mol) == 0
+        assert "." not in smiles
+        assert {atom.GetSymbol() for atom in mol.GetAtoms()} <= {"H", "C", "N", "O", "F", "S", "Cl", "Br"}
+
+
+def test_values_are_physical(table):
+    assert np.isfinite(table[["homo", "lumo", "gap", "dipole"]].to_numpy()).all()
+    np.testing.assert_allclose(table["gap"], table["lumo"] - table["homo"], atol=1.01e-4)
+    assert table["homo"].between(-15, -7).all()
+    assert table["gap"].between(0.3, 16).all()
+    assert table["dipole"].between(0, 15).all()
+
+
+def test_known_chemistry(table):
+    rows = table.set_index("smiles")
+    # Conjugation closes the gap; these have no dipole by symmetry.
+    assert rows.loc["c1ccc2ccccc2c1", "gap"] < rows.loc["c1ccccc1", "gap"] < rows.loc["C1CCCCC1", "gap"]
+    assert (rows.loc[["c1ccccc1", "C1CCCCC1", "CC"], "dipole"] < 0.01).all()
+
+
+def test_enantiomers_come_in_pairs_with_equal_labels(table):
+    rows = table.set_index("smiles")
+    mirrors = {smiles: maker.mirror_image(smiles) for smiles in table["smiles"]}
+    twins = {
+        smiles: mirror for smiles, mirror in mirrors.items() if mirror != smiles and mirror in rows.index
+    }
+    assert len(twins) == 2 * maker.ENANTIOMER_PAIRS
+    for smiles, mirror in twins.items():
+        assert rows.loc[smiles].equals(rows.loc[mirror])
+    # Many more chiral molecules stand alone.
+    assert sum(mirror != smiles for smiles, mirror in mirrors.items()) > 300
+
+
+def test_load():
+    bunch = load_small_organics(target="dipole")
+    assert (bunch.target_name, bunch.unit, bunch.split) == ("dipole", "Debye", None)
+    np.testing.assert_array_equal(bunch.target, bunch.frame["dipole"])
+    assert "GFN2-xTB" in bunch.DESCR
+    X, y = load_small_organics(return_X_y=True)
+    assert X.tolist() == bunch.data.tolist()
+    np.testing.assert_array_equal(y, bunch.frame["gap"])
+    assert isinstance(load_small_organics(return_X_y=True, as_frame=True)[1], pd.Series)
+    with pytest.raises(ValueError, match="unknown target 'energy', choose from homo, lumo, gap, dipole"):
+        load_small_organics(target="energy")
+
+
+# Rigid molecules: another RDKit may find the conformers of a floppy one in another order.
+@pytest.mark.parametrize("smiles", ["c1ccc2ccccc2c1", "c1ccoc1", "C1CC1"])
+def test_labels_can_be_recomputed(table, smiles):
+    row = table.set_index("smiles").loc[smiles]
+    np.testing.assert_allclose(maker.label(smiles), row[["homo", "lumo", "gap", "dipole"]], atol=0.01)
+
+
+def test_label_does_not_know_left_from_right():
+    np.testing.assert_allclose(maker.label("C[C@H]1CO1"), maker.label("C[C@@H]1CO1"), atol=0.01)
+
+
+def test_rules():
+    benzene, pyrrole = Chem.MolFromSmiles("c1ccccc1"), Chem.MolFromSmiles("c1cc[nH]c1")
+    nitro = Chem.MolFromSmiles("[N+](=O)[O-]")
+    assert Chem.MolToSmiles(maker.attach(benzene, 0, nitro)) == "O=[N+]([O-])c1ccccc1"
+    assert Chem.MolToSmiles(maker.attach(pyrrole, 3, Chem.MolFromSmiles("C"))) == "Cn1cccc1"
+    for smiles in ("CC(N)O", "NN", "COO", "C=C(C)O", "CC(=O)Cl", "CN(C)Cl", "ClCCl", "CC(=O)C#N"):
+        molecule = Chem.MolFromSmiles(smiles)
+        assert any(map(molecule.HasSubstructMatch, maker.UNSTABLE)), smiles
+    for smiles in (
+        "CC(F)(F)F",
+        "CS(N)(=O)=O",
+        "C[N+](=O)[O-]",
+        "Oc1ccccc1",
+        "NC=O",
+        "OC=O",
+        "C1OCCO1",
+        "CC#N",
+    ):
+        molecule = Chem.MolFromSmiles(smiles)
+        assert not any(map(molecule.HasSubstructMatch, maker.UNSTABLE)), smiles
+
+
+def test_mirror_image():
+    assert maker.mirror_image("C[C@H](N)C(=O)O") == Chem.CanonSmiles("C[C@@H](N)C(=O)O")
+    assert maker.mirror_image("CCO") == "CCO"
+    meso = Chem.CanonSmiles("O[C@H]1CC[C@@H](O)C1")
+    assert maker.mirror_image(meso) == meso
+
+
+def test_main_writes_a_table(tmp_path, monkeypatch):
+    molecules = ["C1CC1", "C[C@H]1CO1", "C[C@@H]1CO1", "CC", "c1ccoc1"]
+    monkeypatch.setattr(maker, "enumerate_molecules", lambda: molecules)
+    maker.main([str(tmp_path / "out.csv"), "--rows", "4"])
+    made = pd.read_csv(tmp_path / "out.csv")
+    assert made["smiles"].tolist() == molecules[:4]
+    assert made.columns.tolist() == ["smiles", "homo", "lumo", "gap", "dipole"]
+    with pytest.raises(SystemExit, match="the rules gave 5 molecules, 6 were asked for"):
+        maker.main([str(tmp_path / "more.csv"), "--rows", "6"])
+    assert not (tmp_path / "more.csv").exists()
