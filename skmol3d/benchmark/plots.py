@@ -1,0 +1,59 @@
+"""The comparison as a picture (needs matplotlib: ``pip install "skmol3d[benchmark]"``)."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from skmol3d.benchmark.report import mean_ranks, paired
+
+
+def plot_win_rates(table: pd.DataFrame, path: str | Path) -> Path:
+    """Draw the share of tasks on which the row's method beats the column's, ties counting half.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `score_table`.
+    path : path
+        Where to save; the suffix (.png, .svg, .pdf) decides the format.
+
+    Returns
+    -------
+    Path
+        The file written.
+
+    Raises
+    ------
+    ImportError
+        Without matplotlib.
+    """
+    # A figure of its own, not pyplot's: no global state, no display.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    ranks = mean_ranks(table).sort_values()
+    names = list(ranks.index)
+    rates = np.full((len(names), len(names)), np.nan)
+    for pair in paired(table).to_dict("records"):
+        total = pair["wins"] + pair["losses"] + pair["ties"]
+        rates[names.index(pair["method"]), names.index(pair["rival"])] = (
+            pair["wins"] + pair["ties"] / 2
+        ) / total
+    size = 2.4 + 0.75 * len(names)
+    figure = Figure(figsize=(size + 1.2, size), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    image = axes.imshow(rates, cmap="RdBu", vmin=0, vmax=1)
+    for (row, column), rate in np.ndenumerate(rates):
+        if row != column:
+            colour = "white" if abs(rate - 0.5) > 0.3 else "black"
+            axes.text(column, row, f"{rate:.0%}", ha="center", va="center", color=colour)
+    axes.set_xticks(range(len(names)), names, rotation=40, ha="right")
+    axes.set_yticks(range(len(names)), [f"{name}  (rank {ranks[name]:.2f})" for name in names])
+    axes.set_xlabel("rival")
+    axes.set_title(f"Share of {len(table)} tasks won against each rival")
+    figure.colorbar(image, ax=axes, shrink=0.7, format=lambda value, _: f"{value:.0%}")
+    path = Path(path)
+    figure.savefig(path, dpi=150)
+    return path

@@ -1,0 +1,208 @@
+"""The comparison itself: methods x tasks x heads, on given splits or repeated cross-validation."""
+
+import hashlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.model_selection import RepeatedKFold, RepeatedStratifiedKFold
+
+from skmol3d.benchmark.heads import HEADS, METRIC, fit_head, score
+
+if TYPE_CHECKING:
+    from skmol3d.datasets import Task
+
+PROTOCOL_VERSION = 1  # part of every stored result's key: raise it when a head or a grid changes
+
+Split = tuple[int, int, NDArray[np.intp], NDArray[np.intp]]  # repeat, fold, training rows, test rows
+
+
+def unique_smiles(tasks: Sequence["Task"]) -> list[str]:
+    """Return the distinct SMILES of all tasks in order of first appearance: what a method featurizes."""
+    return list(dict.fromkeys(smiles for task in tasks for smiles in task.smiles))
+
+
+def _features(name: str, method: Any, smiles: list[str]) -> NDArray[np.float32]:
+    if isinstance(method, np.ndarray):
+        matrix = method
+    elif not hasattr(method, "transform"):
+        matrix = method(smiles)
+    else:
+        method = clone(method)
+        if "errors" in method.get_params():
+            method.set_params(errors="nan")
+        matrix = method.fit_transform(smiles)
+        matrix = np.asarray(matrix.toarray() if hasattr(matrix, "toarray") else matrix)
+    if matrix.ndim != 2 or len(matrix) != len(smiles):
+        raise ValueError(
+            f"method {name!r} gave features of shape {matrix.shape}; "
+            f"expected one row for each of the {len(smiles)} distinct SMILES"
+        )
+    return matrix.astype(np.float32)
+
+
+def _splits(task: "Task", kept: NDArray[np.bool_], cv: tuple[int, int] | None, seed: int) -> list[Split]:
+    """Splits in terms of the kept rows."""
+    y = np.asarray(task.y)[kept]
+    if cv is None:
+        if task.split is None:
+            raise ValueError(f"task {task.name!r} has no split of its own; give cv=(n_splits, n_repeats)")
+        part = np.asarray(task.split)[kept]
+        splits = [(0, 0, np.flatnonzero(part == "train"), np.flatnonzero(part == "test"))]
+    else:
+        n_splits, n_repeats = cv
+        family = RepeatedKFold if task.kind == "reg" else RepeatedStratifiedKFold
+        folds = family(n_splits=n_splits, n_repeats=n_repeats, random_state=seed)
+        splits = [(i // n_splits, i % n_splits, *pair) for i, pair in enumerate(folds.split(y, y))]
+    for _, _, train, test in splits:
+        if not len(train) or not len(test):
+            raise ValueError(f"task {task.name!r}: {len(train)} training and {len(test)} test rows")
+        if task.kind == "cls" and min(len(np.unique(y[train])), len(np.unique(y[test]))) < 2:
+            raise ValueError(f"task {task.name!r}: a training or test part holds one class only")
+    return splits
+
+
+def _run(
+    X: NDArray, y: NDArray, splits: list[Split], heads: Sequence[str], seed: int, constants: dict[str, Any]
+) -> pd.DataFrame:
+    """One task and one method: all splits and heads."""
+    kind = constants["kind"]
+    rows = []
+    for repeat, fold, train, test in splits:
+        for head in heads:
+            start = time.perf_counter()
+            fit = fit_head(head, kind, X[train], y[train], X[test], seed)
+            rows.append(
+                constants
+                | {
+                    "head": head,
+                    "repeat": repeat,
+                    "fold": fold,
+                    "metric": METRIC[kind],
+                    "score": score(kind, y[test], fit.prediction),
+                    "inner_score": fit.inner_score,
+                    "chosen": " ".join(f"{name}={value}" for name, value in fit.chosen.items()),
+                    "n_train": len(train),
+                    "n_test": len(test),
+                    "seconds": round(time.perf_counter() - start, 3),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _key(X: NDArray, y: NDArray, splits: list[Split], heads: Sequence[str], seed: int) -> str:
+    """What a stored result depends on: the very features, targets and splits, the heads and the seed."""
+    digest = hashlib.sha256(repr((PROTOCOL_VERSION, X.shape, list(heads), seed)).encode())
+    for array in (X, y, *(rows for _, _, *pair in splits for rows in pair)):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _run_or_load(folder: Path | None, *job: Any) -> pd.DataFrame:
+    X, y, splits, heads, seed, constants = job
+    if folder is None:
+        return _run(*job)
+    key = _key(X, y, splits, heads, seed)
+    path = folder / f"{constants['task']}__{constants['method']}.csv"
+    if path.exists():
+        stored = pd.read_csv(path)
+        if (stored["key"] == key).all():
+            return stored.drop(columns="key")
+    result = _run(*job)
+    # Written beside and renamed, so that an interrupted run leaves no half table behind.
+    partial = path.with_suffix(".partial")
+    result.assign(key=key).to_csv(partial, index=False)
+    partial.replace(path)
+    return result
+
+
+def evaluate(
+    methods: Mapping[str, Any],
+    tasks: Sequence["Task"],
+    heads: Sequence[str] = ("linear", "forest"),
+    cv: tuple[int, int] | None = None,
+    seed: int = 0,
+    n_jobs: int | None = None,
+    out: str | Path | None = None,
+) -> pd.DataFrame:
+    """Compare featurization methods on tasks.
+
+    Each method featurizes the distinct SMILES of all tasks once. A molecule that any method cannot featurize
+    (a row without one finite value) is left out of the task for *all* methods, and counted. Hyper-parameters
+    are chosen within each training part, by the same search for every method (`skmol3d.benchmark.heads`).
+
+    Parameters
+    ----------
+    methods : mapping of str to featurizer, function or ndarray
+        Stateless scikit-learn transformers from SMILES to features (those with an ``errors`` parameter run
+        with ``errors="nan"``), functions that do the same with a row of NaN for a failure, or matrices with
+        one row for each of ``unique_smiles(tasks)``.
+    tasks : sequence of Task
+        Tasks with distinct names.
+    heads : sequence of {"linear", "forest"}
+        Estimators to put on the features.
+    cv : (n_splits, n_repeats), optional
+        Repeated (stratified) k-fold; by default each task's own train/test split.
+    seed : int
+        Seed of the folds and heads; the folds are the same for every method.
+    n_jobs : int, optional
+        Worker processes over (task, method) pairs.
+    out : path, optional
+        Folder that keeps the result of each (task, method) pair, so that an interrupted run continues. A
+        stored result counts only if it stems from the same features, targets, splits, heads and seed.
+
+    Returns
+    -------
+    DataFrame
+        One row per task, method, head, repeat and fold: ``task, kind, unit, method, n_failed`` (failures of
+        this method), ``n_dropped`` (rows left out for all methods), ``head, repeat, fold, metric`` (MAE in
+        the task's unit, or AUROC), ``score`` (test part), ``inner_score`` (training part), ``chosen, n_train,
+        n_test, seconds``.
+
+    Raises
+    ------
+    ValueError
+        For unknown heads, repeated task names, a task without split when `cv` is None, features of the wrong
+        shape, or a part with one class only.
+    """
+    unknown = [head for head in heads if head not in HEADS]
+    if unknown:
+        raise ValueError(f"unknown heads {unknown}; known heads: {', '.join(HEADS)}")
+    names = [task.name for task in tasks]
+    if len(set(names)) < len(names):
+        raise ValueError(f"task names must be distinct, got {names}")
+    smiles = unique_smiles(tasks)
+    position = {text: row for row, text in enumerate(smiles)}
+    features = {name: _features(name, method, smiles) for name, method in methods.items()}
+    failed = {name: np.asarray(np.isnan(matrix).all(axis=1)) for name, matrix in features.items()}
+    dropped: NDArray[np.bool_] = np.any(list(failed.values()), axis=0)
+    folder = None if out is None else Path(out) / "results"
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def jobs() -> Iterator[Any]:
+        for task in tasks:
+            rows = np.array([position[text] for text in task.smiles])
+            kept = ~dropped[rows]
+            y = np.asarray(task.y)[kept]
+            splits = _splits(task, kept, cv, seed)
+            for name, matrix in features.items():
+                constants = {
+                    "task": task.name,
+                    "kind": task.kind,
+                    "unit": task.unit,
+                    "method": name,
+                    "n_failed": int(failed[name][rows].sum()),
+                    "n_dropped": int((~kept).sum()),
+                }
+                yield delayed(_run_or_load)(
+                    folder, matrix[rows[kept]], y, splits, list(heads), seed, constants
+                )
+
+    return pd.concat(Parallel(n_jobs=n_jobs)(jobs()), ignore_index=True)

@@ -1,0 +1,166 @@
+"""Tables from the results of `skmol3d.benchmark.evaluate`."""
+
+import numpy as np
+import pandas as pd
+from scipy.stats import wilcoxon
+
+from skmol3d.benchmark.heads import METRIC
+
+SPLIT = ["task", "method", "repeat", "fold"]
+SELECTIONS = {
+    "inner": "for each task and method the head chosen by its score inside the training part",
+    "test": "for each task and method the head with the better test score (optimistic, alike for all)",
+}
+
+
+def best_head(results: pd.DataFrame, by: str = "inner") -> pd.DataFrame:
+    """Keep one head per task and method.
+
+    Parameters
+    ----------
+    results : DataFrame
+        From `evaluate`.
+    by : {"inner", "test"}
+        ``inner``: for each split the head with the better score inside the training part. ``test``: the head
+        with the better mean test score over the splits, an optimistic choice that is often reported.
+
+    Returns
+    -------
+    DataFrame
+        The rows kept, one per task, method, repeat and fold.
+
+    Raises
+    ------
+    ValueError
+        If `by` is something else.
+    """
+    if by not in SELECTIONS:
+        raise ValueError(f"by must be 'inner' or 'test', got {by!r}")
+    sign = np.where(results["kind"] == "reg", 1.0, -1.0)
+    if by == "inner":
+        loss = results["inner_score"] * sign
+    else:
+        loss = results.groupby(["task", "method", "head"])["score"].transform("mean") * sign
+    chosen = loss.groupby([results[name] for name in SPLIT]).idxmin()
+    return results.loc[np.sort(chosen.to_numpy())].reset_index(drop=True)
+
+
+def score_table(results: pd.DataFrame) -> pd.DataFrame:
+    """Mean test score of each task (index: task, kind) and method (columns), in order of appearance.
+
+    Raises
+    ------
+    ValueError
+        If a split has several heads: choose with `best_head`, or select one head.
+    """
+    if results.duplicated(SPLIT).any():
+        raise ValueError("several heads per split; choose with best_head(results), or keep one head")
+    table = results.pivot_table(index=["task", "kind"], columns="method", values="score", sort=False)
+    return table[list(dict.fromkeys(results["method"]))]
+
+
+def losses(table: pd.DataFrame) -> pd.DataFrame:
+    """Scores as something to minimise: MAE as it is, 1 - AUROC."""
+    classes = table.index.get_level_values("kind") == "cls"
+    return table.where(~classes[:, None].repeat(table.shape[1], axis=1), 1 - table)
+
+
+def better_of(table: pd.DataFrame, methods: list[str], name: str) -> pd.DataFrame:
+    """`table` with one more column: on each task the better score among `methods`."""
+    classes = table.index.get_level_values("kind") == "cls"
+    best = table[methods].min(axis=1).where(~classes, table[methods].max(axis=1))
+    return table.assign(**{name: best})
+
+
+def paired(table: pd.DataFrame) -> pd.DataFrame:
+    """Compare every two methods over tasks.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `score_table`.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``method, rival, wins, losses, ties`` (tasks) and ``p``: two-sided Wilcoxon signed-rank test
+        over tasks on log(loss / rival's loss), which knows no units; nan with fewer than two differing tasks.
+    """
+    loss = losses(table)
+    rows = []
+    for method in loss.columns:
+        for rival in loss.columns.drop(method):
+            pair = loss[[method, rival]].dropna()
+            tie = np.isclose(pair[method], pair[rival], rtol=1e-9, atol=0)
+            wins = int(((pair[method] < pair[rival]) & ~tie).sum())
+            # A perfect score has no logarithm; this floor keeps its rank and sign.
+            ratio = np.log(pair[method].clip(1e-12) / pair[rival].clip(1e-12))[~tie]
+            p = float(wilcoxon(ratio).pvalue) if len(ratio) > 1 else float("nan")
+            rows.append((method, rival, wins, len(pair) - wins - int(tie.sum()), int(tie.sum()), p))
+    return pd.DataFrame(rows, columns=["method", "rival", "wins", "losses", "ties", "p"])
+
+
+def mean_ranks(table: pd.DataFrame) -> pd.Series:
+    """Mean rank of each method over tasks, 1 the best, ties sharing their mean rank."""
+    return losses(table).rank(axis=1).mean().rename("mean rank")
+
+
+def markdown(rows: list[list[str]], header: list[str]) -> str:
+    """A Markdown table, the first column to the left and the others to the right."""
+    lines = ["| " + " | ".join(header) + " |", "|---|" + "---:|" * (len(header) - 1)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+
+
+def render(results: pd.DataFrame, by: str = "inner", ours: str = "rem3di") -> str:
+    """Markdown: scores (mean ± sd over splits) per task with the winner bold, mean ranks, paired wins.
+
+    Parameters
+    ----------
+    results : DataFrame
+        From `evaluate`.
+    by : {"inner", "test"}
+        How one head is chosen where there are several; see `best_head`.
+    ours : str
+        The method whose wins are listed.
+    """
+    chosen = best_head(results, by)
+    table = score_table(chosen)
+    deviation = chosen.groupby(["task", "method"])["score"].std()
+    counts = chosen.groupby("task")[["n_train", "n_test", "n_dropped"]].first()
+    units = chosen.groupby("task")["unit"].first()
+    winner = losses(table).idxmin(axis=1)
+    rows = []
+    for task, kind in table.index:
+        scores = table.loc[(task, kind)]
+        n = f"{counts.loc[task, 'n_train']}/{counts.loc[task, 'n_test']}"
+        cells = []
+        for method, value in scores.items():
+            sd = deviation.loc[(task, method)]
+            text = f"{value:.3f}" + ("" if np.isnan(sd) else f" ± {sd:.3f}")
+            cells.append(f"**{text}**" if winner.loc[(task, kind)] == method else text)
+        unit = f" ({units[task]})" if kind == "reg" and isinstance(units[task], str) and units[task] else ""
+        rows.append([task, f"{METRIC[kind]}{unit}", n, str(counts.loc[task, "n_dropped"]), *cells])
+    ranks = mean_ranks(table)
+    rows.append(["mean rank", "", "", "", *(f"{ranks[method]:.2f}" for method in table.columns)])
+    heads = " and ".join(dict.fromkeys(results["head"]))
+    parts = [
+        f"Heads: {heads}. Shown: {SELECTIONS[by]}." if results["head"].nunique() > 1 else f"Head: {heads}.",
+        markdown(rows, ["task", "metric", "train/test", "dropped", *table.columns]),
+    ]
+    if ours in table and len(table.columns) > 1:
+        parts.append(_wins(table, ours))
+    return "\n\n".join(parts)
+
+
+def _wins(table: pd.DataFrame, ours: str) -> str:
+    if {"ecfp", "ecfp-count"} <= set(table.columns):
+        table = better_of(table, ["ecfp", "ecfp-count"], "better of ecfp, ecfp-count")
+    rows = []
+    for kind in [k for k in METRIC if k in table.index.get_level_values("kind")]:
+        part = table[table.index.get_level_values("kind") == kind]
+        comparison = paired(part)
+        for pair in comparison[comparison["method"] == ours].to_dict("records"):
+            p = "–" if np.isnan(pair["p"]) else f"{pair['p']:.2g}"
+            outcome = f"{pair['wins']}/{pair['losses']}/{pair['ties']}"
+            rows.append([f"{ours} – {pair['rival']}", METRIC[kind], outcome, p])
+    return markdown(rows, ["pair", "tasks by", "wins/losses/ties", "Wilcoxon p"])

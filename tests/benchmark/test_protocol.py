@@ -1,0 +1,187 @@
+"""The comparison: splits, failures, leakage, resuming."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import RepeatedKFold
+
+from skmol3d.benchmark import protocol
+from skmol3d.benchmark.heads import fit_head
+from skmol3d.benchmark.protocol import evaluate, unique_smiles
+
+
+class Lookup(TransformerMixin, BaseEstimator):
+    """A featurizer that knows its rows beforehand and counts its calls on the class."""
+
+    seen: list[list[str]] = []  # noqa: RUF012
+
+    def __init__(self, table=None, errors="raise"):
+        self.table = table
+        self.errors = errors
+
+    def fit(self, X, y=None):
+        return self
+
+    def transform(self, X):
+        Lookup.seen.append(list(X))
+        assert self.errors == "nan"
+        return np.array([self.table.get(smiles, [np.nan, np.nan]) for smiles in X])
+
+
+def test_given_split_scores_the_test_part(panel):
+    tasks, X = panel
+    results = evaluate({"m": X}, tasks, heads=["linear"])
+    first, second = results.to_dict("records")
+    rows = X[30:]
+    train, test = tasks[1].split == "train", tasks[1].split == "test"
+    by_hand = fit_head("linear", "cls", rows[train], tasks[1].y[train], rows[test])
+    assert second["score"] == pytest.approx(roc_auc_score(tasks[1].y[test], by_hand.prediction))
+    assert (second["metric"], second["n_train"], second["n_test"]) == ("AUROC", 45, 15)
+    assert (first["metric"], first["unit"], first["n_dropped"]) == ("MAE", "eV", 0)
+    assert first["chosen"].startswith("alpha=")
+
+
+def test_folds_are_repeated_k_fold_and_alike_for_all_methods(panel, monkeypatch):
+    tasks, X = panel
+    seen = []
+    monkeypatch.setattr(
+        protocol,
+        "fit_head",
+        lambda head, kind, X, y, X_test, seed: seen.append(y) or fit_head(head, kind, X, y, X_test),
+    )
+    X = X[:60]
+    results = evaluate({"a": X, "b": X[:, ::-1].copy()}, tasks[:1], heads=["linear"], cv=(3, 2), seed=5)
+    expected = [
+        tasks[0].y[train]
+        for train, _ in RepeatedKFold(n_splits=3, n_repeats=2, random_state=5).split(tasks[0].y)
+    ]
+    for got, want in zip(seen, expected + expected, strict=True):
+        np.testing.assert_array_equal(got, want)
+    assert results[["repeat", "fold"]].to_numpy().tolist() == [[r, f] for r in (0, 1) for f in (0, 1, 2)] * 2
+    # The columns of b are those of a in reverse: ridge does not care.
+    scores = results.groupby("method")["score"].apply(list)
+    np.testing.assert_allclose(scores["a"], scores["b"], rtol=1e-5)
+
+
+def test_each_molecule_is_featurized_once_per_method(panel):
+    tasks, X = panel
+    Lookup.seen.clear()
+    table = {smiles: X[i, :2] for i, smiles in enumerate(unique_smiles(tasks))}
+    evaluate({"m": Lookup(table)}, tasks, heads=["linear"])
+    assert Lookup.seen == [unique_smiles(tasks)]
+    assert len(Lookup.seen[0]) == 90
+
+
+def test_a_failure_is_dropped_for_all_methods(panel):
+    tasks, X = panel
+    broken = X.copy()
+    broken[[0, 40]] = np.nan  # 0 is in the first task only, 40 in both
+    broken[7, 3] = np.nan  # a missing value, not a failure
+    results = evaluate({"whole": X, "broken": broken}, tasks, heads=["linear"]).set_index(["task", "method"])
+    assert results["n_dropped"].to_dict() == {
+        ("first", "whole"): 2,
+        ("first", "broken"): 2,
+        ("second", "whole"): 1,
+        ("second", "broken"): 1,
+    }
+    assert results["n_failed"].tolist() == [0, 2, 0, 1]
+    assert (results["n_train"] + results["n_test"]).tolist() == [58, 58, 59, 59]
+    kept = np.delete(np.arange(60), [0, 40])
+    alone = replace(
+        tasks[0], smiles=[tasks[0].smiles[i] for i in kept], y=tasks[0].y[kept], split=tasks[0].split[kept]
+    )
+    assert (
+        results.loc[("first", "whole"), "score"] == evaluate({"m": X[kept]}, [alone], ["linear"])["score"][0]
+    )
+
+
+@pytest.mark.parametrize("head", ["linear", "forest"])
+def test_nothing_of_the_test_targets_leaks(panel, head, monkeypatch):
+    tasks, X = panel
+    fits = []
+
+    def record(*args):
+        fits.append(fit_head(*args))
+        return fits[-1]
+
+    monkeypatch.setattr(protocol, "fit_head", record)
+    spoiled = []
+    for task in tasks:
+        y = task.y.copy()
+        y[task.split == "test"] = np.random.default_rng(1).permutation(y[task.split == "test"])
+        spoiled.append(replace(task, y=y))
+    clean = evaluate({"m": X}, tasks, [head])
+    dirty = evaluate({"m": X}, spoiled, [head])
+    for before, after in zip(fits[:2], fits[2:], strict=True):
+        np.testing.assert_array_equal(before.prediction, after.prediction)
+    assert clean["chosen"].tolist() == dirty["chosen"].tolist()
+    assert clean["inner_score"].tolist() == dirty["inner_score"].tolist()
+    assert (clean["score"] != dirty["score"]).all()
+
+
+def test_interrupted_run_continues(panel, tmp_path, monkeypatch):
+    tasks, X = panel
+    whole = evaluate({"m": X}, tasks, heads=["linear"], out=tmp_path / "whole")
+    calls = []
+
+    def fail_on_second(*args):
+        calls.append(args[1])
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return fit_head(*args)
+
+    monkeypatch.setattr(protocol, "fit_head", fail_on_second)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate({"m": X}, tasks, heads=["linear"], out=tmp_path / "out")
+    resumed = evaluate({"m": X}, tasks, heads=["linear"], out=tmp_path / "out")
+    assert calls == ["reg", "cls", "cls"]
+    pd.testing.assert_frame_equal(resumed.drop(columns="seconds"), whole.drop(columns="seconds"))
+
+
+@pytest.mark.parametrize("change", ["features", "target", "split", "seed", "heads"])
+def test_stored_results_of_other_inputs_are_not_taken(panel, tmp_path, change, monkeypatch):
+    (task, _), X = panel
+    X = X[:60]
+    evaluate({"m": X}, [task], heads=["linear"], out=tmp_path)
+    calls = []
+    monkeypatch.setattr(protocol, "fit_head", lambda *args: calls.append(args[0]) or fit_head(*args))
+    evaluate({"m": X}, [task], heads=["linear"], out=tmp_path)
+    assert calls == []
+    settings = {"heads": ["linear"], "seed": 0}
+    if change == "features":
+        X = X + np.eye(60, 12, dtype=np.float32)
+    elif change == "target":
+        task = replace(task, y=task.y + 1)
+    elif change == "split":
+        task = replace(task, split=task.split[::-1])
+    elif change == "seed":
+        settings["seed"] = 1
+    else:
+        settings["heads"] = ["forest"]
+    evaluate({"m": X}, [task], out=tmp_path, **settings)
+    assert calls == settings["heads"]
+
+
+def test_workers_change_nothing(panel):
+    tasks, X = panel
+    one = evaluate({"m": X, "half": X[:, :6]}, tasks, n_jobs=1, heads=["linear"])
+    two = evaluate({"m": X, "half": X[:, :6]}, tasks, n_jobs=2, heads=["linear"])
+    pd.testing.assert_frame_equal(one.drop(columns="seconds"), two.drop(columns="seconds"))
+
+
+def test_clear_errors(panel):
+    (first, second), X = panel
+    with pytest.raises(ValueError, match=r"unknown heads \['svm'\]"):
+        evaluate({"m": X}, [first], heads=["svm"])
+    with pytest.raises(ValueError, match="task 'first' has no split of its own"):
+        evaluate({"m": X[:60]}, [replace(first, split=None)])
+    with pytest.raises(ValueError, match=r"method 'm' gave features of shape \(3, 12\).*60 distinct SMILES"):
+        evaluate({"m": X[:3]}, [first])
+    with pytest.raises(ValueError, match="names must be distinct"):
+        evaluate({"m": X}, [first, first])
+    with pytest.raises(ValueError, match="task 'second': a training or test part holds one class only"):
+        evaluate({"m": X[:60]}, [replace(second, y=(second.split == "test").astype(float))])

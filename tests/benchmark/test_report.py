@@ -1,0 +1,108 @@
+"""Tables and statistics on a table made by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import binomtest
+
+from skmol3d.benchmark.plots import plot_win_rates
+from skmol3d.benchmark.report import best_head, better_of, mean_ranks, paired, render, score_table
+
+# task: kind, then MAE (lower is better) or AUROC (higher is better) of ours, rival a, rival b
+SCORES = {
+    "t1": ("reg", 1.0, 2.0, 3.0),
+    "t2": ("reg", 0.5, 0.4, 0.6),
+    "t3": ("cls", 0.9, 0.8, 0.9),
+    "t4": ("cls", 0.7, 0.6, 0.5),
+}
+
+
+@pytest.fixture
+def results():
+    rows = []
+    for task, (kind, *scores) in SCORES.items():
+        for method, value in zip(("rem3di", "ecfp", "ecfp-count"), scores, strict=True):
+            worse = value * 1.5 if kind == "reg" else value - 0.1
+            # The linear head looks better inside the training part, the forest is better on the test part.
+            for head, test, inner in (("forest", value, worse), ("linear", worse, value)):
+                rows.append((task, kind, "eV", method, 0, 0, head, 0, 0, test, inner, 80, 20))
+    names = "task kind unit method n_failed n_dropped head repeat fold score inner_score n_train n_test"
+    return pd.DataFrame(rows, columns=names.split())
+
+
+def test_heads_by_test_and_by_inner_score(results):
+    assert set(best_head(results, "test")["head"]) == {"forest"}
+    assert set(best_head(results, "inner")["head"]) == {"linear"}
+    with pytest.raises(ValueError, match="by must be"):
+        best_head(results, "luck")
+
+
+def test_inner_choice_is_per_split_and_test_choice_per_task():
+    common = {"task": "t", "kind": "reg", "method": "m", "repeat": 0}
+    rows = [
+        {"head": "linear", "fold": 0, "score": 1.0, "inner_score": 1.0},
+        {"head": "forest", "fold": 0, "score": 3.0, "inner_score": 2.0},
+        {"head": "linear", "fold": 1, "score": 5.0, "inner_score": 2.0},
+        {"head": "forest", "fold": 1, "score": 2.0, "inner_score": 1.0},
+    ]
+    frame = pd.DataFrame([common | row for row in rows])
+    assert best_head(frame, "inner")["score"].tolist() == [1.0, 2.0]
+    assert best_head(frame, "test")["score"].tolist() == [3.0, 2.0]
+
+
+def test_several_heads_are_not_averaged_silently(results):
+    with pytest.raises(ValueError, match="several heads per split"):
+        score_table(results)
+
+
+def test_wins_are_counted(results):
+    table = score_table(best_head(results, "test"))
+    pairs = paired(table).set_index(["method", "rival"])[["wins", "losses", "ties"]]
+    assert pairs.loc[("rem3di", "ecfp")].tolist() == [3, 1, 0]
+    assert pairs.loc[("ecfp", "rem3di")].tolist() == [1, 3, 0]
+    assert pairs.loc[("rem3di", "ecfp-count")].tolist() == [3, 0, 1]
+    both = better_of(table, ["ecfp", "ecfp-count"], "best")["best"]
+    assert both.tolist() == [2.0, 0.4, 0.9, 0.6]
+
+
+def test_ranks_share_ties(results):
+    ranks = mean_ranks(score_table(best_head(results, "test")))
+    assert ranks.to_dict() == {
+        "rem3di": (1 + 2 + 1.5 + 1) / 4,
+        "ecfp": (2 + 1 + 3 + 2) / 4,
+        "ecfp-count": (3 + 3 + 1.5 + 3) / 4,
+    }
+
+
+def test_wilcoxon_knows_no_units_and_agrees_with_the_sign_test_at_its_extreme():
+    index = pd.MultiIndex.from_tuples([(f"t{i}", "reg") for i in range(8)], names=["task", "kind"])
+    table = pd.DataFrame(
+        {"a": np.arange(1.0, 9), "b": np.arange(1.0, 9) * np.linspace(1.1, 1.9, 8)}, index=index
+    )
+    p = paired(table).set_index(["method", "rival"])["p"]
+    # All eight differences have one sign: both exact tests give 2 / 2**8.
+    assert p["a", "b"] == pytest.approx(binomtest(8, 8).pvalue)
+    rescaled = table.mul(10.0 ** np.arange(8), axis=0)
+    assert paired(rescaled)["p"].tolist() == pytest.approx(paired(table)["p"].tolist())
+    same = paired(table.assign(b=table["a"]))
+    assert same["ties"].tolist() == [8, 8]
+    assert same["p"].isna().all()
+
+
+def test_rendered_table(results):
+    text = render(results, "test")
+    assert "| t1 | MAE (eV) | 80/20 | 0 | **1.000** | 2.000 | 3.000 |" in text
+    assert "| t4 | AUROC | 80/20 | 0 | **0.700** | 0.600 | 0.500 |" in text
+    assert "| rem3di – better of ecfp, ecfp-count | MAE | 1/1/0 |" in text
+    assert "better test score (optimistic" in text
+    assert "chosen by its score inside the training part" in render(results, "inner")
+
+
+def test_rendered_deviation_over_splits(results):
+    again = results.assign(fold=1, score=results["score"] + 0.2)
+    assert "**1.100 ± 0.141**" in render(pd.concat([results, again], ignore_index=True), "test")
+
+
+def test_plot_is_a_picture(results, tmp_path):
+    path = plot_win_rates(score_table(best_head(results, "test")), tmp_path / "wins.png")
+    assert path.read_bytes().startswith(b"\x89PNG")
