@@ -9,20 +9,21 @@ if TYPE_CHECKING:
         ConformerSettings,
         boltzmann_weights,
         embed,
-        generate,
     )
+    from skmol3d.structures.errors import Failure, StructureError
     from skmol3d.structures.inputs import iter_inputs
-    from skmol3d.structures.molecule import Failure, Molecule, StructureError, read_molecule
+    from skmol3d.structures.molecule import Molecule, read_molecule
+    from skmol3d.structures.workers import generate
 
 _HOMES = {
     "ConformerSettings": "conformers",
     "Conformers": "conformers",
-    "Failure": "molecule",
+    "Failure": "errors",
     "Molecule": "molecule",
-    "StructureError": "molecule",
+    "StructureError": "errors",
     "boltzmann_weights": "conformers",
     "embed": "conformers",
-    "generate": "conformers",
+    "generate": "workers",
     "iter_inputs": "inputs",
     "read_molecule": "molecule",
 }

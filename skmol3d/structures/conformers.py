@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,9 +75,9 @@ class Conformers:
     positions : ndarray of float32, shape [C, N, 3]
         Å.
     energies : ndarray of float64, shape [C]
-        MMFF94 energies, eV, ascending where available; nan where MMFF94 lacks parameters, where
-        `relax` is None (energies of unrelaxed geometries say nothing about populations), and for bare
-        geometries without a molecular graph.
+        MMFF94 energies, eV, ascending where available. nan where MMFF94 lacks parameters, for bare
+        geometries without a molecular graph, and where `relax` is None: energies of unrelaxed
+        geometries of our own making say nothing about populations.
     charge : int
         e.
     bonds : ndarray of int32, shape [M, 2], or None
@@ -119,7 +118,7 @@ def embed(molecule: Molecule, settings: ConformerSettings) -> Conformers:
         if molecule.coordinates is not None:
             return _kept(molecule, molecule.coordinates[: settings.n_conformers])
         if len(molecule.numbers) > ISOLATED_ABOVE:
-            from skmol3d.structures.isolation import embed_isolated
+            from skmol3d.structures.workers import embed_isolated
 
             return embed_isolated(molecule, settings)
         return embed_here(molecule, settings)
@@ -300,41 +299,3 @@ def _stereo_kept(mol: Chem.Mol) -> bool:
 _TETRAHEDRAL = {Chem.ChiralType.CHI_TETRAHEDRAL_CW, Chem.ChiralType.CHI_TETRAHEDRAL_CCW}
 _CIS = {Chem.BondStereo.STEREOZ, Chem.BondStereo.STEREOCIS}
 _TRANS = {Chem.BondStereo.STEREOE, Chem.BondStereo.STEREOTRANS}
-
-
-def generate(
-    molecules: Iterable[Molecule], settings: ConformerSettings, n_jobs: int | None = None
-) -> Iterator[Conformers | StructureError]:
-    """Embed a stream of molecules, in order, possibly in several processes.
-
-    Parameters
-    ----------
-    molecules : iterable of Molecule
-        Consumed lazily, in the calling thread, a bounded number ahead of what was asked for.
-    settings : ConformerSettings
-        How to make the conformers.
-    n_jobs : int or None, default=None
-        Processes, as in joblib: None means 1 (or what `joblib.parallel_config` says), -1 all cores. The
-        results do not depend on it.
-
-    Yields
-    ------
-    Conformers or StructureError
-        For each molecule, in the order given; failures are values.
-    """
-    import joblib
-
-    workers = joblib.effective_n_jobs(n_jobs)
-    if workers == 1:
-        return (embed_or_error(molecule, settings) for molecule in molecules)
-    from skmol3d.structures.isolation import generate_parallel
-
-    return generate_parallel(molecules, settings, workers)
-
-
-def embed_or_error(molecule: Molecule, settings: ConformerSettings) -> Conformers | StructureError:
-    """`embed` with the error as a value."""
-    try:
-        return embed(molecule, settings)
-    except StructureError as error:
-        return error

@@ -11,13 +11,8 @@ from typing import Any
 import numpy as np
 from rdkit import Chem
 
-from skmol3d.structures.molecule import (
-    FILE_SUFFIXES,
-    StructureError,
-    _is_atoms,
-    _rdkit_errors,
-    is_structure_path,
-)
+from skmol3d.structures.errors import StructureError, rdkit_errors
+from skmol3d.structures.molecule import FILE_SUFFIXES, is_atoms, is_structure_path
 
 
 def iter_inputs(X: Any) -> Iterator[object]:
@@ -46,7 +41,7 @@ def iter_inputs(X: Any) -> Iterator[object]:
         return read_records(Path(os.fspath(X)))
     if isinstance(X, str):
         raise TypeError(f"got the single string {X[:40]!r}; pass a list, e.g. [{X[:40]!r}]")
-    if isinstance(X, Chem.Mol) or _is_atoms(X):
+    if isinstance(X, Chem.Mol) or is_atoms(X):
         raise TypeError(f"got a single {type(X).__name__}; pass a list of them")
     if hasattr(X, "columns") and hasattr(X, "shape"):
         if X.shape[1] != 1:
@@ -83,7 +78,7 @@ def _sdf_records(path: Path) -> Iterator[object]:
 
 
 def _mol_block(block: str, path: Path) -> object:
-    with _rdkit_errors() as messages:
+    with rdkit_errors() as messages:
         mol = Chem.MolFromMolBlock(block, removeHs=False)
     if mol is None:
         reason = messages[0] if messages else "RDKit gives no reason"

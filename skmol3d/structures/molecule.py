@@ -5,9 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -15,32 +12,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rdkit import Chem, rdBase
-from rdkit.Chem import rdDetermineBonds
+from rdkit import Chem
+
+from skmol3d.structures.errors import Failure, StructureError, rdkit_errors, shorten
+from skmol3d.structures.geometry import bond_array, check_coordinates, perceive_bonds
+
+__all__ = ["Failure", "Molecule", "StructureError", "canonical_smiles", "is_structure_path", "read_molecule"]
 
 MAX_ATOMS = 1000
 """Largest molecule accepted, hydrogens included: beyond it single RDKit steps take minutes."""
 
-MIN_DISTANCE = 0.2
-"""Two atoms closer than this (Å) are a mistake in the file, not a geometry."""
-
-MAX_COORDINATE = 1e4  # Å; float32 still resolves 0.001 Å there
 MAX_TEXT = 10 * MAX_ATOMS  # characters; RDKit's parsers need seconds for 20,000 open parentheses
 
 FILE_SUFFIXES = (".sdf", ".mol", ".xyz")
-
-
-class StructureError(ValueError):
-    """A structure that cannot be used; the message is the reason alone."""
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """An input that gave no row: its 0-based position, a short repr of it, and the reason."""
-
-    index: int
-    input: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,7 +97,7 @@ def read_molecule(value: object) -> Molecule:
         return _from_file(Path(os.fspath(value)))
     if isinstance(value, str):
         return _from_text(value.strip())
-    if _is_atoms(value):
+    if is_atoms(value):
         return _from_atoms(value)
     is_nan = isinstance(value, float) and math.isnan(value)  # np.float64 is a float, too
     if value is None or is_nan or type(value).__name__ in {"NAType", "NaTType"}:
@@ -129,28 +113,13 @@ def is_structure_path(text: str) -> bool:
     return text.lower().endswith(FILE_SUFFIXES)
 
 
-def _is_atoms(value: object) -> bool:
+def is_atoms(value: object) -> bool:
+    """Whether this is `ase.Atoms`."""
     # By name, so that parsing SMILES does not import ASE.
     return any(c.__module__ == "ase.atoms" and c.__name__ == "Atoms" for c in type(value).__mro__)
 
 
 # --- text ------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _rdkit_errors() -> Iterator[list[str]]:
-    """Collect RDKit's error messages within the block instead of printing them, and no warnings either.
-
-    Outside the block the logs stay as the user set them. The list is filled when the block ends.
-    """
-    messages: list[str] = []
-    with rdBase.BlockLogs(), rdBase.CaptureErrorLog() as capture:
-        yield messages
-    for line in capture.messages.splitlines():
-        line = re.sub(r"^\[\d\d:\d\d:\d\d\]\s*", "", line).strip()
-        line = re.sub(r"^(SMILES Parse )?(Error|ERROR):\s*| for input: .*$", "", line)
-        if line.strip("~^ "):
-            messages.append(line if len(line) <= 200 else line[:197] + "...")
 
 
 def _from_text(text: str) -> Molecule:
@@ -159,20 +128,16 @@ def _from_text(text: str) -> Molecule:
     if len(text) > MAX_TEXT:
         raise StructureError(f"{len(text)} characters; at most {MAX_TEXT} are supported")
     if not text.isascii():
-        raise StructureError(f"characters that no SMILES or InChI has: {_short(text)}")
+        raise StructureError(f"characters that no SMILES or InChI has: {shorten(text)}")
     if len(text.split()) > 1:
-        raise StructureError(f"text after the structure: {_short(text.split(maxsplit=1)[1])}")
+        raise StructureError(f"text after the structure: {shorten(text.split(maxsplit=1)[1])}")
     inchi = text.startswith("InChI=")
-    with _rdkit_errors() as messages:
+    with rdkit_errors() as messages:
         mol = Chem.MolFromInchi(text) if inchi else Chem.MolFromSmiles(text)
     if mol is None:
         what = "InChI" if inchi else "SMILES"
         raise StructureError(f"not a valid {what}: {messages[0] if messages else 'RDKit gives no reason'}")
     return _from_mol(mol)
-
-
-def _short(text: str, length: int = 40) -> str:
-    return repr(text if len(text) <= length else text[: length - 3] + "...")
 
 
 # --- RDKit -----------------------------------------------------------------------------------------------
@@ -186,7 +151,7 @@ def _from_mol(mol: Chem.Mol) -> Molecule:
         if atom.GetAtomicNum() == 0:
             raise StructureError(f"atom {atom.GetIdx()} is a placeholder (* or R group), not an element")
     try:
-        with _rdkit_errors():
+        with rdkit_errors():
             Chem.SanitizeMol(mol)
             return _from_sanitized(mol)
     except (Chem.MolSanitizeException, RuntimeError) as error:
@@ -229,7 +194,7 @@ def canonical_smiles(mol: Chem.Mol) -> str:
         seen.append(smiles)
         mol = Chem.MolFromSmiles(smiles)
         if mol is None:
-            raise StructureError(f"RDKit cannot read back its own SMILES {_short(smiles)}")
+            raise StructureError(f"RDKit cannot read back its own SMILES {shorten(smiles)}")
         smiles = Chem.MolToSmiles(mol)
     return min(seen[seen.index(smiles) :])
 
@@ -253,21 +218,16 @@ def _with_coordinates(mol: Chem.Mol) -> Molecule:
     mol = Chem.RenumberAtoms(mol, order.tolist())
     coordinates = np.stack([c.GetPositions() for c in mol.GetConformers()]).astype(np.float32)
     mol.RemoveAllConformers()
-    return _build(mol, coordinates, smiles, _digest(smiles, _numbers(mol), _bonds(mol), coordinates))
+    return _build(mol, coordinates, smiles, _digest(smiles, _numbers(mol), bond_array(mol), coordinates))
 
 
 def _build(mol: Chem.Mol, coordinates: NDArray[np.float32] | None, smiles: str, key: str) -> Molecule:
     charge = Chem.GetFormalCharge(mol)
-    return Molecule(_numbers(mol), charge, _bonds(mol), mol, coordinates, smiles, key)
+    return Molecule(_numbers(mol), charge, bond_array(mol), mol, coordinates, smiles, key)
 
 
 def _numbers(mol: Chem.Mol) -> NDArray[np.uint8]:
     return np.array([atom.GetAtomicNum() for atom in mol.GetAtoms()], dtype=np.uint8)
-
-
-def _bonds(mol: Chem.Mol) -> NDArray[np.int32]:
-    pairs = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in mol.GetBonds()]
-    return np.array(pairs, dtype=np.int32).reshape(-1, 2)
 
 
 # --- geometries ------------------------------------------------------------------------------------------
@@ -290,45 +250,10 @@ def _from_atoms(atoms: Any) -> Molecule:
     except (TypeError, ValueError, OverflowError) as error:
         raise StructureError(f"the charge is not a number: {charge!r}") from error
     numbers = numbers.astype(np.uint8)
-    bonds = _perceive_bonds(numbers, positions)
+    bonds = perceive_bonds(numbers, positions)
     coordinates = positions.astype(np.float32)[None]
     key = _digest(f"charge {charge}", numbers, bonds, coordinates)
     return Molecule(numbers, charge, bonds, None, coordinates, None, key)
-
-
-def _perceive_bonds(numbers: NDArray[np.uint8], positions: NDArray[np.float64]) -> NDArray[np.int32] | None:
-    mol = Chem.RWMol()
-    conformer = Chem.Conformer(len(numbers))
-    for i, (number, position) in enumerate(zip(numbers.tolist(), positions.tolist(), strict=True)):
-        atom = Chem.Atom(number)
-        atom.SetNoImplicit(True)
-        mol.AddAtom(atom)
-        conformer.SetAtomPosition(i, position)
-    mol.AddConformer(conformer)
-    try:
-        with _rdkit_errors():
-            rdDetermineBonds.DetermineConnectivity(mol)
-    except (ValueError, RuntimeError):
-        return None
-    return _bonds(mol)
-
-
-def check_coordinates(numbers: NDArray[Any], positions: NDArray[np.float64]) -> None:
-    """Raise `StructureError` naming the atoms if positions [N, 3] (Å) are senseless or coincide."""
-    bad = np.flatnonzero(~(np.abs(positions) < MAX_COORDINATE).all(axis=1))  # nan compares false
-    if len(bad):
-        limit = f"{MAX_COORDINATE:,.0f} Å"
-        raise StructureError(f"coordinates that are not finite or beyond {limit} at {_names(numbers, bad)}")
-    distances = np.linalg.norm(positions[:, None] - positions[None], axis=-1)
-    np.fill_diagonal(distances, np.inf)
-    if distances.min() < MIN_DISTANCE:
-        pair = np.array(np.unravel_index(distances.argmin(), distances.shape))
-        raise StructureError(f"{_names(numbers, pair)} are {distances.min():.2f} Å apart")
-
-
-def _names(numbers: NDArray[Any], indices: NDArray[np.intp]) -> str:
-    symbols = [f"{Chem.GetPeriodicTable().GetElementSymbol(int(numbers[i]))}{i}" for i in indices[:5]]
-    return "atoms " + ", ".join(symbols) + (f" and {len(indices) - 5} more" if len(indices) > 5 else "")
 
 
 # --- files -----------------------------------------------------------------------------------------------
@@ -343,7 +268,7 @@ def _from_file(path: Path) -> Molecule:
         raise
     except (OSError, ValueError) as error:  # ValueError: a null character in the name
         reason = error.strerror if isinstance(error, OSError) else error
-        raise StructureError(f"cannot read {_short(str(path), 100)}: {reason}") from error
+        raise StructureError(f"cannot read {shorten(str(path), 100)}: {reason}") from error
     if len(records) != 1:
         how_many = "no record" if not records else "more than one record"
         raise StructureError(f"{path} holds {how_many}; a file stands for one molecule here")

@@ -1,8 +1,12 @@
 """Geometry, determinism, limits, and workers."""
 
 import math
+import os
+import signal
 import subprocess
 import sys
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 
 import ase
 import numpy as np
@@ -19,8 +23,8 @@ from skmol3d.structures import (
     boltzmann_weights,
     embed,
     generate,
-    isolation,
     read_molecule,
+    workers,
 )
 from skmol3d.structures.conformers import embed_here
 
@@ -212,6 +216,32 @@ def test_failures_are_values_in_their_places(n_jobs):
     assert [isinstance(result, StructureError) for result in results] == [i == 17 for i in range(40)]
 
 
+def test_dead_workers_lose_nothing():
+    molecules = [read_molecule("C" * (1 + i % 7)) for i in range(150)]
+    stream = generate(molecules, PLAIN, n_jobs=2)
+    found = [next(stream)]
+    for pid in list(workers._pool(2)._processes):
+        os.kill(pid, signal.SIGKILL)
+    found += stream
+    for one, other in zip(found, generate(molecules, PLAIN), strict=True):
+        np.testing.assert_array_equal(one.positions, other.positions)
+
+
+def test_a_molecule_that_kills_workers_is_found_out(monkeypatch):
+    class Deadly(Future):
+        def result(self, timeout=None):
+            raise BrokenProcessPool
+
+    def submit(chunk, settings, n_workers):
+        return Deadly()
+
+    monkeypatch.setattr(workers, "_submit", submit)
+    monkeypatch.setattr(workers, "CHUNK", 2)
+    results = list(generate([read_molecule("CO"), read_molecule("CS")], PLAIN, n_jobs=2))
+    for result, smiles in zip(results, ["CO", "CS"], strict=True):
+        np.testing.assert_array_equal(result.positions, conformers(smiles).positions)
+
+
 def test_errors_of_the_caller_s_stream_come_through():
     def broken():
         yield from [read_molecule("C")] * 40
@@ -223,7 +253,7 @@ def test_errors_of_the_caller_s_stream_come_through():
 
 def test_workers_never_see_torch():
     code = (
-        "import sys, skmol3d.structures as s, skmol3d.structures.isolation\n"
+        "import sys, skmol3d.structures as s, skmol3d.structures.workers\n"
         "list(s.generate([s.read_molecule('C')], s.ConformerSettings()))\n"
         "assert 'torch' not in sys.modules and 'pandas' not in sys.modules"
     )
@@ -267,13 +297,13 @@ def test_the_time_limit_interrupts(smiles):
 
 
 def test_a_process_that_hangs_is_killed(monkeypatch):
-    monkeypatch.setattr(isolation, "STARTUP", 0.0)
+    monkeypatch.setattr(workers, "STARTUP", 0.0)
     with pytest.raises(StructureError, match=r"within the time limit of 0\.01 s"):
         conformers(PEPTIDE, time_limit=0.01)
 
 
 def test_a_process_that_dies_is_reported(monkeypatch):
-    monkeypatch.setattr(isolation, "CHILD", "import os; os.abort()")
+    monkeypatch.setattr(workers, "CHILD", "import os; os.abort()")
     with pytest.raises(StructureError, match="RDKit crashed"):
         conformers(PEPTIDE)
 

@@ -14,13 +14,14 @@ from functools import lru_cache
 from itertools import chain, islice
 from typing import Any
 
+import joblib
 from joblib.externals.loky import ProcessPoolExecutor
 
 from skmol3d.structures.conformers import (
     Conformers,
     ConformerSettings,
+    embed,
     embed_here,
-    embed_or_error,
     time_limit_error,
 )
 from skmol3d.structures.molecule import Molecule, StructureError
@@ -67,10 +68,43 @@ def _child() -> None:
     pickle.dump(result, sys.stdout.buffer)
 
 
-def generate_parallel(
+def generate(
+    molecules: Iterable[Molecule], settings: ConformerSettings, n_jobs: int | None = None
+) -> Iterator[Conformers | StructureError]:
+    """Embed a stream of molecules, in order, possibly in several processes.
+
+    Parameters
+    ----------
+    molecules : iterable of Molecule
+        Consumed lazily, in the calling thread, a bounded number ahead of what was asked for.
+    settings : ConformerSettings
+        How to make the conformers.
+    n_jobs : int or None, default=None
+        Processes, as in joblib: None means 1 (or what `joblib.parallel_config` says), -1 all cores. The
+        results do not depend on it.
+
+    Yields
+    ------
+    Conformers or StructureError
+        For each molecule, in the order given; failures are values.
+    """
+    workers = joblib.effective_n_jobs(n_jobs)
+    if workers == 1:
+        return (embed_or_error(molecule, settings) for molecule in molecules)
+    return _generate_parallel(molecules, settings, workers)
+
+
+def embed_or_error(molecule: Molecule, settings: ConformerSettings) -> Conformers | StructureError:
+    """`embed` with the error as a value."""
+    try:
+        return embed(molecule, settings)
+    except StructureError as error:
+        return error
+
+
+def _generate_parallel(
     molecules: Iterable[Molecule], settings: ConformerSettings, workers: int
 ) -> Iterator[Conformers | StructureError]:
-    """The parallel half of `skmol3d.structures.generate`."""
     molecules = iter(molecules)
     # Workers take about a second to start: a short list is done before that.
     first = list(islice(molecules, CHUNK))
@@ -82,29 +116,44 @@ def generate_parallel(
     try:
         while True:
             while len(pending) < 2 * workers and (chunk := list(islice(stream, CHUNK))):
-                pending.append((chunk, _pool(workers).submit(_embed_chunk, chunk, settings)))
+                pending.append((chunk, _submit(chunk, settings, workers)))
             if not pending:
                 return
             chunk, future = pending.popleft()
-            yield from _results(chunk, future, settings)
+            yield from _results(chunk, future, settings, workers)
     finally:
         for _, future in pending:
             future.cancel()
 
 
-def _results(
-    chunk: list[Molecule], future: Future[Any], settings: ConformerSettings
-) -> Iterator[Conformers | StructureError]:
+def _submit(chunk: list[Molecule], settings: ConformerSettings, workers: int) -> Future[Any]:
     try:
-        yield from future.result()
+        return _pool(workers).submit(_embed_chunk, chunk, settings)
     except BrokenProcessPool:
-        # RDKit took a worker down (or the system did, for memory): find the culprit, keep the others.
         _pool.cache_clear()
-        for molecule in chunk:
-            try:
-                yield embed_isolated(molecule, settings)
-            except StructureError as error:
-                yield error
+        return _pool(workers).submit(_embed_chunk, chunk, settings)
+
+
+def _results(
+    chunk: list[Molecule], future: Future[Any], settings: ConformerSettings, workers: int
+) -> list[Conformers | StructureError]:
+    # When RDKit takes a worker down (or the system does, for memory), every chunk under way is lost. All are
+    # tried again, and the one that does it again is embedded molecule by molecule, to find the culprit.
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        pass
+    try:
+        return _submit(chunk, settings, workers).result()
+    except BrokenProcessPool:
+        return [_isolated_or_error(molecule, settings) for molecule in chunk]
+
+
+def _isolated_or_error(molecule: Molecule, settings: ConformerSettings) -> Conformers | StructureError:
+    try:
+        return embed_isolated(molecule, settings)
+    except StructureError as error:
+        return error
 
 
 @lru_cache(maxsize=1)

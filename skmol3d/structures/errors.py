@@ -1,0 +1,43 @@
+"""Errors as values, with RDKit's own words for the reason."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from rdkit import rdBase
+
+
+class StructureError(ValueError):
+    """A structure that cannot be used; the message is the reason alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An input that gave no row: its 0-based position, a short repr of it, and the reason."""
+
+    index: int
+    input: str
+    reason: str
+
+
+@contextmanager
+def rdkit_errors() -> Iterator[list[str]]:
+    """Collect RDKit's error messages within the block instead of printing them, and no warnings either.
+
+    Outside the block the logs stay as the user set them. The list is filled when the block ends.
+    """
+    messages: list[str] = []
+    with rdBase.BlockLogs(), rdBase.CaptureErrorLog() as capture:
+        yield messages
+    for line in capture.messages.splitlines():
+        line = re.sub(r"^\[\d\d:\d\d:\d\d\]\s*", "", line).strip()
+        line = re.sub(r"^(SMILES Parse )?(Error|ERROR):\s*| for input: .*$", "", line)
+        if line.strip("~^ "):
+            messages.append(line if len(line) <= 200 else line[:197] + "...")
+
+
+def shorten(text: str, length: int = 40) -> str:
+    return repr(text if len(text) <= length else text[: length - 3] + "...")
