@@ -31,7 +31,7 @@ def entry(name):
 
 @pytest.fixture(autouse=True)
 def _small_manifest(monkeypatch):
-    """The real fetchers with three tables small enough to write down, and an environment that says nothing."""
+    """The real fetchers with tables small enough to write down, and an environment that says nothing."""
     common = {"source": "somewhere", "title": "a property", "unit": "kcal/mol"}
     manifest = {
         "sources": {

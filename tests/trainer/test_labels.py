@@ -30,9 +30,9 @@ def test_forces_are_minus_the_slope_of_the_energy():
 
 def test_water():
     water = label("H2O")
-    # xtb 6.7 prints -5.0703 Hartree for a relaxed water molecule: -137.97 eV.
+    # -5.070 Hartree, as GFN2-xTB gives for water near its minimum.
     assert water.energy == pytest.approx(-137.97, abs=0.02)
-    # GFN2-xTB dipole 2.2 to 2.3 D (experiment 1.85 D), along the axis, towards the hydrogens.
+    # Somewhat above the experimental 1.85 D; along the axis, towards the hydrogens.
     assert np.linalg.norm(water.dipole) * DEBYE == pytest.approx(2.25, abs=0.1)
     axis = molecule("H2O").positions
     towards_hydrogens = axis[1:].mean(axis=0) - axis[0]
