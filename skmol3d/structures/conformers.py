@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from rdkit import Chem, rdBase
 from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 
-from skmol3d.structures.molecule import Molecule, StructureError
+from skmol3d.structures.errors import StructureError, rdkit_reason
+from skmol3d.structures.molecule import Molecule
 
 EV_PER_KCAL_MOL = 0.04336411530877085
 BOLTZMANN_EV_PER_K = 8.617333262e-5
@@ -125,8 +126,7 @@ def embed(molecule: Molecule, settings: ConformerSettings) -> Conformers:
     except StructureError:
         raise
     except (RuntimeError, ValueError) as error:  # what RDKit raises when it finds itself in a bad state
-        lines = str(error).strip().splitlines()
-        raise StructureError(f"RDKit cannot embed it: {lines[0] if lines else error!r}") from error
+        raise StructureError(f"RDKit cannot embed it: {rdkit_reason(error)}") from error
 
 
 def embed_here(molecule: Molecule, settings: ConformerSettings) -> Conformers:

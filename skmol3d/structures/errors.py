@@ -39,5 +39,11 @@ def rdkit_errors() -> Iterator[list[str]]:
             messages.append(line if len(line) <= 200 else line[:197] + "...")
 
 
+def rdkit_reason(error: Exception) -> str:
+    """Say what an RDKit exception says, without the lines on its source and build that follow."""
+    return ": ".join(line.strip() for line in str(error).strip().splitlines()[:2]) or repr(error)
+
+
 def shorten(text: str, length: int = 40) -> str:
+    """Quote a text, cut to at most `length` characters."""
     return repr(text if len(text) <= length else text[: length - 3] + "...")

@@ -36,6 +36,7 @@ def _names(numbers: NDArray[Any], indices: NDArray[np.intp]) -> str:
 
 
 def perceive_bonds(numbers: NDArray[np.uint8], positions: NDArray[np.float64]) -> NDArray[np.int32] | None:
+    """Guess the bonds [M, 2] from distances and valences; None if RDKit cannot."""
     mol = Chem.RWMol()
     conformer = Chem.Conformer(len(numbers))
     for i, (number, position) in enumerate(zip(numbers.tolist(), positions.tolist(), strict=True)):

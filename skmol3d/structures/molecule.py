@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rdkit import Chem
 
-from skmol3d.structures.errors import Failure, StructureError, rdkit_errors, shorten
+from skmol3d.structures.errors import Failure, StructureError, rdkit_errors, rdkit_reason, shorten
 from skmol3d.structures.geometry import bond_array, check_coordinates, perceive_bonds
 
 __all__ = ["Failure", "Molecule", "StructureError", "canonical_smiles", "is_structure_path", "read_molecule"]
@@ -155,8 +155,7 @@ def _from_mol(mol: Chem.Mol) -> Molecule:
             Chem.SanitizeMol(mol)
             return _from_sanitized(mol)
     except (Chem.MolSanitizeException, RuntimeError) as error:
-        lines = str(error).strip().splitlines()
-        raise StructureError(f"not a valid molecule: {lines[0] if lines else error!r}") from error
+        raise StructureError(f"not a valid molecule: {rdkit_reason(error)}") from error
 
 
 def _from_sanitized(mol: Chem.Mol) -> Molecule:

@@ -272,7 +272,7 @@ def not_finite():
         (ase.Atoms(), "no atoms"),
         (ase.Atoms("X"), "atom 0 is no element"),
         (Chem.MolFromSmarts("[#6,#7]~[!#1]"), "placeholder"),
-        (Chem.MolFromSmiles("C(C)(C)(C)(C)C", sanitize=False), "Explicit valence"),
+        (Chem.MolFromSmiles("C(C)(C)(C)(C)C", sanitize=False), "not a valid molecule: Explicit valence"),
         (colliding(), "atoms C0, C1 are 0.00 Å apart"),
         (not_finite(), "coordinates that are not finite or beyond 10,000 Å at atoms H1"),
         (ase.Atoms("Cu", cell=[3, 3, 3], pbc=True), "periodic"),

@@ -315,6 +315,11 @@ def test_large_molecules_embed_elsewhere_with_the_same_result():
     np.testing.assert_array_equal(embed(molecule, plain).positions, embed_here(molecule, plain).positions)
 
 
+def test_rdkit_s_own_violations_are_reported():
+    with pytest.raises(StructureError, match=r"RDKit cannot embed it: .+"):
+        conformers("c1ccoc1->c1ccoc1->c1ccsc1")
+
+
 def test_impossible_stereo_is_reported():
     with pytest.raises(StructureError, match=r"no conformer in 3 x 5 attempts \(most failed at"):
         conformers("C1C[C@@H]2C[C@@H]1[C@H]1C[C@@H]21", max_attempts=5)
