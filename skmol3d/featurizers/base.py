@@ -15,9 +15,6 @@ import scipy.sparse
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_consistent_length
-
-# Private, but there is no public way to ask for the configured container.
-from sklearn.utils._set_output import _get_output_config
 from tqdm import tqdm
 
 from skmol3d.structures import Failure, iter_inputs
@@ -105,12 +102,7 @@ class MoleculeFeaturizer(TransformerMixin, BaseEstimator, ABC):
         ValueError
             If `X` is empty or a parameter is invalid.
         """
-        rows = self._assemble(self.iter_transform(X), _count(X))
-        pandas_output = _get_output_config("transform", self)["dense"] == "pandas"
-        if pandas_output and isinstance(X, pd.Series) and not scipy.sparse.issparse(rows):
-            # scikit-learn keeps the index of DataFrames only, and a ColumnTransformer hands over Series.
-            return pd.DataFrame(rows, index=X.index, columns=self.get_feature_names_out())
-        return rows
+        return self._assemble(self.iter_transform(X), _count(X))
 
     def iter_transform(self, X: Any, chunk_size: int = CHUNK) -> Iterator[Any]:
         """Compute rows chunk by chunk: memory stays flat however many molecules there are.
