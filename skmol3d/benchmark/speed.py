@@ -1,0 +1,88 @@
+"""Speed of the three stages: ``python -m skmol3d.benchmark.speed [--input FILE] [--n 1000] [--n-jobs 1]``.
+
+Prints molecules per second for parsing, conformers and encoding on the same cores, and what encoding costs in
+units of conformer generation.
+"""
+
+import argparse
+import time
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+
+import joblib
+import torch
+
+from skmol3d import hub
+from skmol3d.benchmark.report import markdown
+from skmol3d.featurizers.encoding import Item, encode
+from skmol3d.files import read_inputs
+from skmol3d.structures import Conformers, ConformerSettings, StructureError, generate, read_molecule
+from skmol3d.structures.molecule import Molecule
+
+ATOMS_PER_BATCH = 2048  # what `REM3DIFeaturizer` uses by default
+
+
+def read_sample(path: Path | None, column: str, count: int) -> list[object]:
+    """The first inputs of a file, or of the shipped table."""
+    if path is not None:
+        return list(islice(read_inputs(path, column), count))
+    from skmol3d.datasets import load_small_organics
+
+    return list(load_small_organics().data[:count])
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--input", type=Path, help=".csv, .tsv, .smi or .sdf (default: the shipped table)")
+    parser.add_argument("--smiles-column", default="smiles")
+    parser.add_argument("--n", type=int, default=1000, help="molecules (default: 1000)")
+    parser.add_argument("--n-jobs", type=int, default=1, help="cores for conformers, threads for encoding")
+    parser.add_argument("--model", default="rem3di-small")
+    args = parser.parse_args(argv)
+    cores = joblib.effective_n_jobs(args.n_jobs)
+    torch.set_num_threads(cores)
+    encoder = hub.from_pretrained(args.model)
+    inputs = read_sample(args.input, args.smiles_column, args.n)
+    if cores > 1:  # workers start once per process, not once per measurement
+        list(generate([read_molecule(text) for text in ("CCO", "CCN")], ConformerSettings(), args.n_jobs))
+
+    start = time.perf_counter()
+    molecules: list[Molecule] = []
+    for value in inputs:
+        try:
+            molecules.append(read_molecule(value))
+        except StructureError as error:
+            print(f"not parsed: {value}: {error}")
+    parsed = time.perf_counter()
+    made = [c for c in generate(molecules, ConformerSettings(), args.n_jobs) if isinstance(c, Conformers)]
+    embedded = time.perf_counter()
+    known = set(encoder.elements)  # type: ignore[arg-type]
+    items = [
+        Item(c.numbers, c.positions[0], c.charge, c.bonds) for c in made if set(c.numbers.tolist()) <= known
+    ]
+    encode(encoder, items[:64], torch.device("cpu"), ATOMS_PER_BATCH)  # torch's first call sets things up
+    ready = time.perf_counter()
+    encode(encoder, items, torch.device("cpu"), ATOMS_PER_BATCH)
+    encoded = time.perf_counter()
+
+    stages = [
+        ("parse", len(inputs), len(molecules), parsed - start),
+        ("conformers (ETKDGv3 + MMFF94)", len(molecules), len(made), embedded - parsed),
+        ("encode", len(items), len(items), encoded - ready),
+    ]
+    rows = [[name, str(n), str(ok), f"{t:.2f}", f"{n / t:.0f}"] for name, n, ok, t in stages]
+    atoms = sum(len(c.numbers) for c in made) / max(1, len(made))
+    print(
+        f"{len(inputs)} molecules, {atoms:.1f} atoms each on average, {cores} core(s), model {args.model}\n"
+    )
+    print(markdown(rows, ["stage", "molecules", "succeeded", "seconds", "molecules/s"]))
+    per_conformer, per_row = (embedded - parsed) / len(molecules), (encoded - ready) / len(items)
+    print(f"\nencoding / conformer time: {per_row / per_conformer:.3f}")
+
+
+if __name__ == "__main__":
+    main()
