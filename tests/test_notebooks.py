@@ -1,0 +1,37 @@
+"""Every notebook runs from top to bottom on the shipped data, and is committed without outputs."""
+
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+
+
+def test_there_are_notebooks():
+    assert "01_rem3di_vs_ecfp.ipynb" in [path.name for path in NOTEBOOKS]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_committed_without_outputs(path):
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(not cell.outputs and cell.execution_count is None for cell in code)
+
+
+# What Jupyter's own machinery warns of is not ours to mend.
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_runs(path, tmp_path):
+    notebook = nbformat.read(path, as_version=4)
+    client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": tmp_path}})
+    client.execute()
+    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    warned = [output.text for output in outputs if output.output_type == "stream" and output.name == "stderr"]
+    # tqdm, imported by others, asks for ipywidgets: a nicety that nothing here needs.
+    assert [text for text in warned if "IProgress not found" not in text] == []
+    assert sum("image/png" in output.get("data", {}) for output in outputs) >= 3
+    tables = [output.data["text/markdown"] for output in outputs if "text/markdown" in output.get("data", {})]
+    assert any("| rem3di – ecfp | MAE |" in table for table in tables)
