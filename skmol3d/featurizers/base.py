@@ -6,7 +6,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from numbers import Integral
+from numbers import Integral, Number
 from typing import Any, Self
 
 import numpy as np
@@ -15,11 +15,14 @@ import scipy.sparse
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_consistent_length
+
+# Private, but the same since 1.2, and there is no public way to ask for the configured container.
+from sklearn.utils._set_output import _get_output_config
 from tqdm import tqdm
 
 from skmol3d.structures import Failure, iter_inputs
 
-CHUNK = 4096
+CHUNK = 8192
 """Molecules parsed and held at a time."""
 
 SHOWN = 10
@@ -102,7 +105,12 @@ class MoleculeFeaturizer(TransformerMixin, BaseEstimator, ABC):
         ValueError
             If `X` is empty or a parameter is invalid.
         """
-        return self._assemble(self.iter_transform(X), _count(X))
+        rows = self._assemble(self.iter_transform(X), _count(X))
+        pandas_output = _get_output_config("transform", self)["dense"] == "pandas"
+        if pandas_output and isinstance(X, pd.Series) and not scipy.sparse.issparse(rows):
+            # Older scikit-learn keeps the index of DataFrames only; a ColumnTransformer hands over Series.
+            return pd.DataFrame(rows, index=X.index, columns=self.get_feature_names_out())
+        return rows
 
     def iter_transform(self, X: Any, chunk_size: int = CHUNK) -> Iterator[Any]:
         """Compute rows chunk by chunk: memory stays flat however many molecules there are.
@@ -111,7 +119,7 @@ class MoleculeFeaturizer(TransformerMixin, BaseEstimator, ABC):
         ----------
         X : list, tuple, ndarray, Series, one-column DataFrame, generator, or path
             As in `transform`.
-        chunk_size : int, default=4096
+        chunk_size : int, default=8192
             Molecules per chunk.
 
         Yields
@@ -292,12 +300,14 @@ def _count(X: Any) -> int | None:
 def _short(value: object) -> str:
     from rdkit import Chem
 
-    if isinstance(value, Chem.Mol):
-        # Not its SMILES: RDKit may refuse to write one for the very molecule that failed.
-        name = f" {value.GetProp('_Name')!r}" if value.HasProp("_Name") else ""
-        text = f"<Mol{name} of {value.GetNumAtoms()} atoms>"
-    elif isinstance(value, Exception):  # a record that `iter_inputs` could not read
+    if isinstance(value, Exception):  # a record that `iter_inputs` could not read
         text = "<unreadable record>"
+    elif value is None or isinstance(value, str | os.PathLike | Number):
+        text = repr(value)
+    elif isinstance(value, Chem.Mol):
+        # Not its SMILES: whatever is wrong with a molecule may make writing it fail. Likewise repr below.
+        name = f" {value.GetProp('_Name')!r}" if value.HasProp("_Name") else ""
+        text = f"<{type(value).__name__}{name} of {value.GetNumAtoms()} atoms>"
     else:
-        text = " ".join(repr(value).split())
+        text = f"<{type(value).__name__}>"
     return text if len(text) <= 80 else text[:77] + "..."

@@ -128,7 +128,7 @@ def _fingerprints(
     inputs: list[object], radius: int, n_bits: int, count: bool, chirality: bool
 ) -> list[NDArray[Any] | str]:
     """Fingerprints, or the reasons why there are none."""
-    from rdkit import Chem
+    from rdkit import Chem, rdBase
     from rdkit.Chem import rdFingerprintGenerator
 
     generator = rdFingerprintGenerator.GetMorganGenerator(
@@ -145,5 +145,6 @@ def _fingerprints(
         if smiles is None:
             results.append("fingerprints need a molecular graph; this is a bare geometry")
         else:
-            results.append(compute(Chem.MolFromSmiles(smiles)))
+            with rdBase.BlockLogs():  # warnings about hydrogens that stay, such as those of H2
+                results.append(compute(Chem.MolFromSmiles(smiles)))
     return results

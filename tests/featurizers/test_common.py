@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from ase import Atoms
 from rdkit import Chem
 from rdkit.Chem import AllChem
 from sklearn.base import clone
@@ -118,6 +119,14 @@ def test_chunks_and_batches(make):
     np.testing.assert_allclose(np.concatenate(chunks), rows, rtol=1e-4, atol=1e-5)
     if "batch_size" in make.takes:
         np.testing.assert_allclose(make(batch_size=12).transform(SMILES), rows, rtol=1e-4, atol=1e-5)
+
+
+def test_inputs_are_streamed(make):
+    taken = []
+    chunks = make().iter_transform((taken.append(text) or text for text in SMILES), chunk_size=2)
+    assert not taken
+    next(chunks)
+    assert len(taken) == 2
 
 
 def test_smiles_spelling(make):
@@ -237,6 +246,17 @@ def test_errors_nan_keeps_rows(make):
     featurizer.transform(["CC"])
     assert featurizer.failures_.empty
     assert list(featurizer.failures_.columns) == ["index", "input", "reason"]
+
+
+def test_broken_objects_are_reported(make):
+    named = Chem.MolFromSmiles("C*")
+    named.SetProp("_Name", "CHEMBL25")
+    featurizer = make(errors="nan")
+    # ASE can neither print the formula of this element nor do much else with it.
+    assert np.isnan(featurizer.transform([named, Atoms([200], [[0, 0, 0]]), "C" * 1000 + "("])).all()
+    inputs = featurizer.failures_["input"]
+    assert inputs[:2].tolist() == ["<Mol 'CHEMBL25' of 2 atoms>", "<Atoms>"]
+    assert len(inputs[2]) == 80
 
 
 def test_failure_positions_across_chunks(make):

@@ -12,6 +12,7 @@ from rdkit import Chem
 from rdkit.Chem import AllChem
 
 from skmol3d import REM3DIFeaturizer, hub
+from skmol3d.encoders.equivariant_transformer import EquivariantTransformerConfig, Potential, PotentialConfig
 from skmol3d.encoders.rem3di import REM3DI
 from skmol3d.featurizers import cache, encoder_base, encoding
 from skmol3d.structures import ConformerSettings, boltzmann_weights, embed, read_molecule
@@ -190,6 +191,13 @@ def test_hub_branch_is_pinned_by_fit(make, tiny_checkpoint, tmp_path, monkeypatc
 def test_unknown_model_names_itself(make):
     with pytest.raises(hub.CheckpointError, match="no-such-model"):
         make(model="no-such-model").transform(["C"])
+
+
+def test_checkpoint_of_another_encoder_is_refused(make, tmp_path):
+    backbone = EquivariantTransformerConfig(width=8, layers=1, heads=2, radial=4)
+    folder = hub.save_pretrained(Potential(PotentialConfig(backbone)), tmp_path, card="a potential")
+    with pytest.raises(ValueError, match="needs a 'rem3di' checkpoint"):
+        make(model=str(folder)).transform(["C"])
 
 
 # --- conformers ------------------------------------------------------------------------------------------
