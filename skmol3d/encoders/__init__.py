@@ -1,0 +1,27 @@
+"""Encoders from atoms to rows of numbers: torch only, no rdkit, no scikit-learn, no files."""
+
+from skmol3d.encoders.atoms import AtomBatch, AtomFeatures
+from skmol3d.encoders.config import ConfigError, config_from_dict, config_to_dict
+from skmol3d.encoders.equivariant_transformer import (
+    EquivariantTransformer,
+    EquivariantTransformerConfig,
+    Potential,
+    PotentialConfig,
+)
+from skmol3d.encoders.registry import ENCODERS
+from skmol3d.encoders.rem3di import REM3DI, REM3DIConfig
+
+__all__ = [
+    "ENCODERS",
+    "REM3DI",
+    "AtomBatch",
+    "AtomFeatures",
+    "ConfigError",
+    "EquivariantTransformer",
+    "EquivariantTransformerConfig",
+    "Potential",
+    "PotentialConfig",
+    "REM3DIConfig",
+    "config_from_dict",
+    "config_to_dict",
+]

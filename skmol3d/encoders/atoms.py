@@ -1,0 +1,134 @@
+"""What goes into every backbone (`AtomBatch`) and what comes out of it (`AtomFeatures`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class AtomBatch:
+    """Several molecules as one ragged set of atoms.
+
+    Attributes
+    ----------
+    numbers : LongTensor of shape [N]
+        Atomic numbers, hydrogens included.
+    positions : Tensor of shape [N, 3]
+        Coordinates in Å.
+    counts : LongTensor of shape [B]
+        Atoms per molecule; molecule 0 owns the first ``counts[0]`` atoms.
+    charge : Tensor of shape [B]
+        Total formal charges, e.
+    bonds : LongTensor of shape [2, M] or None
+        Bonded pairs as indices into the N atoms, each bond once. Only the ``2d`` structure encoding needs them.
+    """
+
+    numbers: Tensor
+    positions: Tensor
+    counts: Tensor
+    charge: Tensor
+    bonds: Tensor | None = None
+
+    @classmethod
+    def from_arrays(cls, molecules: Sequence[tuple[Any, Any, float, Any]]) -> AtomBatch:
+        """Collate ``(numbers [n], positions [n, 3] Å, charge e, bonds [m, 2] or None)`` tuples."""
+        counts = [len(numbers) for numbers, *_ in molecules]
+        starts = np.concatenate([[0], np.cumsum(counts)])
+        bonds = None
+        if all(b is not None for *_, b in molecules):
+            shifted = [np.asarray(b, np.int64).reshape(-1, 2) + s for (*_, b), s in zip(molecules, starts, strict=False)]
+            bonds = torch.from_numpy(np.concatenate(shifted).T.copy())
+        return cls(
+            numbers=torch.from_numpy(np.concatenate([np.asarray(m[0]) for m in molecules]).astype(np.int64)),
+            positions=torch.from_numpy(np.concatenate([np.asarray(m[1], np.float32) for m in molecules])),
+            counts=torch.tensor(counts),
+            charge=torch.tensor([float(m[2]) for m in molecules]),
+            bonds=bonds,
+        )
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def to(self, device: torch.device | str) -> AtomBatch:
+        """Copy to ``device``."""
+        bonds = None if self.bonds is None else self.bonds.to(device)
+        return AtomBatch(
+            self.numbers.to(device), self.positions.to(device), self.counts.to(device), self.charge.to(device), bonds
+        )
+
+    @cached_property
+    def molecule(self) -> Tensor:
+        """LongTensor [N]: the molecule each atom belongs to."""
+        return torch.repeat_interleave(torch.arange(len(self), device=self.counts.device), self.counts)
+
+    def pad(self, values: Tensor, fill: float = 0.0) -> Tensor:
+        """Spread per-atom ``values`` [N, ...] over a padded array [B, longest, ...]."""
+        padded = values.new_full((*self._grid, *values.shape[1:]), fill)
+        padded[self.molecule, self._slot] = values
+        return padded
+
+    @cached_property
+    def _slot(self) -> Tensor:
+        starts = torch.cumsum(self.counts, 0) - self.counts
+        return torch.arange(len(self.numbers), device=self.counts.device) - starts[self.molecule]
+
+    @cached_property
+    def _grid(self) -> tuple[int, int]:
+        return len(self), int(self.counts.max())
+
+    @cached_property
+    def flat_index(self) -> Tensor:
+        """LongTensor [B, longest]: the atom in each padded place, -1 where there is none."""
+        return self.pad(torch.arange(len(self.numbers), device=self.counts.device), -1)
+
+
+class AtomFeatures(NamedTuple):
+    """Per-atom output of every backbone.
+
+    Attributes
+    ----------
+    scalars : Tensor of shape [N, S]
+        Unchanged when the molecule is rotated, translated or reflected.
+    vectors : Tensor of shape [N, 3, V]
+        Rotate, and change sign under inversion, with the molecule.
+    """
+
+    scalars: Tensor
+    vectors: Tensor
+
+
+class Edges(NamedTuple):
+    """Directed neighbour pairs, sorted by ``target``; every atom is its own neighbour at distance 0."""
+
+    source: Tensor
+    target: Tensor
+    distance: Tensor
+    direction: Tensor
+
+
+def radius_edges(batch: AtomBatch, cutoff: float) -> Edges:
+    """All pairs of atoms of one molecule closer than ``cutoff`` (Å), and each atom with itself.
+
+    Distances [E] (Å) and unit vectors [E, 3] from source to target are differentiable in the positions; for an
+    atom with itself both are zero, without the undefined gradient of a norm at zero.
+    """
+    with torch.no_grad():
+        index = batch.flat_index
+        padded = batch.pad(batch.positions)
+        close = (padded[:, :, None] - padded[:, None]).square().sum(-1) < cutoff**2
+        real = index >= 0
+        molecule, i, j = (close & real[:, :, None] & real[:, None]).nonzero(as_tuple=True)
+        target, source = index[molecule, i], index[molecule, j]
+        itself = target == source
+    difference = batch.positions.index_select(0, target) - batch.positions.index_select(0, source)
+    squared = difference.square().sum(-1)
+    distance = torch.where(itself, 1.0, squared).sqrt()
+    direction = difference / distance[:, None]
+    return Edges(source, target, torch.where(itself, 0.0, distance), direction)

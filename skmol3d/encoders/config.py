@@ -1,0 +1,105 @@
+"""Strict conversion between frozen dataclass configs and plain JSON values."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from typing import Any
+
+
+class ConfigError(ValueError):
+    """A configuration with an unknown, missing or wrongly typed field."""
+
+
+def config_to_dict(config: Any) -> dict[str, Any]:
+    """Turn a (nested) frozen dataclass into JSON-ready values."""
+    out: dict[str, Any] = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            value = config_to_dict(value)
+        elif isinstance(value, tuple):
+            value = list(value)
+        out[field.name] = value
+    return out
+
+
+def config_from_dict(cls: type, data: Any, where: str = "config") -> Any:
+    """Build ``cls`` from plain values; every field must be known and of the declared type.
+
+    Parameters
+    ----------
+    cls : type
+        A frozen dataclass whose annotations are ``int``, ``float``, ``str``, ``bool``, ``tuple[T, ...]``,
+        nested dataclasses, or unions of these (a union of dataclasses is told apart by its ``kind`` field).
+    data : dict
+        Plain values, as read from JSON.
+    where : str
+        How error messages call this object.
+
+    Returns
+    -------
+    object
+        An instance of ``cls``. Values a dataclass itself rejects raise `ConfigError` too.
+
+    Raises
+    ------
+    ConfigError
+        Names the field and what is wrong with it.
+    """
+    if not isinstance(data, dict):
+        raise ConfigError(f"{where}: expected an object, got {type(data).__name__}")
+    hints = typing.get_type_hints(cls)
+    fields = {f.name: f for f in dataclasses.fields(cls)}
+    unknown = sorted(set(data) - set(fields))
+    if unknown:
+        raise ConfigError(f"{where}: unknown field(s) {', '.join(map(repr, unknown))}")
+    missing = [
+        name
+        for name, f in fields.items()
+        if name not in data
+        and f.default is dataclasses.MISSING
+        and f.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise ConfigError(f"{where}: missing field(s) {', '.join(map(repr, missing))}")
+    values = {name: _convert(hints[name], value, f"{where}.{name}") for name, value in data.items()}
+    try:
+        return cls(**values)
+    except ValueError as error:
+        raise ConfigError(f"{where}: {error}") from error
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        return _convert_union(typing.get_args(hint), value, where)
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise ConfigError(f"{where}: expected a list, got {value!r}")
+        item = typing.get_args(hint)[0]
+        return tuple(_convert(item, v, f"{where}[{k}]") for k, v in enumerate(value))
+    if dataclasses.is_dataclass(hint):
+        return config_from_dict(typing.cast(type, hint), value, where)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    # bool is an int to Python, but a flag is not a size.
+    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
+        raise ConfigError(f"{where}: expected {hint.__name__}, got {value!r}")
+    return value
+
+
+def _convert_union(options: tuple[Any, ...], value: Any, where: str) -> Any:
+    if value is None and type(None) in options:
+        return None
+    if isinstance(value, dict):
+        kinds = {o.kind: o for o in options if dataclasses.is_dataclass(o)}
+        kind = value.get("kind")
+        if kind not in kinds:
+            raise ConfigError(f"{where}.kind: expected one of {sorted(kinds)}, got {kind!r}")
+        return config_from_dict(kinds[kind], value, where)
+    for option in options:
+        if option is not type(None) and not dataclasses.is_dataclass(option):
+            return _convert(option, value, where)
+    raise ConfigError(f"{where}: expected an object, got {value!r}")

@@ -1,0 +1,233 @@
+"""The Equivariant Transformer of TorchMD-NET, and a potential whose gradient is the force."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import silu
+
+from skmol3d.encoders.atoms import AtomBatch, AtomFeatures, Edges, radius_edges
+
+ORGANIC = (1, 5, 6, 7, 8, 9, 14, 15, 16, 17, 34, 35, 53)
+MAX_NUMBER = 119
+
+
+@dataclass(frozen=True)
+class EquivariantTransformerConfig:
+    """Sizes of an `EquivariantTransformer`.
+
+    Attributes
+    ----------
+    width : int
+        Channels of the scalars and of the vectors of each layer.
+    layers, heads : int
+        Update layers, and attention heads per layer.
+    radial : int
+        Exp-normal radial functions of the distance.
+    cutoff : float
+        Neighbours farther than this (Å) do not interact in one layer.
+    elements : tuple of int
+        Atomic numbers the weights were trained on.
+    """
+
+    kind: str = "equivariant-transformer"
+    width: int = 128
+    layers: int = 3
+    heads: int = 8
+    radial: int = 32
+    cutoff: float = 5.0
+    elements: tuple[int, ...] = ORGANIC
+
+    def __post_init__(self) -> None:
+        if self.width % self.heads:
+            raise ValueError(f"width ({self.width}) must be a multiple of heads ({self.heads})")
+        if min(self.width, self.layers, self.heads, self.radial) < 1 or self.cutoff <= 0:
+            raise ValueError("width, layers, heads, radial and cutoff must be positive")
+
+
+class EquivariantTransformer(nn.Module):
+    """Equivariant attention over neighbouring atoms.
+
+    Returns the invariants of every layer side by side (S = layers · width) and the vectors of the last one
+    (V = width): shallow layers know the element and its first shell, deep ones the surroundings, and whoever pools
+    them linearly wants both.
+
+    References
+    ----------
+    P. Thölke and G. De Fabritiis, "TorchMD-NET: Equivariant Transformers for Neural Network based Molecular
+    Potentials", arXiv:2202.02541.
+    """
+
+    def __init__(self, config: EquivariantTransformerConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.width
+        self.embedding = nn.Embedding(MAX_NUMBER, width)
+        self.neighbour_embedding = nn.Embedding(MAX_NUMBER, width)
+        self.charge = nn.Linear(1, width, bias=False)
+        self.radial = ExpNormal(config.radial, config.cutoff)
+        self.neighbour_filter = nn.Linear(config.radial, width)
+        self.combine = nn.Linear(2 * width, width)
+        self.layers = nn.ModuleList(EquivariantAttention(config) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(width)
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Numbers of scalars S and of vectors V per atom."""
+        return self.config.layers * self.config.width, self.config.width
+
+    def forward(self, batch: AtomBatch) -> AtomFeatures:
+        """Features of all atoms: scalars [N, layers · width], vectors [N, 3, width]."""
+        edges = radius_edges(batch, self.config.cutoff)
+        envelope = cosine_cutoff(edges.distance, self.config.cutoff)
+        radial = self.radial(edges.distance) * envelope[:, None]
+        x = self._embed(batch, edges, radial, envelope)
+        vectors = x.new_zeros(len(x), 3, self.config.width)
+        taps = []
+        for layer in self.layers:
+            dx, dv = layer(x, vectors, edges, radial, envelope)
+            x, vectors = x + dx, vectors + dv
+            taps.append(x)
+        taps[-1] = self.norm(x)
+        return AtomFeatures(torch.cat(taps, 1), vectors)
+
+    def _embed(self, batch: AtomBatch, edges: Edges, radial: Tensor, envelope: Tensor) -> Tensor:
+        x = self.embedding(batch.numbers) + self.charge(batch.charge[:, None]).index_select(0, batch.molecule)
+        other = edges.source != edges.target
+        filters = self.neighbour_filter(radial) * (envelope * other)[:, None]
+        message = self.neighbour_embedding(batch.numbers).index_select(0, edges.source) * filters
+        return self.combine(torch.cat([x, torch.zeros_like(x).index_add(0, edges.target, message)], 1))
+
+
+class EquivariantAttention(nn.Module):
+    """One update: attention-weighted messages change the scalars [N, F] and the vectors [N, 3, F]."""
+
+    def __init__(self, config: EquivariantTransformerConfig) -> None:
+        super().__init__()
+        width = config.width
+        self.heads = config.heads
+        self.norm = nn.LayerNorm(width)
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, 3 * width)
+        self.key_filter = nn.Linear(config.radial, width)
+        self.value_filter = nn.Linear(config.radial, 3 * width)
+        self.vectors = nn.Linear(width, 3 * width, bias=False)
+        self.out = nn.Linear(width, 3 * width)
+        for linear in (self.query, self.key, self.value, self.vectors, self.out):
+            nn.init.xavier_uniform_(linear.weight)
+        for linear in (self.query, self.key, self.value, self.out):
+            nn.init.zeros_(linear.bias)
+
+    def forward(
+        self, x: Tensor, vectors: Tensor, edges: Edges, radial: Tensor, envelope: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        n, width = x.shape
+        normed = self.norm(x)
+        key = self.key(normed).index_select(0, edges.source) * silu(self.key_filter(radial))
+        logits = self.query(normed).index_select(0, edges.target) * key
+        attention = silu(logits.view(-1, self.heads, width // self.heads).sum(-1))
+        # TorchMD-NET puts the envelope on the attention alone, so its vector messages jump at the cutoff; on the
+        # value it makes all messages smooth. Scalars and both vector parts are split over the same heads.
+        filters = silu(self.value_filter(radial)) * envelope[:, None]
+        value = self.value(normed).index_select(0, edges.source) * filters
+        scalar, along, across = value.chunk(3, 1)
+        scalar = (scalar.view(-1, self.heads, width // self.heads) * attention[:, :, None]).view(-1, width)
+        push = vectors.index_select(0, edges.source) * along[:, None] + across[:, None] * edges.direction[:, :, None]
+        gathered = torch.zeros_like(x).index_add(0, edges.target, scalar)
+        pushed = torch.zeros_like(vectors).index_add(0, edges.target, push)
+        first, second, third = self.vectors(vectors).chunk(3, 2)
+        mix, dot, shift = self.out(gathered).chunk(3, 1)
+        return (first * second).sum(1) * dot + shift, third * mix[:, None] + pushed
+
+
+class ExpNormal(nn.Module):
+    """Exponential-normal radial functions of TorchMD-NET (arXiv:2202.02541), without the envelope: [E] -> [E, K]."""
+
+    centre: Tensor
+    sharpness: Tensor
+
+    def __init__(self, size: int, cutoff: float) -> None:
+        super().__init__()
+        start = math.exp(-cutoff)
+        self.alpha = 5.0 / cutoff
+        self.register_buffer("centre", torch.linspace(start, 1.0, size))
+        self.register_buffer("sharpness", torch.full((size,), (2.0 / size * (1.0 - start)) ** -2))
+
+    def forward(self, distance: Tensor) -> Tensor:
+        return torch.exp(-self.sharpness * (torch.exp(-self.alpha * distance)[:, None] - self.centre).square())
+
+
+def cosine_cutoff(distance: Tensor, cutoff: float) -> Tensor:
+    """Envelope that falls smoothly from 1 at distance 0 to 0 at ``cutoff`` (Å)."""
+    return 0.5 * (torch.cos(distance * (math.pi / cutoff)) + 1.0) * (distance < cutoff)
+
+
+BackboneConfig = EquivariantTransformerConfig
+BACKBONES: dict[str, type[Any]] = {"equivariant-transformer": EquivariantTransformer}
+
+
+@dataclass(frozen=True)
+class PotentialConfig:
+    """Config of a `Potential`: its backbone."""
+
+    backbone: BackboneConfig = EquivariantTransformerConfig()
+
+
+class Potential(nn.Module):
+    """A backbone with an energy head; forces are the exact negative gradient of the energy.
+
+    The energy of a molecule is the sum of a reference energy per element (fixed, from a least-squares fit on the
+    training set) and a learned energy per atom.
+    """
+
+    name: ClassVar[str] = "potential"
+    version: ClassVar[int] = 1
+    Config: ClassVar[type] = PotentialConfig
+    element_energy: Tensor
+
+    def __init__(self, config: PotentialConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone = BACKBONES[config.backbone.kind](config.backbone)
+        width = config.backbone.width
+        self.head = nn.Sequential(nn.Linear(width, width // 2), nn.SiLU(), nn.Linear(width // 2, 1))
+        self.register_buffer("element_energy", torch.zeros(MAX_NUMBER))
+
+    @property
+    def elements(self) -> tuple[int, ...]:
+        """Atomic numbers the weights were trained on."""
+        return self.config.backbone.elements
+
+    def output_blocks(self) -> dict[str, int]:
+        """One column: the energy."""
+        return {"energy": 1}
+
+    def forward(self, batch: AtomBatch) -> Tensor:
+        """Energies [B, 1], eV."""
+        return self.energy(batch)[:, None]
+
+    def energy(self, batch: AtomBatch, features: AtomFeatures | None = None) -> Tensor:
+        """Energies [B], eV; ``features`` saves the backbone's work where it has been done."""
+        features = self.backbone(batch) if features is None else features
+        learned = self.head(features.scalars[:, -self.config.backbone.width :])[:, 0]
+        atomic = learned + self.element_energy[batch.numbers]
+        return atomic.new_zeros(len(batch)).index_add(0, batch.molecule, atomic)
+
+    def energy_and_forces(self, batch: AtomBatch) -> tuple[Tensor, Tensor]:
+        """Energies [B] in eV and forces [N, 3] in eV/Å."""
+        with torch.enable_grad():
+            positions = batch.positions.detach().requires_grad_()
+            moved = AtomBatch(batch.numbers, positions, batch.counts, batch.charge, batch.bonds)
+            energy = self.energy(moved)
+            (gradient,) = torch.autograd.grad(energy.sum(), positions, create_graph=self.training)
+        return energy, -gradient
+
+    @classmethod
+    def upgrade(cls, config: dict[str, Any], state: dict[str, Tensor], version: int) -> tuple[dict[str, Any], dict]:
+        """Nothing to upgrade: this is the first version."""
+        return config, state

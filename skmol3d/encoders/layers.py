@@ -1,0 +1,163 @@
+"""Parts of the molecule-level encoders: pair representation, pair-biased attention, pooling."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import gelu, scaled_dot_product_attention
+
+from skmol3d.encoders.atoms import AtomBatch
+
+# Sums over atoms are handed out in units of this many atoms, so that all pooled columns have similar sizes.
+SUM_UNIT = 20.0
+
+
+class Bessel(nn.Module):
+    """Radial functions √(2/c)·sin(nπd/c)/d, n = 1..K, of distances d in Å: [...] -> [..., K].
+
+    ``c`` sets the longest wavelength and is no cutoff: distances beyond it are still told apart.
+    """
+
+    frequency: Tensor
+
+    def __init__(self, size: int, length: float) -> None:
+        super().__init__()
+        self.length = length
+        self.register_buffer("frequency", torch.arange(1.0, size + 1), persistent=False)
+
+    def forward(self, distance: Tensor) -> Tensor:
+        # torch.sinc(x) = sin(πx)/(πx) has the right limit at distance 0.
+        scale = self.frequency * (math.pi / self.length) * math.sqrt(2.0 / self.length)
+        return scale * torch.sinc(distance[..., None] * (self.frequency / self.length))
+
+
+def random_walks(tokens: AtomBatch, steps: int = 16) -> Tensor:
+    """Powers [I, T, ..., T^steps] of the transition matrix of each molecular graph: [B, L, L, steps + 1]."""
+    if tokens.bonds is None:
+        raise ValueError("the 2d structure encoding needs bonds, and a molecule of this batch has none")
+    index = tokens.flat_index
+    size = index.shape[1]
+    adjacency = torch.zeros(len(tokens), size, size, device=index.device)
+    slot = (torch.arange(len(tokens.numbers), device=index.device) - (tokens.counts.cumsum(0) - tokens.counts)[tokens.molecule])
+    first, second = tokens.bonds
+    adjacency[tokens.molecule[first], slot[first], slot[second]] = 1.0
+    adjacency[tokens.molecule[first], slot[second], slot[first]] = 1.0
+    transition = adjacency / adjacency.sum(2, keepdim=True).clamp(min=1.0)
+    walk = torch.eye(size, device=index.device).expand_as(transition)
+    powers = [walk]
+    for _ in range(steps):
+        walk = walk @ transition
+        powers.append(walk)
+    return torch.stack(powers, -1)
+
+
+class PairRepresentation(nn.Module):
+    """What attention knows about two atoms: [B, L, L, P], symmetric in the atoms.
+
+    P = sym(Linear(e_ij)); P += sym(σ(MLP(e_ij)) ⊙ W_L s_i ⊙ W_R s_j); P += gated feed-forward, gate zero at the
+    start; e_ij is the structure encoding of the pair (arXiv:2607.19977).
+    """
+
+    def __init__(self, encoding: int, scalars: int, width: int) -> None:
+        super().__init__()
+        self.start = nn.Linear(encoding, width)
+        self.gate = nn.Sequential(nn.Linear(encoding, width), nn.SiLU(), nn.Linear(width, width))
+        self.left = nn.Linear(scalars, width, bias=False)
+        self.right = nn.Linear(scalars, width, bias=False)
+        self.norm = nn.LayerNorm(width)
+        self.expand = nn.Linear(width, 2 * width)
+        self.shrink = nn.Linear(width, width)
+        self.strength = nn.Parameter(torch.zeros(width))
+
+    def forward(self, encoding: Tensor, scalars: Tensor) -> Tensor:
+        pairs = _symmetric(self.start(encoding))
+        outer = self.left(scalars)[:, :, None] * self.right(scalars)[:, None]
+        pairs = pairs + _symmetric(torch.sigmoid(self.gate(encoding)) * outer)
+        value, gate = self.expand(self.norm(pairs)).chunk(2, -1)
+        return pairs + self.strength * self.shrink(value * gelu(gate))
+
+
+def _symmetric(pairs: Tensor) -> Tensor:
+    return 0.5 * (pairs + pairs.transpose(1, 2))
+
+
+class PairBiasedBlock(nn.Module):
+    """Pre-LN transformer block whose attention logits carry a zero-initialised linear read-out of the pairs.
+
+    With ``memory`` > 0 it also attends to one vector per molecule of that size (the decoder of atom denoising).
+    """
+
+    def __init__(self, width: int, heads: int, pair_width: int, memory: int = 0) -> None:
+        super().__init__()
+        self.heads = heads
+        self.attention_norm = nn.LayerNorm(width)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.pair_norm = nn.LayerNorm(pair_width)
+        self.bias = nn.Linear(pair_width, heads, bias=False)
+        nn.init.zeros_(self.bias.weight)
+        self.merge = nn.Linear(width, width)
+        self.memory = nn.Linear(memory, width) if memory else None
+        self.feed_norm = nn.LayerNorm(width)
+        self.expand = nn.Linear(width, 4 * width)
+        self.shrink = nn.Linear(2 * width, width)
+
+    def forward(self, x: Tensor, pairs: Tensor, real: Tensor, memory: Tensor | None = None) -> Tensor:
+        """Tokens [B, L, D], pairs [B, L, L, P], real tokens [B, L] -> [B, L, D]."""
+        b, size, width = x.shape
+        q, k, v = self.qkv(self.attention_norm(x)).view(b, size, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        bias = self.bias(self.pair_norm(pairs)).permute(0, 3, 1, 2)
+        bias = bias.masked_fill(~real[:, None, None], -torch.inf)
+        mixed = scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        x = x + self.merge(mixed.transpose(1, 2).reshape(b, size, width))
+        if self.memory is not None and memory is not None:
+            # Attention to a single key has weight one: it is a projection.
+            x = x + self.memory(memory)[:, None]
+        value, gate = self.expand(self.feed_norm(x)).chunk(2, -1)
+        return x + self.shrink(value * gelu(gate))
+
+
+class Pooling(nn.Module):
+    """Tokens [B, L, D] -> one row per molecule, from one or several statistics side by side.
+
+    ``mean``, ``std``, ``max``, ``sum`` (in units of 20 atoms), ``attention`` (one learned softmax weighting) and
+    ``pma`` (pooling by multi-head attention with learned seed queries, arXiv:1810.00825).
+    """
+
+    KINDS = ("mean", "std", "max", "sum", "attention", "pma")
+
+    def __init__(self, kinds: tuple[str, ...], width: int, heads: int, seeds: int) -> None:
+        super().__init__()
+        self.kinds = kinds
+        self.size = sum(seeds * width if kind == "pma" else width for kind in kinds)
+        if "attention" in kinds:
+            self.score = nn.Sequential(nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 1))
+        if "pma" in kinds:
+            self.seeds = nn.Parameter(torch.randn(1, seeds, width) / math.sqrt(width))
+            self.pma = nn.MultiheadAttention(width, heads, batch_first=True)
+
+    def forward(self, x: Tensor, real: Tensor) -> Tensor:
+        return torch.cat([getattr(self, f"_{kind}")(x, real) for kind in self.kinds], 1)
+
+    def _mean(self, x: Tensor, real: Tensor) -> Tensor:
+        return (x * real[..., None]).sum(1) / real.sum(1, keepdim=True)
+
+    def _std(self, x: Tensor, real: Tensor) -> Tensor:
+        deviation = (x - self._mean(x, real)[:, None]) * real[..., None]
+        # The small constant keeps the gradient finite for molecules whose tokens agree.
+        return (deviation.square().sum(1) / real.sum(1, keepdim=True) + 1e-6).sqrt() - 1e-3
+
+    def _max(self, x: Tensor, real: Tensor) -> Tensor:
+        return x.masked_fill(~real[..., None], -torch.inf).amax(1)
+
+    def _sum(self, x: Tensor, real: Tensor) -> Tensor:
+        return (x * real[..., None]).sum(1) / SUM_UNIT
+
+    def _attention(self, x: Tensor, real: Tensor) -> Tensor:
+        weights = self.score(x).masked_fill(~real[..., None], -torch.inf).softmax(1)
+        return (weights * x).sum(1)
+
+    def _pma(self, x: Tensor, real: Tensor) -> Tensor:
+        seeds = self.seeds.expand(len(x), -1, -1)
+        return self.pma(seeds, x, x, key_padding_mask=~real, need_weights=False)[0].flatten(1)

@@ -1,0 +1,8 @@
+"""Every encoder a checkpoint can hold, by name."""
+
+from torch import nn
+
+from skmol3d.encoders.equivariant_transformer import Potential
+from skmol3d.encoders.rem3di import REM3DI
+
+ENCODERS: dict[str, type[nn.Module]] = {REM3DI.name: REM3DI, Potential.name: Potential}

@@ -1,0 +1,213 @@
+"""REM3DI: attention over the atom features of an interatomic potential, pooled to one descriptor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from skmol3d.encoders.atoms import AtomBatch
+from skmol3d.encoders.equivariant_transformer import BACKBONES, BackboneConfig, EquivariantTransformerConfig
+from skmol3d.encoders.layers import Bessel, PairBiasedBlock, PairRepresentation, Pooling, random_walks
+
+WALK_STEPS = 16
+
+
+@dataclass(frozen=True)
+class REM3DIConfig:
+    """Sizes and choices of a `REM3DI` encoder.
+
+    Attributes
+    ----------
+    backbone : config
+        The network that turns atoms into scalars and vectors.
+    width, layers, heads : int
+        Token width, transformer blocks and attention heads.
+    pair_width : int
+        Channels of the pair representation.
+    structure : {"3d", "2d", "none"}
+        What attention knows about a pair of atoms: radial functions of the distance, random walks on the bond
+        graph, or nothing.
+    radial, radial_length : int, float
+        Bessel functions of the 3d encoding and their longest half-wavelength in Å.
+    pooling : tuple of {"mean", "std", "max", "sum", "attention", "pma"}
+        Statistics of the tokens that make up the invariant block, side by side.
+    seeds : int
+        Learned queries of ``pma``.
+    chiral : int
+        Pseudoscalar channels, and columns of the chiral block.
+    hydrogens : bool
+        Whether hydrogens are tokens. The backbone sees them in any case; without them pairs are four times fewer.
+    """
+
+    backbone: BackboneConfig = EquivariantTransformerConfig()
+    width: int = 256
+    layers: int = 4
+    heads: int = 8
+    pair_width: int = 64
+    structure: str = "3d"
+    radial: int = 16
+    radial_length: float = 32.0
+    pooling: tuple[str, ...] = ("mean",)
+    seeds: int = 4
+    chiral: int = 64
+    hydrogens: bool = False
+
+    def __post_init__(self) -> None:
+        if self.structure not in ("3d", "2d", "none"):
+            raise ValueError(f"structure must be '3d', '2d' or 'none', got {self.structure!r}")
+        wrong = [p for p in self.pooling if p not in Pooling.KINDS]
+        if wrong or not self.pooling or len(set(self.pooling)) < len(self.pooling):
+            raise ValueError(f"pooling must be distinct names from {Pooling.KINDS}, got {self.pooling}")
+        if self.width % self.heads:
+            raise ValueError(f"width ({self.width}) must be a multiple of heads ({self.heads})")
+
+
+class Tokens(NamedTuple):
+    """REM3DI's view of a batch before pooling.
+
+    Attributes
+    ----------
+    atoms : AtomBatch
+        The atoms that are tokens.
+    index : LongTensor [T]
+        Their places among all atoms of the batch.
+    real : BoolTensor [B, L]
+        Padded places that hold a token.
+    scalars : Tensor [B, L, S]
+        Standardised invariants of the backbone.
+    pairs : Tensor [B, L, L, P]
+    encoded : Tensor [B, L, D]
+        Output of the transformer: unchanged by rotation, translation and reflection.
+    pseudoscalars : Tensor [B, L, K]
+        Gated triple products: change sign under reflection.
+    """
+
+    atoms: AtomBatch
+    index: Tensor
+    real: Tensor
+    scalars: Tensor
+    pairs: Tensor
+    encoded: Tensor
+    pseudoscalars: Tensor
+
+
+class REM3DI(nn.Module):
+    """Molecular descriptor from the atom features of a potential (arXiv:2607.19977).
+
+    The descriptor has two blocks: ``invariant`` is the same for a molecule and its mirror image, ``chiral``
+    changes sign between them. To keep both promises exact the pseudoscalars never enter the tokens (the authors'
+    code concatenates them): they are gated by the tokens, which are parity-even, and pooled through odd maps alone.
+
+    Parameters
+    ----------
+    config : REM3DIConfig
+    backbone : Module, optional
+        Any module with ``backbone(batch) -> AtomFeatures`` and ``sizes -> (S, V)``; built from the config if absent.
+    """
+
+    name: ClassVar[str] = "rem3di"
+    version: ClassVar[int] = 1
+    Config: ClassVar[type] = REM3DIConfig
+    scalar_mean: Tensor
+    scalar_std: Tensor
+    vector_rms: Tensor
+
+    def __init__(self, config: REM3DIConfig, backbone: nn.Module | None = None) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone: Any = BACKBONES[config.backbone.kind](config.backbone) if backbone is None else backbone
+        scalars, vectors = self.backbone.sizes
+        encoding = {"3d": config.radial, "2d": WALK_STEPS + 1, "none": 1}[config.structure]
+        self.register_buffer("scalar_mean", torch.zeros(scalars))
+        self.register_buffer("scalar_std", torch.ones(scalars))
+        self.register_buffer("vector_rms", torch.ones(vectors))
+        self.project = nn.Linear(scalars, config.width, bias=False)
+        self.radial = Bessel(config.radial, config.radial_length)
+        self.pair = PairRepresentation(encoding, scalars, config.pair_width)
+        self.blocks = nn.ModuleList(
+            PairBiasedBlock(config.width, config.heads, config.pair_width) for _ in range(config.layers)
+        )
+        self.norm = nn.LayerNorm(config.width)
+        self.pool = Pooling(config.pooling, config.width, config.heads, config.seeds)
+        self.triple = nn.Linear(vectors, 3 * config.chiral, bias=False)
+        self.chiral_gate = nn.Sequential(
+            nn.Linear(config.width, config.chiral), nn.SiLU(), nn.Linear(config.chiral, config.chiral)
+        )
+        self.chiral_mix = nn.Linear(config.chiral, config.chiral, bias=False)
+
+    @property
+    def elements(self) -> tuple[int, ...]:
+        """Atomic numbers the weights were trained on."""
+        return self.config.backbone.elements
+
+    def output_blocks(self) -> dict[str, int]:
+        """Names and sizes of the descriptor's blocks, in column order."""
+        return {"invariant": self.pool.size, "chiral": self.config.chiral}
+
+    def forward(self, batch: AtomBatch) -> Tensor:
+        """Descriptors [B, invariant + chiral]."""
+        return self.pooled(self.tokens(batch))
+
+    def pooled(self, tokens: Tokens) -> Tensor:
+        """Descriptors [B, invariant + chiral] of encoded tokens."""
+        chiral = self.chiral_mix((tokens.pseudoscalars * tokens.real[..., None]).sum(1))
+        return torch.cat([self.pool(tokens.encoded, tokens.real), chiral], 1)
+
+    def tokens(self, batch: AtomBatch) -> Tokens:
+        """Encode the atoms of ``batch``."""
+        features = self.backbone(batch)
+        index = self._token_index(batch)
+        atoms = select_atoms(batch, index)
+        real = atoms.flat_index >= 0
+        standardised = (features.scalars.index_select(0, index) - self.scalar_mean) / self.scalar_std
+        scalars = atoms.pad(standardised)
+        pairs = self.pair(self._structure(atoms), scalars)
+        x = self.project(scalars)
+        for block in self.blocks:
+            x = block(x, pairs, real)
+        encoded = self.norm(x)
+        vectors = atoms.pad(features.vectors.index_select(0, index) / self.vector_rms)
+        return Tokens(atoms, index, real, scalars, pairs, encoded, self._pseudoscalars(vectors, encoded))
+
+    def _pseudoscalars(self, vectors: Tensor, encoded: Tensor) -> Tensor:
+        first, second, third = self.triple(vectors).chunk(3, -1)
+        triple = (torch.linalg.cross(first, second, dim=2) * third).sum(2)
+        # tanh is odd and bounds what few strained atoms could do to the sum over all.
+        return torch.tanh(triple) * torch.sigmoid(self.chiral_gate(encoded))
+
+    def _token_index(self, batch: AtomBatch) -> Tensor:
+        if self.config.hydrogens:
+            return torch.arange(len(batch.numbers), device=batch.numbers.device)
+        heavy = batch.numbers > 1
+        # H2 and H+ consist of hydrogens only: then these are the tokens.
+        only_hydrogen = heavy.new_zeros(len(batch), dtype=torch.long).index_add(0, batch.molecule, heavy.long()) == 0
+        return (heavy | only_hydrogen[batch.molecule]).nonzero()[:, 0]
+
+    def _structure(self, atoms: AtomBatch) -> Tensor:
+        if self.config.structure == "2d":
+            return random_walks(atoms, WALK_STEPS)
+        positions = atoms.pad(atoms.positions)
+        distance = (positions[:, :, None] - positions[:, None]).square().sum(-1).sqrt()
+        if self.config.structure == "none":
+            return torch.zeros_like(distance)[..., None]
+        return self.radial(distance)
+
+    @classmethod
+    def upgrade(cls, config: dict[str, Any], state: dict[str, Tensor], version: int) -> tuple[dict[str, Any], dict]:
+        """Nothing to upgrade: this is the first version."""
+        return config, state
+
+
+def select_atoms(batch: AtomBatch, index: Tensor) -> AtomBatch:
+    """The atoms ``index`` (ascending) of ``batch`` and the bonds among them; every molecule must keep an atom."""
+    place = torch.full_like(batch.numbers, -1)
+    place[index] = torch.arange(len(index), device=index.device)
+    bonds = None
+    if batch.bonds is not None:
+        bonds = place[batch.bonds]
+        bonds = bonds[:, (bonds >= 0).all(0)]
+    counts = torch.zeros_like(batch.counts).index_add(0, batch.molecule[index], torch.ones_like(index))
+    return AtomBatch(batch.numbers[index], batch.positions[index], counts, batch.charge, bonds)

@@ -1,0 +1,177 @@
+"""Sets for the ``rem3di`` recipe: packed corpora and labelled conformers with the same targets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skmol3d.encoders.atoms import AtomBatch
+from skmol3d.trainer.data import PackedSet, read_xtb
+
+
+def read_corpus(sources: list[dict[str, Any]], root: Path) -> tuple[list[PackedSet], list[float]]:
+    """Read the sets a recipe names: ``{shards: folder, share: w}`` or ``{xtb: npz, targets: npz, share: w}``."""
+    sets = []
+    for source in sources:
+        if "shards" in source:
+            sets.append(_read_shards(sorted((root / source["shards"]).glob("shard_????.npz"))))
+        else:
+            sets.append(_read_labelled(root / source["xtb"], root / source["targets"]))
+    return sets, [float(s["share"]) for s in sources]
+
+
+def _read_shards(files: list[Path]) -> PackedSet:
+    if not files:
+        raise FileNotFoundError("no shard_*.npz: run `python -m skmol3d.trainer.pack corpus` first")
+    parts: dict[str, list[np.ndarray]] = {}
+    for file in files:
+        with np.load(file, allow_pickle=False) as data:
+            for key in data.files:
+                value = data[key]
+                if key == "offsets":
+                    value = np.diff(value)
+                parts.setdefault(key, []).append(value)
+    whole = {k: np.concatenate(v) for k, v in parts.items()}
+    offsets = np.concatenate([[0], np.cumsum(whole["offsets"])])
+    count = len(offsets) - 1
+    return PackedSet(
+        numbers=whole["numbers"],
+        positions=whole["positions"],
+        offsets=offsets,
+        charge=whole["charge"],
+        group=np.arange(count),
+        atom_targets={"environments": whole["environments"], "handedness": whole["handedness"]},
+        molecule_targets={
+            "descriptors": whole["descriptors"],
+            "electronic": np.full((count, 3), np.nan, np.float32),
+        },
+    )
+
+
+def _read_labelled(labels: Path, targets: Path) -> PackedSet:
+    data = read_xtb(labels)
+    with np.load(targets, allow_pickle=False) as extra:
+        data.atom_targets = {"environments": extra["environments"], "handedness": extra["handedness"]}
+        descriptors = extra["descriptors"]
+    dipole = np.linalg.norm(data.molecule_targets["dipole"], axis=1)
+    dipole[data.charge != 0] = np.nan  # depends on the origin
+    columns = np.stack([data.molecule_targets["homo"], data.molecule_targets["lumo"], dipole], 1)
+    columns = (columns - np.nanmean(columns, 0)) / np.nanstd(columns, 0)
+    data.molecule_targets = {"descriptors": descriptors, "electronic": columns.astype(np.float32)}
+    return data
+
+
+@dataclass
+class CorpusStatistics:
+    """Fixed statistics of the targets over the training molecules.
+
+    Attributes
+    ----------
+    vocabularies : list of uint32 arrays
+        Environments that have a class, for radius 1, 2, ...
+    bits : int
+        Size of the folded environment counts.
+    mean, std : Tensor [descriptors]
+        Of the 2D descriptors.
+    bit_scale : Tensor [bits]
+        What log-counts are divided by.
+    """
+
+    vocabularies: list[np.ndarray]
+    bits: int
+    mean: Tensor
+    std: Tensor
+    bit_mean: Tensor
+    bit_scale: Tensor
+
+    @classmethod
+    def measure(
+        cls, sets: list[PackedSet], train: list[np.ndarray], classes: list[int], bits: int
+    ) -> CorpusStatistics:
+        """Measure over the conformers ``train`` of each set; ``classes`` limits the vocabulary of each radius."""
+        sample = [np.random.default_rng(0).permutation(t)[:5000] for t in train]
+        values = np.concatenate([s.molecule_targets["descriptors"][i] for s, i in zip(sets, sample, strict=True)])
+        # A winsorised spread: single molecules must not set the scale of a column.
+        low, high = np.nanpercentile(values, [1, 99], axis=0)
+        clipped = np.clip(values, low, high)
+        counts = torch.cat(
+            [fingerprint_counts(b, t["environments"], bits) for b, t in (s.batch(i) for s, i in zip(sets, sample, strict=True))]
+        ).log1p()
+        scale = counts.std(0).clamp(min=0.02).sqrt()
+        return cls(
+            vocabularies=[_frequent(sets, radius, n) for radius, n in enumerate(classes, start=1)],
+            bits=bits,
+            mean=torch.from_numpy(np.nanmean(clipped, 0)).float(),
+            std=torch.from_numpy(np.nanstd(clipped, 0)).float(),
+            bit_mean=counts.mean(0),
+            bit_scale=scale * (counts.std(0) / scale).square().mean().sqrt(),
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write ``statistics.npz``: a resumed run must keep its classes and scales even if the corpus has grown."""
+        folder.mkdir(parents=True, exist_ok=True)
+        arrays = {f"vocabulary_{k}": v for k, v in enumerate(self.vocabularies)}
+        tensors = {k: getattr(self, k).numpy() for k in ("mean", "std", "bit_mean", "bit_scale")}
+        np.savez(folder / "statistics.npz", bits=self.bits, **arrays, **tensors)
+
+    @classmethod
+    def load(cls, folder: Path) -> CorpusStatistics | None:
+        """Read what `save` wrote, or None."""
+        if not (folder / "statistics.npz").exists():
+            return None
+        with np.load(folder / "statistics.npz", allow_pickle=False) as data:
+            vocabularies = [data[k] for k in sorted(data.files) if k.startswith("vocabulary_")]
+            tensors = {k: torch.from_numpy(data[k]) for k in ("mean", "std", "bit_mean", "bit_scale")}
+            return cls(vocabularies=vocabularies, bits=int(data["bits"]), **tensors)
+
+    def label(self, sets: list[PackedSet]) -> None:
+        """Add the atom target ``environment_class`` [A, radii] to every set."""
+        for data in sets:
+            found = data.atom_targets["environments"]
+            labels = [_lookup(found[:, radius], v) for radius, v in enumerate(self.vocabularies, start=1)]
+            data.atom_targets["environment_class"] = np.stack(labels, 1)
+
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """Sizes of the vocabularies."""
+        return tuple(len(v) for v in self.vocabularies)
+
+    @property
+    def descriptors(self) -> int:
+        """Number of 2D descriptors."""
+        return len(self.mean)
+
+    def standardised(self, values: Tensor) -> Tensor:
+        """Z-scored 2D descriptors [B, T], winsorised at ±4; NaN for columns that are constant in the corpus."""
+        scaled = ((values - self.mean) / self.std).clamp(-4.0, 4.0)
+        return torch.where(self.std > 1e-6, scaled, torch.nan)
+
+    def scaled(self, counts: Tensor) -> Tensor:
+        """Log-counts over the square root of their spread: between raw (common bits rule) and z-scored (rare ones)."""
+        return (counts.log1p() - self.bit_mean) / self.bit_scale
+
+
+def _frequent(sets: list[PackedSet], radius: int, count: int) -> np.ndarray:
+    found = np.concatenate([s.atom_targets["environments"][:, radius] for s in sets])
+    identifiers, frequency = np.unique(found[found > 0], return_counts=True)
+    return np.sort(identifiers[np.argsort(-frequency, kind="stable")[:count]])
+
+
+def _lookup(identifiers: np.ndarray, vocabulary: np.ndarray) -> np.ndarray:
+    place = np.searchsorted(vocabulary, identifiers).clip(max=len(vocabulary) - 1)
+    return np.where(vocabulary[place] == identifiers, place, -1).astype(np.int32)
+
+
+def fingerprint_counts(batch: AtomBatch, environments: Tensor, bits: int) -> Tensor:
+    """Counts [B, bits] of the Morgan environments [N, radii] (0: none) of each molecule, folded by remainder."""
+    environments = environments.long()
+    owner = batch.molecule[:, None].expand_as(environments)
+    known = environments > 0
+    flat = owner[known] * bits + environments[known] % bits
+    counts = torch.zeros(len(batch) * bits).index_add(0, flat, torch.ones(len(flat)))
+    return counts.view(len(batch), bits)

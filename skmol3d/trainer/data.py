@@ -1,0 +1,132 @@
+"""Packed sets of conformers and size-bucketed batches; trains without rdkit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skmol3d.encoders.atoms import AtomBatch
+
+POSITION_UNIT = 0.001  # Å per stored integer
+
+
+@dataclass
+class PackedSet:
+    """Conformers side by side in flat arrays.
+
+    Attributes
+    ----------
+    numbers : uint8 [A]
+    positions : int16 [A, 3]
+        Units of 0.001 Å.
+    offsets : int64 [M + 1]
+        Conformer m owns atoms ``offsets[m]:offsets[m + 1]``.
+    charge : float32 [M]
+        Total charge, e.
+    group : int64 [M]
+        Molecule a conformer belongs to: sets are split by group.
+    atom_targets, molecule_targets : dict of arrays [A, ...] and [M, ...]
+    """
+
+    numbers: np.ndarray
+    positions: np.ndarray
+    offsets: np.ndarray
+    charge: np.ndarray
+    group: np.ndarray
+    atom_targets: dict[str, np.ndarray]
+    molecule_targets: dict[str, np.ndarray]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """Atoms per conformer [M]."""
+        return np.diff(self.offsets)
+
+    def batch(self, index: Sequence[int]) -> tuple[AtomBatch, dict[str, Tensor]]:
+        """Conformers ``index`` as one batch with its targets."""
+        atoms = np.concatenate([np.arange(self.offsets[m], self.offsets[m + 1]) for m in index])
+        batch = AtomBatch(
+            numbers=torch.from_numpy(self.numbers[atoms].astype(np.int64)),
+            positions=torch.from_numpy(self.positions[atoms].astype(np.float32) * POSITION_UNIT),
+            counts=torch.from_numpy(self.sizes[index]),
+            charge=torch.from_numpy(self.charge[index].astype(np.float32)),
+        )
+        targets = {k: _tensor(v[atoms]) for k, v in self.atom_targets.items()}
+        targets |= {k: _tensor(v[index]) for k, v in self.molecule_targets.items()}
+        return batch, targets
+
+    def split(self, fraction: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """Indices (train, held out); a molecule's conformers stay together."""
+        groups = np.unique(self.group)
+        held = np.random.default_rng(seed).permutation(groups)[: int(round(fraction * len(groups)))]
+        out = np.isin(self.group, held)
+        return np.flatnonzero(~out), np.flatnonzero(out)
+
+
+def _tensor(values: np.ndarray) -> Tensor:
+    return torch.from_numpy(values if values.dtype.kind in "iu" else values.astype(np.float32))
+
+
+def read_xtb(path: Path | str) -> PackedSet:
+    """Read one set of GFN2-xTB labels (keys: offsets, numbers, positions, forces, charges, energy, dipole, ...)."""
+    with np.load(path, allow_pickle=False) as data:
+        arrays = {k: data[k] for k in data.files}
+    return PackedSet(
+        numbers=arrays["numbers"],
+        positions=arrays["positions"],
+        offsets=arrays["offsets"],
+        charge=arrays["total_charge"].astype(np.float32),
+        group=arrays["row"].astype(np.int64),
+        atom_targets={"forces": arrays["forces"], "charges": arrays["charges"]},
+        molecule_targets={k: arrays[k] for k in ("energy", "dipole", "homo", "lumo")},
+    )
+
+
+def bucketed(
+    sizes: np.ndarray, index: np.ndarray, atoms: int, rng: np.random.Generator, window: int = 2048
+) -> Iterator[np.ndarray]:
+    """Batches of at most ``atoms`` atoms over one shuffled pass; molecules of a batch have similar sizes."""
+    order = rng.permutation(index)
+    for start in range(0, len(order), window):
+        part = order[start : start + window]
+        part = part[np.argsort(sizes[part], kind="stable")]
+        batches, first = [], 0
+        for k in range(1, len(part) + 1):
+            # Padded arrays grow with the longest molecule, which is the last one here.
+            if k == len(part) or sizes[part[k]] * (k + 1 - first) > atoms:
+                batches.append(part[first:k])
+                first = k
+        for k in rng.permutation(len(batches)):
+            yield batches[k]
+
+
+def element_energies(data: PackedSet, index: np.ndarray, largest: int = 119) -> np.ndarray:
+    """Reference energy of each element (eV) [largest] by least squares over the conformers ``index``."""
+    composition = np.zeros((len(data), largest))
+    owner = np.repeat(np.arange(len(data)), data.sizes)
+    np.add.at(composition, (owner, data.numbers), 1.0)
+    seen = composition[index].sum(0) > 0
+    fit, *_ = np.linalg.lstsq(composition[index][:, seen], data.molecule_targets["energy"][index], rcond=None)
+    energies = np.zeros(largest)
+    energies[seen] = fit
+    return energies
+
+
+def mixed(sets: Sequence[PackedSet], shares: Sequence[float], indices: Sequence[np.ndarray], atoms: int,
+          rng: np.random.Generator) -> Iterator[tuple[int, np.ndarray]]:
+    """Endless batches: each time set k is drawn with probability ``shares[k]``."""
+    streams: list[Any] = [iter(()) for _ in sets]
+    while True:
+        k = int(rng.choice(len(sets), p=np.asarray(shares) / np.sum(shares)))
+        try:
+            yield k, next(streams[k])
+        except StopIteration:
+            streams[k] = bucketed(sets[k].sizes, indices[k], atoms, rng)

@@ -1,0 +1,1 @@
+"""Pretraining objectives: each is a module whose forward returns a dict of scalar losses."""
