@@ -28,7 +28,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         Exit status: 0, or 2 after an error of the user's (its message on stderr).
     """
-    args = _parser().parse_args(argv)
+    parser = _parser()
+    args, rest = parser.parse_known_args(argv)
+    if args.command == "pretrain":  # only the trainer, which is not imported yet, knows its arguments
+        args.rest = rest
+    elif rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         args.run(args)
     except (OSError, ValueError, ImportError) as error:
@@ -100,7 +105,6 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(run=_demo)
 
     pretrain = commands.add_parser("pretrain", help="train a checkpoint from a recipe", add_help=False)
-    pretrain.add_argument("rest", nargs=argparse.REMAINDER)
     pretrain.set_defaults(run=_pretrain)
     return parser
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pandas as pd
@@ -124,6 +125,12 @@ def test_mistakes_give_messages_not_tracebacks(arguments, message, table, tmp_pa
     assert "Traceback" not in error
 
 
+def test_unknown_options_are_refused(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["demo", "--fast"])
+    assert "unrecognized arguments: --fast" in capsys.readouterr().err
+
+
 def test_folds_are_checked(capsys):
     for text in ("5", "1x3", "5x0", "axb"):
         with pytest.raises(SystemExit, match="2"):
@@ -202,3 +209,21 @@ except SystemExit:
 def test_help_needs_no_torch():
     printed = subprocess.run([sys.executable, "-c", HELP], check=True, capture_output=True, text=True).stdout
     assert all(command in printed for command in ("featurize", "benchmark", "demo", "pretrain"))
+
+
+def test_pretrain_hands_its_arguments_to_the_trainer(monkeypatch, capsys):
+    seen = []
+    trainer = types.ModuleType("skmol3d.trainer.pretrain")
+    trainer.add_arguments = lambda parser: (
+        parser.add_argument("recipe"),
+        parser.add_argument("--steps", type=int),
+    )
+    trainer.run = seen.append
+    monkeypatch.setitem(sys.modules, "skmol3d.trainer.pretrain", trainer)
+    monkeypatch.setattr("skmol3d.trainer.pretrain", trainer, raising=False)
+    assert main(["pretrain", "small.yaml", "--steps", "5"]) == 0
+    assert main(["pretrain", "--steps", "7", "other.yaml"]) == 0
+    assert [(args.recipe, args.steps) for args in seen] == [("small.yaml", 5), ("other.yaml", 7)]
+    with pytest.raises(SystemExit, match="0"):
+        main(["pretrain", "--help"])
+    assert "usage: skmol3d pretrain" in capsys.readouterr().out
