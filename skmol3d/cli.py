@@ -171,7 +171,8 @@ def _benchmark(args: argparse.Namespace) -> None:
     tasks = _tasks(args)
     cv = args.cv or (None if args.tasks else (5, 1))
     methods = _methods(args, args.methods)
-    results = evaluate(methods, tasks, args.heads, cv, args.seed, args.n_jobs, args.out)
+    verbose = int(sys.stderr.isatty())
+    results = evaluate(methods, tasks, args.heads, cv, args.seed, args.n_jobs, args.out, verbose)
     choices = list(SELECTIONS) if len(set(args.heads)) > 1 else ["inner"]
     text = "\n\n".join(render(results, by) for by in choices)
     print(text)
@@ -187,7 +188,7 @@ def _methods(args: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
     from skmol3d.benchmark.store import ConformerStore
 
     folder = args.cache_dir or (args.out / "cache" if args.out else None)
-    store = ConformerStore(folder, n_jobs=args.n_jobs)
+    store = ConformerStore(folder, n_jobs=args.n_jobs, verbose=int(sys.stderr.isatty()))
     return {name: make_method(name, args.model, store, args.n_jobs, args.seed) for name in names}
 
 

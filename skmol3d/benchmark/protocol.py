@@ -12,6 +12,7 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.model_selection import RepeatedKFold, RepeatedStratifiedKFold
+from tqdm import tqdm
 
 from skmol3d.benchmark.heads import HEADS, METRIC, fit_head, score
 
@@ -130,6 +131,7 @@ def evaluate(
     seed: int = 0,
     n_jobs: int | None = None,
     out: str | Path | None = None,
+    verbose: int = 0,
 ) -> pd.DataFrame:
     """Compare featurization methods on tasks.
 
@@ -156,6 +158,8 @@ def evaluate(
     out : path, optional
         Folder that keeps the result of each (task, method) pair, so that an interrupted run continues. A
         stored result counts only if it stems from the same features, targets, splits, heads and seed.
+    verbose : int
+        Show a progress bar over (task, method) pairs if not 0.
 
     Returns
     -------
@@ -205,4 +209,6 @@ def evaluate(
                     folder, matrix[rows[kept]], y, splits, list(heads), seed, constants
                 )
 
-    return pd.concat(Parallel(n_jobs=n_jobs)(jobs()), ignore_index=True)
+    done = Parallel(n_jobs=n_jobs, return_as="generator")(jobs())
+    bar = tqdm(done, "evaluate", len(tasks) * len(methods), unit="pair", disable=not verbose)
+    return pd.concat(list(bar), ignore_index=True)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import rdkit
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from skmol3d.structures import Conformers, ConformerSettings, StructureError, generate, read_molecule
 from skmol3d.structures.molecule import Molecule
@@ -28,21 +29,29 @@ class ConformerStore:
         How conformers are made; part of the files' names, as is RDKit's version.
     n_jobs : int, optional
         Worker processes.
+    verbose : int
+        Show a progress bar if not 0.
     """
 
     def __init__(
-        self, folder: Path | None = None, settings: ConformerSettings | None = None, n_jobs: int | None = None
+        self,
+        folder: Path | None = None,
+        settings: ConformerSettings | None = None,
+        n_jobs: int | None = None,
+        verbose: int = 0,
     ) -> None:
         self.folder = folder
         self.settings = settings or ConformerSettings()
         self.n_jobs = n_jobs
+        self.verbose = verbose
         self._last: tuple[list[str], list[Conformers | StructureError]] = ([], [])
 
     def get(self, smiles: list[str]) -> list[Conformers | StructureError]:
         """Conformers, or the reason why there are none, of each SMILES (in that order)."""
         if smiles != self._last[0]:
             found: list[Conformers | StructureError] = []
-            for start in range(0, len(smiles), CHUNK):
+            starts = range(0, len(smiles), CHUNK)
+            for start in tqdm(starts, "conformers", unit=f"x{CHUNK}", disable=not self.verbose):
                 found += self._chunk(smiles[start : start + CHUNK])
             self._last = (list(smiles), found)
         return self._last[1]
