@@ -15,12 +15,11 @@ import torch
 
 from skmol3d import hub
 from skmol3d.benchmark.report import markdown
+from skmol3d.featurizers import REM3DIFeaturizer
 from skmol3d.featurizers.encoding import Item, encode
 from skmol3d.files import read_inputs
 from skmol3d.structures import Conformers, ConformerSettings, StructureError, generate, read_molecule
 from skmol3d.structures.molecule import Molecule
-
-ATOMS_PER_BATCH = 2048  # what `REM3DIFeaturizer` uses by default
 
 
 def read_sample(path: Path | None, column: str, count: int) -> list[object]:
@@ -42,6 +41,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--n", type=int, default=1000, help="molecules (default: 1000)")
     parser.add_argument("--n-jobs", type=int, default=1, help="cores for conformers, threads for encoding")
     parser.add_argument("--model", default="rem3di-small")
+    default = REM3DIFeaturizer().batch_size
+    parser.add_argument("--batch-size", type=int, default=default, help=f"atoms (default: {default})")
     args = parser.parse_args(argv)
     cores = joblib.effective_n_jobs(args.n_jobs)
     torch.set_num_threads(cores)
@@ -64,9 +65,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     items = [
         Item(c.numbers, c.positions[0], c.charge, c.bonds) for c in made if set(c.numbers.tolist()) <= known
     ]
-    encode(encoder, items[:64], torch.device("cpu"), ATOMS_PER_BATCH)  # torch's first call sets things up
+    encode(encoder, items[:64], torch.device("cpu"), args.batch_size)  # torch's first call sets things up
     ready = time.perf_counter()
-    encode(encoder, items, torch.device("cpu"), ATOMS_PER_BATCH)
+    encode(encoder, items, torch.device("cpu"), args.batch_size)
     encoded = time.perf_counter()
 
     stages = [
