@@ -1,0 +1,29 @@
+# Each target makes its own environment first, in .venv.
+PYTHON ?= python3
+VENV ?= .venv
+# A plain `torch` may be newer than what this was tested with; on a machine with a GPU set TORCH to the build you need.
+TORCH ?= torch==2.13.0
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint clean
+
+demo: $(VENV)/.ready  ## REM3DI + ridge against ECFP + ridge on the shipped table
+	$(BIN)/skmol3d demo
+
+test: $(VENV)/.ready  ## all tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.ready  ## formatting, lint and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+$(VENV)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet "$(TORCH)"
+	$(BIN)/python -m pip install --quiet --editable ".[benchmark,labels,trainer]" --group dev
+	touch $@
+
+clean:
+	rm -rf $(VENV)
