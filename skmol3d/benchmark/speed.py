@@ -15,7 +15,7 @@ import torch
 
 from skmol3d import hub
 from skmol3d.benchmark.report import markdown
-from skmol3d.featurizers import REM3DIFeaturizer
+from skmol3d.featurizers.encoder_base import BATCH_ATOMS
 from skmol3d.featurizers.encoding import Item, encode
 from skmol3d.files import read_inputs
 from skmol3d.structures import Conformers, ConformerSettings, StructureError, generate, read_molecule
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--n", type=int, default=1000, help="molecules (default: 1000)")
     parser.add_argument("--n-jobs", type=int, default=1, help="cores for conformers, threads for encoding")
     parser.add_argument("--model", default="rem3di-small")
-    default = REM3DIFeaturizer().batch_size
+    default = BATCH_ATOMS["cpu"]
     parser.add_argument("--batch-size", type=int, default=default, help=f"atoms (default: {default})")
     args = parser.parse_args(argv)
     cores = joblib.effective_n_jobs(args.n_jobs)
@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     stages = [
         ("parse", len(inputs), len(molecules), parsed - start),
-        ("conformers (ETKDGv3 + MMFF94)", len(molecules), len(made), embedded - parsed),
+        ("conformers (ETKDGv3)", len(molecules), len(made), embedded - parsed),
         ("encode", len(items), len(items), encoded - ready),
     ]
     rows = [[name, str(n), str(ok), f"{t:.2f}", f"{n / t:.0f}"] for name, n, ok, t in stages]

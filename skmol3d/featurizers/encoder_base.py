@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 WINDOW = 1024
 """Conformers that are sorted by size and encoded together."""
 
+BATCH_ATOMS = {"cpu": 128, "cuda": 16384}
+"""Default atoms per batch: large tensors miss a CPU's caches and fault pages, small ones leave a GPU idle."""
+
 
 class EncoderFeaturizer(MoleculeFeaturizer):
     """Conformers, a pretrained encoder, pooling over conformers, and the caches between them.
@@ -42,7 +45,7 @@ class EncoderFeaturizer(MoleculeFeaturizer):
     model: str
     revision: str | None
     device: str
-    batch_size: int
+    batch_size: int | None
     n_conformers: int
     conformer_pooling: str
     blocks: tuple[str, ...] | None
@@ -82,13 +85,15 @@ class EncoderFeaturizer(MoleculeFeaturizer):
 
     def _check_params(self) -> None:
         super()._check_params()
-        check_integer("batch_size", self.batch_size, 1)
+        if self.batch_size is not None:
+            check_integer("batch_size", self.batch_size, 1)
         check_integer("n_conformers", self.n_conformers, 1)
         check_integer("random_state", self.random_state, 0)
         check_choice("conformer_pooling", self.conformer_pooling, ("mean", "boltzmann", "all"))
         if self.conformer_pooling == "boltzmann" and self.relax is None and self.n_conformers > 1:
             raise ValueError(
-                "conformer_pooling='boltzmann' needs MMFF94 energies, hence relax='mmff'; got relax=None"
+                "conformer_pooling='boltzmann' weighs conformers by MMFF94 energies, which relax=None leaves "
+                "out; set relax='mmff'"
             )
         if isinstance(self.blocks, str):
             raise TypeError(f"blocks must be a sequence of block names, e.g. ({self.blocks!r},), or None")
@@ -251,7 +256,7 @@ class EncoderFeaturizer(MoleculeFeaturizer):
         advance: Callable[[int], Any],
     ) -> Iterator[dict[bytes, cache.Row | str]]:
         """Results of `todo`, a window at a time."""
-        budget = int(self.batch_size)
+        budget = self.batch_size or BATCH_ATOMS.get(device.type, BATCH_ATOMS["cuda"])
         window: dict[bytes, Conformers] = {}
         failed: dict[bytes, cache.Row | str] = {}
         conformers = 0

@@ -21,7 +21,7 @@ MAX_ENCODERS = 4
 """Encoders that a process keeps loaded."""
 
 PAIR_SCALE = 64
-"""Molecules up to this many atoms cost their atoms; beyond it pairs of atoms dominate the memory."""
+"""Molecules below twice this many atoms cost their atoms; in larger ones pairs dominate the memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ class Item(NamedTuple):
     """One conformer: what `AtomBatch.from_arrays` takes."""
 
     numbers: NDArray[np.uint8]
-    positions: NDArray[np.float32]
+    positions: NDArray[np.float64]
     charge: int
     bonds: NDArray[np.int32] | None
 
@@ -157,7 +157,7 @@ def encode(
     device : torch.device
         Where to compute.
     budget : int
-        Atoms per batch; an atom of a molecule with n > 64 atoms counts as n/64.
+        Atoms per batch; in molecules of n >= 128 atoms each counts as n // 64.
 
     Returns
     -------

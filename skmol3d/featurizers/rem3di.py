@@ -8,10 +8,9 @@ from skmol3d.featurizers.encoder_base import EncoderFeaturizer
 class REM3DIFeaturizer(EncoderFeaturizer):
     """Pretrained REM3DI descriptors of 3D conformers.
 
-    Every molecule gets one or more conformers (ETKDGv3, relaxed with MMFF94), atom features of an interatomic
-    potential, and from these one descriptor by attention. A `Mol`, file or `Atoms` that brings a 3D geometry
-    keeps it. The columns come in blocks: ``invariant`` is the same for mirror images, ``chiral`` changes sign
-    between them.
+    Every molecule gets one or more conformers (ETKDGv3), atom features of an interatomic potential, and from
+    these one descriptor by attention. A `Mol`, file or `Atoms` that brings a 3D geometry keeps it. The
+    columns come in blocks: ``invariant`` is the same for mirror images, ``chiral`` changes sign between them.
 
     Rows are float32 and depend on their molecule alone. They are cached per molecule, in memory within the
     process, so that the folds of a grid search compute each molecule once, and on disk with `cache_dir`.
@@ -26,18 +25,21 @@ class REM3DIFeaturizer(EncoderFeaturizer):
     device : str, default="auto"
         "auto" (a CUDA device, or else the CPU) or a torch device such as "cpu", "cuda:1", "mps". A
         featurizer that was unpickled where its device is missing warns and uses the CPU.
-    batch_size : int, default=2048
-        Atoms per batch, hydrogens included; in molecules of n > 64 atoms each counts as n/64. Halves itself
-        when memory runs out. Rows do not depend on it (beyond rounding).
+    batch_size : int or None, default=None
+        Atoms per batch, hydrogens included; in molecules of n >= 128 atoms each counts as n // 64. None means
+        128 on the CPU, whose caches small batches suit, and 16384 on a GPU. Halves itself when memory runs
+        out. Rows do not depend on it (beyond rounding).
     n_conformers : int, default=1
         Conformers per molecule.
     conformer_pooling : {"mean", "boltzmann", "all"}, default="mean"
-        What becomes of the conformers' descriptors: their mean, their mean weighted by MMFF94 energies at
-        298.15 K, or all side by side in the order of ascending energy (a molecule that brings fewer fails).
+        What becomes of the conformers' descriptors: their mean; their mean weighted by MMFF94 energies at
+        298.15 K (several conformers then need ``relax="mmff"``); or all side by side, in the order of
+        ascending energy where there are energies (a molecule that brings fewer conformers fails).
     blocks : sequence of str or None, default=None
         Blocks to return, e.g. ``("invariant",)``; None gives all.
-    relax : {"mmff", None}, default="mmff"
-        Relax conformers with MMFF94 (UFF where it lacks parameters), or leave them as ETKDG made them.
+    relax : {"mmff", None}, default=None
+        Relax conformers with MMFF94 (UFF where it lacks parameters), or leave them as ETKDG made them, which
+        takes half the time. MMFF94 flattens some conjugated allenes.
     time_limit : float, default=30.0
         Seconds per molecule for its conformers, after which it counts as failed.
     random_state : int, default=0
@@ -78,11 +80,11 @@ class REM3DIFeaturizer(EncoderFeaturizer):
         model: str = "rem3di-small",
         revision: str | None = None,
         device: str = "auto",
-        batch_size: int = 2048,
+        batch_size: int | None = None,
         n_conformers: int = 1,
         conformer_pooling: str = "mean",
         blocks: tuple[str, ...] | None = None,
-        relax: str | None = "mmff",
+        relax: str | None = None,
         time_limit: float = 30.0,
         random_state: int = 0,
         n_jobs: int | None = None,

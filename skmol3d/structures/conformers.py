@@ -18,7 +18,7 @@ from rdkit import Chem, rdBase
 from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 
 from skmol3d.structures.errors import StructureError, rdkit_reason
-from skmol3d.structures.molecule import Molecule
+from skmol3d.structures.molecule import TETRAHEDRAL, Molecule
 
 EV_PER_KCAL_MOL = 0.04336411530877085
 BOLTZMANN_EV_PER_K = 8.617333262e-5
@@ -42,7 +42,7 @@ class ConformerSettings:
         Conformers per molecule. Conformer k does not depend on how many are asked for.
     random_state : int, default=0
         Goes into every seed, together with the molecule's canonical SMILES.
-    relax : {"mmff", None}, default="mmff"
+    relax : {"mmff", None}, default=None
         "mmff" relaxes with MMFF94, or with UFF where MMFF94 lacks parameters (energies are nan then);
         where both lack them the ETKDG geometry stays. None leaves the plain ETKDG geometry.
     time_limit : float, default=30.0
@@ -54,7 +54,7 @@ class ConformerSettings:
 
     n_conformers: int = 1
     random_state: int = 0
-    relax: str | None = "mmff"
+    relax: str | None = None
     time_limit: float = 30.0
     max_attempts: int = 200
 
@@ -73,8 +73,8 @@ class Conformers:
     ----------
     numbers : ndarray of uint8, shape [N]
         Atomic numbers, hydrogens included.
-    positions : ndarray of float32, shape [C, N, 3]
-        Å.
+    positions : ndarray of float64, shape [C, N, 3]
+        Å; brought coordinates as they came.
     energies : ndarray of float64, shape [C]
         MMFF94 energies, eV, ascending where available. nan where MMFF94 lacks parameters, for bare
         geometries without a molecular graph, and where `relax` is None: energies of unrelaxed
@@ -86,7 +86,7 @@ class Conformers:
     """
 
     numbers: NDArray[np.uint8]
-    positions: NDArray[np.float32]
+    positions: NDArray[np.float64]
     energies: NDArray[np.float64]
     charge: int
     bonds: NDArray[np.int32] | None
@@ -247,23 +247,22 @@ def _mmff(mol: Chem.Mol) -> Any:
     return None if properties is None else rdForceFieldHelpers.MMFFGetMoleculeForceField(mol, properties)
 
 
-def _kept(molecule: Molecule, coordinates: NDArray[np.float32]) -> Conformers:
+def _kept(molecule: Molecule, coordinates: NDArray[np.float64]) -> Conformers:
     energies = np.full(len(coordinates), math.nan)
     if molecule.mol is not None:
         mol = Chem.Mol(molecule.mol)
         mol.AddConformer(Chem.Conformer(mol.GetNumAtoms()))
         with rdBase.BlockLogs():
-            for k, positions in enumerate(coordinates.astype(np.float64)):
+            for k, positions in enumerate(coordinates):
                 mol.GetConformer().SetPositions(positions)
                 field = _mmff(mol)
                 energies[k] = math.nan if field is None else field.CalcEnergy() * EV_PER_KCAL_MOL
     return _sorted(molecule, coordinates, energies)
 
 
-def _sorted(molecule: Molecule, positions: NDArray[Any], energies: NDArray[np.float64]) -> Conformers:
+def _sorted(molecule: Molecule, positions: NDArray[np.float64], energies: NDArray[np.float64]) -> Conformers:
     order = np.argsort(energies, kind="stable")  # nan last: without energies the order stays
-    positions = positions[order].astype(np.float32)
-    return Conformers(molecule.numbers, positions, energies[order], molecule.charge, molecule.bonds)
+    return Conformers(molecule.numbers, positions[order], energies[order], molecule.charge, molecule.bonds)
 
 
 def _check(mol: Chem.Mol) -> None:
@@ -276,7 +275,7 @@ def _check(mol: Chem.Mol) -> None:
 
 def _stereo_kept(mol: Chem.Mol) -> bool:
     """Whether every stereocentre and double bond that the input specifies is so in 3D."""
-    centres = [a.GetIdx() for a in mol.GetAtoms() if a.GetChiralTag() in _TETRAHEDRAL]
+    centres = [a.GetIdx() for a in mol.GetAtoms() if a.GetChiralTag() in TETRAHEDRAL]
     if centres:
         seen = Chem.Mol(mol)
         Chem.AssignAtomChiralTagsFromStructure(seen, replaceExistingTags=True)
@@ -296,6 +295,5 @@ def _stereo_kept(mol: Chem.Mol) -> bool:
     return True
 
 
-_TETRAHEDRAL = {Chem.ChiralType.CHI_TETRAHEDRAL_CW, Chem.ChiralType.CHI_TETRAHEDRAL_CCW}
 _CIS = {Chem.BondStereo.STEREOZ, Chem.BondStereo.STEREOCIS}
 _TRANS = {Chem.BondStereo.STEREOE, Chem.BondStereo.STEREOTRANS}

@@ -14,7 +14,7 @@ from skmol3d.structures.errors import StructureError, rdkit_errors
 MIN_DISTANCE = 0.2
 """Two atoms closer than this (Å) are a mistake in the file, not a geometry."""
 
-MAX_COORDINATE = 1e4  # Å; float32 still resolves 0.001 Å there
+MAX_COORDINATE = 1e4  # Å; what a MOL file can hold
 
 
 def check_coordinates(numbers: NDArray[Any], positions: NDArray[np.float64]) -> None:

@@ -26,6 +26,8 @@ MAX_TEXT = 10 * MAX_ATOMS  # characters; RDKit's parsers need seconds for 20,000
 
 FILE_SUFFIXES = (".sdf", ".mol", ".xyz")
 
+TETRAHEDRAL = {Chem.ChiralType.CHI_TETRAHEDRAL_CW, Chem.ChiralType.CHI_TETRAHEDRAL_CCW}
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Molecule:
@@ -41,8 +43,9 @@ class Molecule:
         Each bond once; None only if the bonds of a bare geometry cannot be perceived.
     mol : rdkit.Chem.Mol or None
         Hydrogens explicit, atoms in canonical order; None for ASE and XYZ.
-    coordinates : ndarray of float32, shape [C, N, 3], or None
-        Å; only if the input brought a 3D geometry.
+    coordinates : ndarray of float64, shape [C, N, 3], or None
+        Å, as they came; only if the input brought a 3D geometry. Double precision, because single would
+        round a structure far from the origin to 1e-4 Å.
     smiles : str or None
         Canonical isomeric SMILES of what was kept (see `read_molecule` on salts).
     key : str
@@ -53,7 +56,7 @@ class Molecule:
     charge: int
     bonds: NDArray[np.int32] | None
     mol: Chem.Mol | None
-    coordinates: NDArray[np.float32] | None
+    coordinates: NDArray[np.float64] | None
     smiles: str | None
     key: str
 
@@ -70,6 +73,9 @@ def read_molecule(value: object) -> Molecule:
     - 3D conformers of a `Mol` or a file are kept; missing hydrogens are added to them at RDKit's ideal
       positions. A 2D depiction counts as no coordinates.
     - Atom-map numbers are dropped, isotopes kept. Dummy atoms and periodic cells are refused.
+    - Stereo marks count on tetrahedral atoms and double bonds. Those of square planar, trigonal
+      bipyramidal and octahedral atoms (``@SP1``, ``@TB1``, ``@OH1``) are dropped, since RDKit changes them
+      when it spells a molecule anew: cisplatin and transplatin differ only if they bring coordinates.
     - An InChI gives RDKit's tautomer of it, which may not be the one that was drawn.
 
     Parameters
@@ -153,6 +159,7 @@ def _from_mol(mol: Chem.Mol) -> Molecule:
     try:
         with rdkit_errors():
             Chem.SanitizeMol(mol)
+            _keep_tetrahedral_marks(mol)
             return _from_sanitized(mol)
     except (Chem.MolSanitizeException, RuntimeError) as error:
         raise StructureError(f"not a valid molecule: {rdkit_reason(error)}") from error
@@ -178,6 +185,13 @@ def _largest_fragment(mol: Chem.Mol) -> Chem.Mol:
         return 6 in elements, sum(z > 1 for z in elements), round(mass, 3), Chem.MolToSmiles(fragment)
 
     return max(fragments, key=rank)
+
+
+def _keep_tetrahedral_marks(mol: Chem.Mol) -> None:
+    # RDKit does not carry the others over to another order of the neighbours.
+    for atom in mol.GetAtoms():
+        if atom.GetChiralTag() not in TETRAHEDRAL:
+            atom.SetChiralTag(Chem.ChiralType.CHI_UNSPECIFIED)
 
 
 def canonical_smiles(mol: Chem.Mol) -> str:
@@ -212,15 +226,16 @@ def _with_coordinates(mol: Chem.Mol) -> Molecule:
         check_coordinates(_numbers(mol), conformer.GetPositions())
     # The geometry decides, not the marks that the file may or may not carry.
     Chem.AssignStereochemistryFrom3D(mol, mol.GetConformers()[0].GetId())
+    _keep_tetrahedral_marks(mol)
     smiles = canonical_smiles(mol)
     order = np.argsort(Chem.CanonicalRankAtoms(mol, breakTies=True))
     mol = Chem.RenumberAtoms(mol, order.tolist())
-    coordinates = np.stack([c.GetPositions() for c in mol.GetConformers()]).astype(np.float32)
+    coordinates = np.stack([c.GetPositions() for c in mol.GetConformers()])
     mol.RemoveAllConformers()
     return _build(mol, coordinates, smiles, _digest(smiles, _numbers(mol), bond_array(mol), coordinates))
 
 
-def _build(mol: Chem.Mol, coordinates: NDArray[np.float32] | None, smiles: str, key: str) -> Molecule:
+def _build(mol: Chem.Mol, coordinates: NDArray[np.float64] | None, smiles: str, key: str) -> Molecule:
     charge = Chem.GetFormalCharge(mol)
     return Molecule(_numbers(mol), charge, bond_array(mol), mol, coordinates, smiles, key)
 
@@ -250,7 +265,7 @@ def _from_atoms(atoms: Any) -> Molecule:
         raise StructureError(f"the charge is not a number: {charge!r}") from error
     numbers = numbers.astype(np.uint8)
     bonds = perceive_bonds(numbers, positions)
-    coordinates = positions.astype(np.float32)[None]
+    coordinates = positions[None].copy()  # the caller may move the atoms
     key = _digest(f"charge {charge}", numbers, bonds, coordinates)
     return Molecule(numbers, charge, bonds, None, coordinates, None, key)
 

@@ -15,7 +15,7 @@ def test_speed_prints_each_stage_and_the_ratio(tiny_checkpoint, capsys):
     speed.main(["--n", "8", "--model", tiny_checkpoint])
     out = capsys.readouterr().out
     assert re.search(r"\| parse \| 8 \| 8 \|", out)
-    assert re.search(r"\| conformers \(ETKDGv3 \+ MMFF94\) \| 8 \| 8 \|", out)
+    assert re.search(r"\| conformers \(ETKDGv3\) \| 8 \| 8 \|", out)
     assert re.search(r"\| encode \| 8 \| 8 \|", out)
     assert float(re.search(r"encoding / conformer time: ([\d.]+)", out)[1]) > 0
 

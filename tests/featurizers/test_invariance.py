@@ -30,6 +30,7 @@ LINKS = [
 smiles = st.lists(st.sampled_from(LINKS), min_size=1, max_size=5).map(
     lambda links: "C" + "".join(links) + "C"
 )
+CHIRAL = 4  # columns of the tiny encoder's chiral block
 seeds = st.integers(0, 2**16)
 # No deadline: the time of an example says nothing here. No example database in the working tree.
 quick = settings(max_examples=25, deadline=None, database=None, derandomize=True)
@@ -45,8 +46,10 @@ def featurize(tiny_checkpoint):
 
 
 def assert_same(rows, expected):
-    scale = np.abs(expected).max(axis=1, keepdims=True)
-    assert (np.abs(rows - expected) <= 1e-4 * scale).all()
+    # Block by block, since the chiral one is far smaller; of achiral molecules it is nothing but rounding.
+    for block in (slice(None, -CHIRAL), slice(-CHIRAL, None)):
+        scale = np.abs(expected[:, block]).max(axis=1, keepdims=True)
+        assert (np.abs(rows - expected)[:, block] <= 1e-4 * scale + 1e-8).all()
 
 
 def embedded(text, seed):
@@ -62,10 +65,9 @@ def test_rotation_and_translation(featurize, text, seed):
     mol = embedded(text, seed)
     moved = Chem.Mol(mol)
     rng = np.random.default_rng(seed)
-    positions = Rotation.random(rng=rng).apply(mol.GetConformer().GetPositions()) + rng.normal(
-        scale=10, size=3
-    )
-    moved.GetConformer().SetPositions(positions)
+    positions = Rotation.random(rng=rng).apply(mol.GetConformer().GetPositions())
+    shift = rng.uniform(-1, 1, size=3) * 10.0 ** rng.integers(1, 4, endpoint=True) * 0.9  # up to 9000 Å
+    moved.GetConformer().SetPositions(positions + shift)
     assert_same(featurize([moved]), featurize([mol]))
 
 

@@ -71,6 +71,33 @@ def test_different_molecules_have_different_keys():
         assert read_molecule(salt).key == read_molecule(parent).key
 
 
+@pytest.mark.parametrize(
+    "smiles", ["F[S@OH5](F)(F)(F)(F)Cl", "Cl[Pt@SP1](Cl)([NH3])[NH3]", "C[As@TB15](F)(Cl)(Br)N"]
+)
+def test_stereo_marks_that_are_not_tetrahedral_are_dropped(smiles):
+    mol = Chem.MolFromSmiles(smiles)
+    spellings = {Chem.MolToRandomSmilesVect(mol, 1, randomSeed=seed)[0] for seed in range(10)}
+    assert len(spellings) > 3
+    assert {read_molecule(text).key for text in spellings} == {read_molecule(smiles).key}
+    assert "@" not in read_molecule(smiles).smiles
+    assert mol.GetAtomWithIdx(1).GetChiralTag() != Chem.ChiralType.CHI_UNSPECIFIED  # the caller's stays
+
+
+def test_tetrahedral_marks_beside_others_stay():
+    smiles = "C[C@H](N)C[Pt@SP1](Cl)(Br)[NH3]"
+    assert read_molecule(smiles).key == read_molecule("C[C@H](N)C[Pt](Cl)(Br)[NH3]").key
+    assert read_molecule(smiles).key != read_molecule("C[C@@H](N)C[Pt](Cl)(Br)[NH3]").key
+
+
+def test_marks_perceived_from_a_geometry_are_tetrahedral_alone():
+    mol = Chem.MolFromSmiles("Cl[Pt](Cl)(Br)Br")
+    conformer = Chem.Conformer(5)
+    conformer.SetPositions(np.array([[2.3, 0, 0], [0, 0, 0], [0, 2.3, 0], [-2.4, 0, 0], [0, -2.4, 0]]))
+    conformer.Set3D(True)
+    mol.AddConformer(conformer)
+    assert read_molecule(mol).smiles == read_molecule("Cl[Pt](Cl)(Br)Br").smiles
+
+
 def test_atom_maps_are_dropped_and_isotopes_kept():
     assert read_molecule("[CH3:1][OH:2]").key == read_molecule("CO").key
     assert read_molecule("[13CH3]O").smiles == "[13CH3]O"
@@ -147,6 +174,29 @@ def test_a_mol_keeps_its_coordinates(smiles):
     assert molecule.smiles == Chem.CanonSmiles(smiles)
     expected = distances(numbers, mol.GetConformer().GetPositions())
     np.testing.assert_allclose(distances(molecule.numbers, molecule.coordinates[0]), expected, atol=1e-5)
+
+
+def test_far_from_the_origin_nothing_is_rounded():
+    mol, far = with_conformer("C[C@H](F)Cl"), with_conformer("C[C@H](F)Cl")
+    shift = np.array([4000.0, -2500.0, 3.3])
+    far.GetConformer().SetPositions(mol.GetConformer().GetPositions() + shift)
+    near, moved = read_molecule(mol), read_molecule(far)
+    assert moved.coordinates.dtype == np.float64
+    np.testing.assert_allclose(moved.coordinates - shift, near.coordinates, atol=1e-11)
+    atoms = ase.Atoms(near.numbers, near.coordinates[0] + shift)
+    np.testing.assert_array_equal(read_molecule(atoms).coordinates[0], atoms.positions)
+
+
+def test_the_key_of_given_coordinates():
+    # The same coordinates give the same key; a shift that single precision would not see gives another.
+    atoms = ase.Atoms("OHH", water().positions + 3000)
+    key, other = read_molecule(atoms).key, read_molecule(atoms.copy()).key
+    before = read_molecule(atoms)
+    atoms.positions[1, 0] += 1e-5
+    assert other == key == before.key != read_molecule(atoms).key
+    assert before.coordinates[0, 1, 0] == 3000  # a copy: moving the caller's atoms leaves it
+    mol = with_conformer("CCO")
+    assert read_molecule(mol).key == read_molecule(Chem.Mol(mol)).key
 
 
 def test_atom_order_does_not_move_coordinates():

@@ -28,12 +28,12 @@ from skmol3d.structures import (
 )
 from skmol3d.structures.conformers import embed_here
 
-PLAIN = ConformerSettings()
+PLAIN = ConformerSettings(relax="mmff")
 PEPTIDE = "N[C@@H](C)C(=O)" * 24 + "O"  # 243 atoms: goes to a process of its own
 
 
 def conformers(value, **kwargs):
-    return embed(read_molecule(value), ConformerSettings(**kwargs))
+    return embed(read_molecule(value), ConformerSettings(**{"relax": "mmff"} | kwargs))
 
 
 def bond_lengths(found, pair):
@@ -103,7 +103,7 @@ def test_every_example_embeds(smiles, relax):
     molecule = read_molecule(smiles)
     found = embed(molecule, ConformerSettings(relax=relax))
     assert found.positions.shape == (1, len(molecule.numbers), 3)
-    assert found.positions.dtype == np.float32
+    assert found.positions.dtype == np.float64
     assert np.isfinite(found.positions).all()
     assert found.charge == molecule.charge
     np.testing.assert_array_equal(found.bonds, molecule.bonds)
@@ -266,7 +266,7 @@ def test_workers_never_see_torch():
 def test_brought_coordinates_stay():
     atoms = ase.Atoms("OHH", [[0, 0, 0.2], [0, 0.9, -0.5], [0, -0.8, -0.5]])
     found = conformers(atoms)
-    np.testing.assert_array_equal(found.positions[0], atoms.positions.astype(np.float32))
+    np.testing.assert_array_equal(found.positions[0], atoms.positions)
     assert np.isnan(found.energies).all()
 
 

@@ -6,7 +6,7 @@ from structure_fuzz import fuzz_inputs
 
 from skmol3d.structures import ConformerSettings, StructureError, embed, read_molecule
 
-QUICK = ConformerSettings(time_limit=2.0, max_attempts=5)
+QUICK = ConformerSettings(relax="mmff", time_limit=2.0, max_attempts=5)
 
 
 def outcome(value):
