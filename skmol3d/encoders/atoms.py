@@ -38,16 +38,21 @@ class AtomBatch:
 
     @classmethod
     def from_arrays(cls, molecules: Sequence[tuple[Any, Any, float, Any]]) -> AtomBatch:
-        """Collate ``(numbers [n], positions [n, 3] Å, charge e, bonds [m, 2] or None)`` tuples."""
+        """Collate ``(numbers [n], positions [n, 3] Å, charge e, bonds [m, 2] or None)`` tuples.
+
+        Each molecule is moved to its centroid in double precision before its positions become float32, which
+        would blur a structure far from the origin.
+        """
         counts = [len(numbers) for numbers, *_ in molecules]
         starts = np.concatenate([[0], np.cumsum(counts)])
+        centred = [p - p.mean(axis=0) for p in (np.asarray(m[1], np.float64) for m in molecules)]
         bonds = None
         if all(b is not None for *_, b in molecules):
             shifted = [np.asarray(b, np.int64).reshape(-1, 2) + s for (*_, b), s in zip(molecules, starts, strict=False)]
             bonds = torch.from_numpy(np.concatenate(shifted).T.copy())
         return cls(
             numbers=torch.from_numpy(np.concatenate([np.asarray(m[0]) for m in molecules]).astype(np.int64)),
-            positions=torch.from_numpy(np.concatenate([np.asarray(m[1], np.float32) for m in molecules])),
+            positions=torch.from_numpy(np.concatenate(centred).astype(np.float32)),
             counts=torch.tensor(counts),
             charge=torch.tensor([float(m[2]) for m in molecules]),
             bonds=bonds,
