@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from skmol3d.encoders.atoms import AtomBatch
-from skmol3d.encoders.equivariant_transformer import BACKBONES, BackboneConfig, EquivariantTransformerConfig
+from skmol3d.encoders.equivariant_transformer import (
+    BACKBONES,
+    BackboneConfig,
+    EquivariantTransformerConfig,
+    check_positive,
+)
 from skmol3d.encoders.layers import Bessel, PairBiasedBlock, PairRepresentation, Pooling, random_walks
 
 WALK_STEPS = 16
@@ -32,17 +37,22 @@ class REM3DIConfig:
         graph, or nothing.
     radial, radial_length : int, float
         Bessel functions of the 3d encoding and their longest half-wavelength in Å.
+    readout : int
+        Channels each token is expanded to, by a linear layer and GELU, before pooling: a linear model on the
+        descriptor then reaches as many functions of the atoms as there are channels, not as the tokens are
+        wide.
     pooling : tuple of {"mean", "std", "max", "sum", "attention", "pma"}
-        Statistics of the tokens that make up the invariant block, side by side.
+        Statistics over the tokens that make up the invariant block, side by side.
     seeds : int
         Learned queries of ``pma``.
     chiral : int
         Pseudoscalar channels, and columns of the chiral block.
     hydrogens : bool
-        Whether hydrogens are tokens. The backbone sees them in any case; without them pairs are four times fewer.
+        Whether hydrogens are tokens. The backbone sees them in any case; without them pairs are four times
+        fewer.
     """
 
-    backbone: BackboneConfig = EquivariantTransformerConfig()
+    backbone: BackboneConfig = field(default_factory=EquivariantTransformerConfig)
     width: int = 256
     layers: int = 4
     heads: int = 8
@@ -50,6 +60,7 @@ class REM3DIConfig:
     structure: str = "3d"
     radial: int = 16
     radial_length: float = 32.0
+    readout: int = 384
     pooling: tuple[str, ...] = ("mean",)
     seeds: int = 4
     chiral: int = 64
@@ -61,11 +72,16 @@ class REM3DIConfig:
         wrong = [p for p in self.pooling if p not in Pooling.KINDS]
         if wrong or not self.pooling or len(set(self.pooling)) < len(self.pooling):
             raise ValueError(f"pooling must be distinct names from {Pooling.KINDS}, got {self.pooling}")
-        if self.width % self.heads:
-            raise ValueError(f"width ({self.width}) must be a multiple of heads ({self.heads})")
+        check_positive(self, "width", "layers", "heads", "pair_width", "radial", "radial_length")
+        check_positive(self, "readout", "seeds", "chiral")
+        if self.width % self.heads or self.readout % self.heads:
+            raise ValueError(
+                f"width ({self.width}) and readout ({self.readout}) must be multiples of heads ({self.heads})"
+            )
 
 
-class Tokens(NamedTuple):
+@dataclass(frozen=True)
+class Tokens:
     """REM3DI's view of a batch before pooling.
 
     Attributes
@@ -98,14 +114,16 @@ class REM3DI(nn.Module):
     """Molecular descriptor from the atom features of a potential (arXiv:2607.19977).
 
     The descriptor has two blocks: ``invariant`` is the same for a molecule and its mirror image, ``chiral``
-    changes sign between them. To keep both promises exact the pseudoscalars never enter the tokens (the authors'
-    code concatenates them): they are gated by the tokens, which are parity-even, and pooled through odd maps alone.
+    changes sign between them. To keep both promises exact the pseudoscalars never enter the tokens (the
+    authors' code concatenates them): they are gated by the tokens, which are parity-even, and pooled through
+    odd maps alone.
 
     Parameters
     ----------
     config : REM3DIConfig
     backbone : Module, optional
-        Any module with ``backbone(batch) -> AtomFeatures`` and ``sizes -> (S, V)``; built from the config if absent.
+        Any module with ``backbone(batch) -> AtomFeatures`` and ``sizes -> (S, V)``; built from the config if
+        absent.
     """
 
     name: ClassVar[str] = "rem3di"
@@ -118,8 +136,11 @@ class REM3DI(nn.Module):
     def __init__(self, config: REM3DIConfig, backbone: nn.Module | None = None) -> None:
         super().__init__()
         self.config = config
-        self.backbone: Any = BACKBONES[config.backbone.kind](config.backbone) if backbone is None else backbone
-        scalars, vectors = self.backbone.sizes
+        network: Any = backbone
+        if backbone is None:
+            network = BACKBONES[config.backbone.kind](config.backbone)
+        self.backbone = network
+        scalars, vectors = network.sizes
         encoding = {"3d": config.radial, "2d": WALK_STEPS + 1, "none": 1}[config.structure]
         self.register_buffer("scalar_mean", torch.zeros(scalars))
         self.register_buffer("scalar_std", torch.ones(scalars))
@@ -131,7 +152,8 @@ class REM3DI(nn.Module):
             PairBiasedBlock(config.width, config.heads, config.pair_width) for _ in range(config.layers)
         )
         self.norm = nn.LayerNorm(config.width)
-        self.pool = Pooling(config.pooling, config.width, config.heads, config.seeds)
+        self.readout = nn.Sequential(nn.Linear(config.width, config.readout), nn.GELU())
+        self.pool = Pooling(config.pooling, config.readout, config.heads, config.seeds)
         self.triple = nn.Linear(vectors, 3 * config.chiral, bias=False)
         self.chiral_gate = nn.Sequential(
             nn.Linear(config.width, config.chiral), nn.SiLU(), nn.Linear(config.chiral, config.chiral)
@@ -154,7 +176,11 @@ class REM3DI(nn.Module):
     def pooled(self, tokens: Tokens) -> Tensor:
         """Descriptors [B, invariant + chiral] of encoded tokens."""
         chiral = self.chiral_mix((tokens.pseudoscalars * tokens.real[..., None]).sum(1))
-        return torch.cat([self.pool(tokens.encoded, tokens.real), chiral], 1)
+        return torch.cat([self.invariant(tokens), chiral], 1)
+
+    def invariant(self, tokens: Tokens) -> Tensor:
+        """The invariant block [B, invariant] of encoded tokens."""
+        return self.pool(self.readout(tokens.encoded), tokens.real)
 
     def tokens(self, batch: AtomBatch) -> Tokens:
         """Encode the atoms of ``batch``."""
@@ -183,7 +209,9 @@ class REM3DI(nn.Module):
             return torch.arange(len(batch.numbers), device=batch.numbers.device)
         heavy = batch.numbers > 1
         # H2 and H+ consist of hydrogens only: then these are the tokens.
-        only_hydrogen = heavy.new_zeros(len(batch), dtype=torch.long).index_add(0, batch.molecule, heavy.long()) == 0
+        only_hydrogen = (
+            heavy.new_zeros(len(batch), dtype=torch.long).index_add(0, batch.molecule, heavy.long()) == 0
+        )
         return (heavy | only_hydrogen[batch.molecule]).nonzero()[:, 0]
 
     def _structure(self, atoms: AtomBatch) -> Tensor:
@@ -196,13 +224,15 @@ class REM3DI(nn.Module):
         return self.radial(distance)
 
     @classmethod
-    def upgrade(cls, config: dict[str, Any], state: dict[str, Tensor], version: int) -> tuple[dict[str, Any], dict]:
+    def upgrade(
+        cls, config: dict[str, Any], state: dict[str, Tensor], version: int
+    ) -> tuple[dict[str, Any], dict]:
         """Nothing to upgrade: this is the first version."""
         return config, state
 
 
 def select_atoms(batch: AtomBatch, index: Tensor) -> AtomBatch:
-    """The atoms ``index`` (ascending) of ``batch`` and the bonds among them; every molecule must keep an atom."""
+    """Atoms ``index`` (ascending) of ``batch`` and the bonds among them; every molecule must keep an atom."""
     place = torch.full_like(batch.numbers, -1)
     place[index] = torch.arange(len(index), device=index.device)
     bonds = None

@@ -43,7 +43,7 @@ class REM3DIObjective(nn.Module):
 
     def forward(self, batch: AtomBatch, targets: dict[str, Tensor]) -> dict[str, Tensor]:
         tokens = self.encoder.tokens(batch)
-        raw = self.encoder.pool(tokens.encoded, tokens.real)
+        raw = self.encoder.invariant(tokens)
         descriptor = self.standardise(raw)
         variance, covariance = variance_covariance(raw)
         labels = self.statistics
