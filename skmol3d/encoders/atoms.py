@@ -27,7 +27,8 @@ class AtomBatch:
     charge : Tensor of shape [B]
         Total formal charges, e.
     bonds : LongTensor of shape [2, M] or None
-        Bonded pairs as indices into the N atoms, each bond once. Only the ``2d`` structure encoding needs them.
+        Bonded pairs as indices into the N atoms, each bond once. Only the ``2d`` structure encoding needs
+        them.
     """
 
     numbers: Tensor
@@ -48,7 +49,10 @@ class AtomBatch:
         centred = [p - p.mean(axis=0) for p in (np.asarray(m[1], np.float64) for m in molecules)]
         bonds = None
         if all(b is not None for *_, b in molecules):
-            shifted = [np.asarray(b, np.int64).reshape(-1, 2) + s for (*_, b), s in zip(molecules, starts, strict=False)]
+            shifted = [
+                np.asarray(b, np.int64).reshape(-1, 2) + s
+                for (*_, b), s in zip(molecules, starts[:-1], strict=True)
+            ]
             bonds = torch.from_numpy(np.concatenate(shifted).T.copy())
         return cls(
             numbers=torch.from_numpy(np.concatenate([np.asarray(m[0]) for m in molecules]).astype(np.int64)),
@@ -65,7 +69,11 @@ class AtomBatch:
         """Copy to ``device``."""
         bonds = None if self.bonds is None else self.bonds.to(device)
         return AtomBatch(
-            self.numbers.to(device), self.positions.to(device), self.counts.to(device), self.charge.to(device), bonds
+            self.numbers.to(device),
+            self.positions.to(device),
+            self.counts.to(device),
+            self.charge.to(device),
+            bonds,
         )
 
     @cached_property
@@ -76,11 +84,12 @@ class AtomBatch:
     def pad(self, values: Tensor, fill: float = 0.0) -> Tensor:
         """Spread per-atom ``values`` [N, ...] over a padded array [B, longest, ...]."""
         padded = values.new_full((*self._grid, *values.shape[1:]), fill)
-        padded[self.molecule, self._slot] = values
+        padded[self.molecule, self.slot] = values
         return padded
 
     @cached_property
-    def _slot(self) -> Tensor:
+    def slot(self) -> Tensor:
+        """LongTensor [N]: the place of each atom within its molecule."""
         starts = torch.cumsum(self.counts, 0) - self.counts
         return torch.arange(len(self.numbers), device=self.counts.device) - starts[self.molecule]
 
@@ -121,8 +130,9 @@ class Edges(NamedTuple):
 def radius_edges(batch: AtomBatch, cutoff: float) -> Edges:
     """All pairs of atoms of one molecule closer than ``cutoff`` (Å), and each atom with itself.
 
-    Distances [E] (Å) and unit vectors [E, 3] from source to target are differentiable in the positions; for an
-    atom with itself both are zero, without the undefined gradient of a norm at zero.
+    Distances [E] (Å) and unit vectors [E, 3] from source to target are differentiable in the positions; for
+    an atom with itself both are zero, without the undefined gradient of a norm at zero. Two atoms in one
+    place have no direction, and their features are not finite: readers of structures reject them.
     """
     with torch.no_grad():
         index = batch.flat_index

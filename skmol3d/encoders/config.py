@@ -25,14 +25,15 @@ def config_to_dict(config: Any) -> dict[str, Any]:
     return out
 
 
-def config_from_dict(cls: type, data: Any, where: str = "config") -> Any:
+def config_from_dict(cls: Any, data: Any, where: str = "config") -> Any:
     """Build ``cls`` from plain values; every field must be known and of the declared type.
 
     Parameters
     ----------
     cls : type
         A frozen dataclass whose annotations are ``int``, ``float``, ``str``, ``bool``, ``tuple[T, ...]``,
-        nested dataclasses, or unions of these (a union of dataclasses is told apart by its ``kind`` field).
+        nested dataclasses, or unions of these. A dataclass may name itself in a field ``kind``, whose default
+        is then its only value; it tells the members of a union apart.
     data : dict
         Plain values, as read from JSON.
     where : str
@@ -58,12 +59,12 @@ def config_from_dict(cls: type, data: Any, where: str = "config") -> Any:
     missing = [
         name
         for name, f in fields.items()
-        if name not in data
-        and f.default is dataclasses.MISSING
-        and f.default_factory is dataclasses.MISSING
+        if name not in data and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
     ]
     if missing:
         raise ConfigError(f"{where}: missing field(s) {', '.join(map(repr, missing))}")
+    if "kind" in fields and data.get("kind", cls.kind) != cls.kind:
+        raise ConfigError(f"{where}.kind: expected {cls.kind!r}, got {data['kind']!r}")
     values = {name: _convert(hints[name], value, f"{where}.{name}") for name, value in data.items()}
     try:
         return cls(**values)
@@ -81,7 +82,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         item = typing.get_args(hint)[0]
         return tuple(_convert(item, v, f"{where}[{k}]") for k, v in enumerate(value))
     if dataclasses.is_dataclass(hint):
-        return config_from_dict(typing.cast(type, hint), value, where)
+        return config_from_dict(hint, value, where)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     # bool is an int to Python, but a flag is not a size.
@@ -94,7 +95,7 @@ def _convert_union(options: tuple[Any, ...], value: Any, where: str) -> Any:
     if value is None and type(None) in options:
         return None
     if isinstance(value, dict):
-        kinds = {o.kind: o for o in options if dataclasses.is_dataclass(o)}
+        kinds: dict[str, Any] = {o.kind: o for o in options if hasattr(o, "kind")}
         kind = value.get("kind")
         if kind not in kinds:
             raise ConfigError(f"{where}.kind: expected one of {sorted(kinds)}, got {kind!r}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
@@ -43,18 +43,28 @@ class EquivariantTransformerConfig:
     elements: tuple[int, ...] = ORGANIC
 
     def __post_init__(self) -> None:
+        check_positive(self, "width", "layers", "heads", "radial", "cutoff")
         if self.width % self.heads:
             raise ValueError(f"width ({self.width}) must be a multiple of heads ({self.heads})")
-        if min(self.width, self.layers, self.heads, self.radial) < 1 or self.cutoff <= 0:
-            raise ValueError("width, layers, heads, radial and cutoff must be positive")
+        wrong = [z for z in self.elements if not 0 < z < MAX_NUMBER]
+        if wrong:
+            raise ValueError(f"elements must be atomic numbers from 1 to {MAX_NUMBER - 1}, got {wrong}")
+
+
+def check_positive(config: Any, *names: str) -> None:
+    """Raise ValueError naming the first field of ``config`` that is not a positive, finite number."""
+    for name in names:
+        value = getattr(config, name)
+        if not 0 < value < math.inf:
+            raise ValueError(f"{name} must be positive, got {value}")
 
 
 class EquivariantTransformer(nn.Module):
     """Equivariant attention over neighbouring atoms.
 
     Returns the invariants of every layer side by side (S = layers · width) and the vectors of the last one
-    (V = width): shallow layers know the element and its first shell, deep ones the surroundings, and whoever pools
-    them linearly wants both.
+    (V = width): shallow layers know the element and its first shell, deep ones the surroundings, and whoever
+    pools them linearly wants both.
 
     References
     ----------
@@ -126,18 +136,21 @@ class EquivariantAttention(nn.Module):
     def forward(
         self, x: Tensor, vectors: Tensor, edges: Edges, radial: Tensor, envelope: Tensor
     ) -> tuple[Tensor, Tensor]:
-        n, width = x.shape
+        width = x.shape[1]
         normed = self.norm(x)
         key = self.key(normed).index_select(0, edges.source) * silu(self.key_filter(radial))
         logits = self.query(normed).index_select(0, edges.target) * key
         attention = silu(logits.view(-1, self.heads, width // self.heads).sum(-1))
-        # TorchMD-NET puts the envelope on the attention alone, so its vector messages jump at the cutoff; on the
-        # value it makes all messages smooth. Scalars and both vector parts are split over the same heads.
+        # TorchMD-NET puts the envelope on the attention alone, so its vector messages jump at the cutoff; on
+        # the value it makes all messages smooth.
         filters = silu(self.value_filter(radial)) * envelope[:, None]
         value = self.value(normed).index_select(0, edges.source) * filters
         scalar, along, across = value.chunk(3, 1)
         scalar = (scalar.view(-1, self.heads, width // self.heads) * attention[:, :, None]).view(-1, width)
-        push = vectors.index_select(0, edges.source) * along[:, None] + across[:, None] * edges.direction[:, :, None]
+        push = (
+            vectors.index_select(0, edges.source) * along[:, None]
+            + across[:, None] * edges.direction[:, :, None]
+        )
         gathered = torch.zeros_like(x).index_add(0, edges.target, scalar)
         pushed = torch.zeros_like(vectors).index_add(0, edges.target, push)
         first, second, third = self.vectors(vectors).chunk(3, 2)
@@ -146,7 +159,7 @@ class EquivariantAttention(nn.Module):
 
 
 class ExpNormal(nn.Module):
-    """Exponential-normal radial functions of TorchMD-NET (arXiv:2202.02541), without the envelope: [E] -> [E, K]."""
+    """Exponential-normal radial functions of TorchMD-NET (arXiv:2202.02541), no envelope: [E] -> [E, K]."""
 
     centre: Tensor
     sharpness: Tensor
@@ -159,7 +172,9 @@ class ExpNormal(nn.Module):
         self.register_buffer("sharpness", torch.full((size,), (2.0 / size * (1.0 - start)) ** -2))
 
     def forward(self, distance: Tensor) -> Tensor:
-        return torch.exp(-self.sharpness * (torch.exp(-self.alpha * distance)[:, None] - self.centre).square())
+        return torch.exp(
+            -self.sharpness * (torch.exp(-self.alpha * distance)[:, None] - self.centre).square()
+        )
 
 
 def cosine_cutoff(distance: Tensor, cutoff: float) -> Tensor:
@@ -175,14 +190,14 @@ BACKBONES: dict[str, type[Any]] = {"equivariant-transformer": EquivariantTransfo
 class PotentialConfig:
     """Config of a `Potential`: its backbone."""
 
-    backbone: BackboneConfig = EquivariantTransformerConfig()
+    backbone: BackboneConfig = field(default_factory=EquivariantTransformerConfig)
 
 
 class Potential(nn.Module):
     """A backbone with an energy head; forces are the exact negative gradient of the energy.
 
-    The energy of a molecule is the sum of a reference energy per element (fixed, from a least-squares fit on the
-    training set) and a learned energy per atom.
+    The energy of a molecule is the sum of a reference energy per element (fixed, from a least-squares fit on
+    the training set) and a learned energy per atom.
     """
 
     name: ClassVar[str] = "potential"
@@ -228,6 +243,8 @@ class Potential(nn.Module):
         return energy, -gradient
 
     @classmethod
-    def upgrade(cls, config: dict[str, Any], state: dict[str, Tensor], version: int) -> tuple[dict[str, Any], dict]:
+    def upgrade(
+        cls, config: dict[str, Any], state: dict[str, Tensor], version: int
+    ) -> tuple[dict[str, Any], dict]:
         """Nothing to upgrade: this is the first version."""
         return config, state

@@ -37,15 +37,14 @@ def random_walks(tokens: AtomBatch, steps: int = 16) -> Tensor:
     """Powers [I, T, ..., T^steps] of the transition matrix of each molecular graph: [B, L, L, steps + 1]."""
     if tokens.bonds is None:
         raise ValueError("the 2d structure encoding needs bonds, and a molecule of this batch has none")
-    index = tokens.flat_index
-    size = index.shape[1]
-    adjacency = torch.zeros(len(tokens), size, size, device=index.device)
-    slot = (torch.arange(len(tokens.numbers), device=index.device) - (tokens.counts.cumsum(0) - tokens.counts)[tokens.molecule])
+    size = tokens.flat_index.shape[1]
+    adjacency = tokens.positions.new_zeros(len(tokens), size, size)
     first, second = tokens.bonds
-    adjacency[tokens.molecule[first], slot[first], slot[second]] = 1.0
-    adjacency[tokens.molecule[first], slot[second], slot[first]] = 1.0
+    owner, a, b = tokens.molecule[first], tokens.slot[first], tokens.slot[second]
+    adjacency[owner, a, b] = 1.0
+    adjacency[owner, b, a] = 1.0
     transition = adjacency / adjacency.sum(2, keepdim=True).clamp(min=1.0)
-    walk = torch.eye(size, device=index.device).expand_as(transition)
+    walk = torch.eye(size, dtype=transition.dtype, device=transition.device).expand_as(transition)
     powers = [walk]
     for _ in range(steps):
         walk = walk @ transition
@@ -56,8 +55,8 @@ def random_walks(tokens: AtomBatch, steps: int = 16) -> Tensor:
 class PairRepresentation(nn.Module):
     """What attention knows about two atoms: [B, L, L, P], symmetric in the atoms.
 
-    P = sym(Linear(e_ij)); P += sym(σ(MLP(e_ij)) ⊙ W_L s_i ⊙ W_R s_j); P += gated feed-forward, gate zero at the
-    start; e_ij is the structure encoding of the pair (arXiv:2607.19977).
+    P = sym(Linear(e_ij)); P += sym(σ(MLP(e_ij)) ⊙ W_L s_i ⊙ W_R s_j); P += gated feed-forward, gate zero at
+    the start; e_ij is the structure encoding of the pair (arXiv:2607.19977).
     """
 
     def __init__(self, encoding: int, scalars: int, width: int) -> None:
@@ -86,7 +85,8 @@ def _symmetric(pairs: Tensor) -> Tensor:
 class PairBiasedBlock(nn.Module):
     """Pre-LN transformer block whose attention logits carry a zero-initialised linear read-out of the pairs.
 
-    With ``memory`` > 0 it also attends to one vector per molecule of that size (the decoder of atom denoising).
+    With ``memory`` > 0 it also attends to one vector of that size per molecule (the decoder of atom
+    denoising).
     """
 
     def __init__(self, width: int, heads: int, pair_width: int, memory: int = 0) -> None:
@@ -121,8 +121,8 @@ class PairBiasedBlock(nn.Module):
 class Pooling(nn.Module):
     """Tokens [B, L, D] -> one row per molecule, from one or several statistics side by side.
 
-    ``mean``, ``std``, ``max``, ``sum`` (in units of 20 atoms), ``attention`` (one learned softmax weighting) and
-    ``pma`` (pooling by multi-head attention with learned seed queries, arXiv:1810.00825).
+    ``mean``, ``std``, ``max``, ``sum`` (in units of 20 atoms), ``attention`` (one learned softmax weighting)
+    and ``pma`` (pooling by multi-head attention with learned seed queries, arXiv:1810.00825).
     """
 
     KINDS = ("mean", "std", "max", "sum", "attention", "pma")

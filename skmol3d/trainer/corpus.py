@@ -15,19 +15,23 @@ from skmol3d.trainer.data import PackedSet, read_xtb
 
 
 def read_corpus(sources: list[dict[str, Any]], root: Path) -> tuple[list[PackedSet], list[float]]:
-    """Read the sets a recipe names: ``{shards: folder, share: w}`` or ``{xtb: npz, targets: npz, share: w}``."""
+    """Read the sets a recipe names, and their shares.
+
+    A source is ``{shards: folder, share: w}`` or ``{xtb: npz, targets: npz, share: w}``.
+    """
     sets = []
     for source in sources:
         if "shards" in source:
-            sets.append(_read_shards(sorted((root / source["shards"]).glob("shard_????.npz"))))
+            sets.append(_read_shards(root / source["shards"]))
         else:
             sets.append(_read_labelled(root / source["xtb"], root / source["targets"]))
     return sets, [float(s["share"]) for s in sources]
 
 
-def _read_shards(files: list[Path]) -> PackedSet:
+def _read_shards(folder: Path) -> PackedSet:
+    files = sorted(folder.glob("shard_????.npz"))
     if not files:
-        raise FileNotFoundError("no shard_*.npz: run `python -m skmol3d.trainer.pack corpus` first")
+        raise FileNotFoundError(f"{folder}: no shard_*.npz; run `python -m skmol3d.trainer.pack corpus`")
     parts: dict[str, list[np.ndarray]] = {}
     for file in files:
         with np.load(file, allow_pickle=False) as data:
@@ -78,8 +82,8 @@ class CorpusStatistics:
         Size of the folded environment counts.
     mean, std : Tensor [descriptors]
         Of the 2D descriptors.
-    bit_scale : Tensor [bits]
-        What log-counts are divided by.
+    bit_mean, bit_scale : Tensor [bits]
+        Mean of the log-counts, and what they are divided by once centred.
     """
 
     vocabularies: list[np.ndarray]
@@ -93,14 +97,22 @@ class CorpusStatistics:
     def measure(
         cls, sets: list[PackedSet], train: list[np.ndarray], classes: list[int], bits: int
     ) -> CorpusStatistics:
-        """Measure over the conformers ``train`` of each set; ``classes`` limits the vocabulary of each radius."""
+        """Measure over the conformers ``train`` of each set.
+
+        ``classes`` limits the vocabulary of each radius; the vocabularies are those of the whole sets.
+        """
         sample = [np.random.default_rng(0).permutation(t)[:5000] for t in train]
-        values = np.concatenate([s.molecule_targets["descriptors"][i] for s, i in zip(sets, sample, strict=True)])
+        values = np.concatenate(
+            [s.molecule_targets["descriptors"][i] for s, i in zip(sets, sample, strict=True)]
+        )
         # A winsorised spread: single molecules must not set the scale of a column.
         low, high = np.nanpercentile(values, [1, 99], axis=0)
         clipped = np.clip(values, low, high)
         counts = torch.cat(
-            [fingerprint_counts(b, t["environments"], bits) for b, t in (s.batch(i) for s, i in zip(sets, sample, strict=True))]
+            [
+                fingerprint_counts(b, t["environments"], bits)
+                for b, t in (s.batch(i) for s, i in zip(sets, sample, strict=True))
+            ]
         ).log1p()
         scale = counts.std(0).clamp(min=0.02).sqrt()
         return cls(
@@ -113,9 +125,9 @@ class CorpusStatistics:
         )
 
     def save(self, folder: Path) -> None:
-        """Write ``statistics.npz``: a resumed run must keep its classes and scales even if the corpus has grown."""
+        """Write ``statistics.npz``: a resumed run keeps its classes and scales if the corpus has grown."""
         folder.mkdir(parents=True, exist_ok=True)
-        arrays = {f"vocabulary_{k}": v for k, v in enumerate(self.vocabularies)}
+        arrays: dict[str, Any] = {f"vocabulary_{k}": v for k, v in enumerate(self.vocabularies)}
         tensors = {k: getattr(self, k).numpy() for k in ("mean", "std", "bit_mean", "bit_scale")}
         np.savez(folder / "statistics.npz", bits=self.bits, **arrays, **tensors)
 
@@ -147,12 +159,12 @@ class CorpusStatistics:
         return len(self.mean)
 
     def standardised(self, values: Tensor) -> Tensor:
-        """Z-scored 2D descriptors [B, T], winsorised at ±4; NaN for columns that are constant in the corpus."""
+        """Z-scored 2D descriptors [B, T], winsorised at ±4; NaN for columns constant in the corpus."""
         scaled = ((values - self.mean) / self.std).clamp(-4.0, 4.0)
         return torch.where(self.std > 1e-6, scaled, torch.nan)
 
     def scaled(self, counts: Tensor) -> Tensor:
-        """Log-counts over the square root of their spread: between raw (common bits rule) and z-scored (rare ones)."""
+        """Log-counts over the root of their spread: between raw (common bits rule) and z-scored (rare)."""
         return (counts.log1p() - self.bit_mean) / self.bit_scale
 
 
@@ -168,7 +180,7 @@ def _lookup(identifiers: np.ndarray, vocabulary: np.ndarray) -> np.ndarray:
 
 
 def fingerprint_counts(batch: AtomBatch, environments: Tensor, bits: int) -> Tensor:
-    """Counts [B, bits] of the Morgan environments [N, radii] (0: none) of each molecule, folded by remainder."""
+    """Counts [B, bits] of each molecule's Morgan environments [N, radii] (0: none), folded by remainder."""
     environments = environments.long()
     owner = batch.molecule[:, None].expand_as(environments)
     known = environments > 0

@@ -50,7 +50,7 @@ class PackedSet:
         """Atoms per conformer [M]."""
         return np.diff(self.offsets)
 
-    def batch(self, index: Sequence[int]) -> tuple[AtomBatch, dict[str, Tensor]]:
+    def batch(self, index: np.ndarray) -> tuple[AtomBatch, dict[str, Tensor]]:
         """Conformers ``index`` as one batch with its targets."""
         atoms = np.concatenate([np.arange(self.offsets[m], self.offsets[m + 1]) for m in index])
         batch = AtomBatch(
@@ -64,9 +64,13 @@ class PackedSet:
         return batch, targets
 
     def split(self, fraction: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-        """Indices (train, held out); a molecule's conformers stay together."""
+        """Indices (train, held out) of conformers; ``fraction`` of the molecules is held out."""
         groups = np.unique(self.group)
-        held = np.random.default_rng(seed).permutation(groups)[: int(round(fraction * len(groups)))]
+        held = np.random.default_rng(seed).permutation(groups)[: round(fraction * len(groups))]
+        if len(held) in (0, len(groups)):
+            raise ValueError(
+                f"a share of {fraction} held out of {len(groups)} molecules leaves one side empty"
+            )
         out = np.isin(self.group, held)
         return np.flatnonzero(~out), np.flatnonzero(out)
 
@@ -76,7 +80,15 @@ def _tensor(values: np.ndarray) -> Tensor:
 
 
 def read_xtb(path: Path | str) -> PackedSet:
-    """Read one set of GFN2-xTB labels (keys: offsets, numbers, positions, forces, charges, energy, dipole, ...)."""
+    """Read one set of GFN2-xTB labels.
+
+    Parameters
+    ----------
+    path : Path
+        npz with, per conformer, ``offsets``, ``row`` (its molecule), ``total_charge`` (e), ``energy``,
+        ``homo`` and ``lumo`` (eV), ``dipole`` (e·Å) and, per atom, ``numbers``, ``positions`` (0.001 Å),
+        ``forces`` (eV/Å) and ``charges`` (e).
+    """
     with np.load(path, allow_pickle=False) as data:
         arrays = {k: data[k] for k in data.files}
     return PackedSet(
@@ -120,9 +132,17 @@ def element_energies(data: PackedSet, index: np.ndarray, largest: int = 119) -> 
     return energies
 
 
-def mixed(sets: Sequence[PackedSet], shares: Sequence[float], indices: Sequence[np.ndarray], atoms: int,
-          rng: np.random.Generator) -> Iterator[tuple[int, np.ndarray]]:
-    """Endless batches: each time set k is drawn with probability ``shares[k]``."""
+def mixed(
+    sets: Sequence[PackedSet],
+    shares: Sequence[float],
+    indices: Sequence[np.ndarray],
+    atoms: int,
+    rng: np.random.Generator,
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Endless batches ``(k, indices into set k)``; set k is drawn with probability ``shares[k]``."""
+    empty = [k for k, index in enumerate(indices) if not len(index)]
+    if empty:
+        raise ValueError(f"nothing to draw from set(s) {empty}")
     streams: list[Any] = [iter(()) for _ in sets]
     while True:
         k = int(rng.choice(len(sets), p=np.asarray(shares) / np.sum(shares)))

@@ -1,4 +1,4 @@
-"""One training loop for every recipe: weighted objectives, schedule, EMA, exact resume, CSV log."""
+"""One training loop for every recipe: weighted objectives, schedule, EMA, resume, CSV log."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Schedule:
     steps : int
         Optimiser steps.
     minutes : float or None
-        Wall-clock limit; the learning rate then follows whichever of steps and time is further along, so that a
-        run cut by the clock still anneals.
+        Wall-clock limit; the learning rate then follows whichever of steps and time is further along, so that
+        a run cut by the clock still anneals.
     learning_rate, weight_decay, clip : float
         AdamW settings and the gradient-norm limit.
     warmup : int
@@ -44,6 +44,17 @@ class Schedule:
     clip: float = 1.0
     warmup: int = 200
     ema: float = 0.999
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "learning_rate", "clip", "warmup"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        if self.minutes is not None and self.minutes <= 0:
+            raise ValueError(f"minutes must be positive or absent, got {self.minutes}")
+        if not 0 <= self.ema < 1 or self.weight_decay < 0:
+            raise ValueError(
+                f"need 0 <= ema < 1 and weight_decay >= 0, got {self.ema} and {self.weight_decay}"
+            )
 
     def rate(self, step: int, elapsed: float) -> float:
         """Learning rate at ``step`` after ``elapsed`` seconds."""
@@ -80,11 +91,29 @@ def train(
     objective : Module
         ``objective(batch, targets)`` returns a dict of scalar losses.
     batches : callable
-        ``batches(seed)`` returns an endless iterator; the state of a resumed run is a new seed, its step.
+        ``batches(seed)`` returns an endless iterator. A resumed run draws anew, seeded by its step.
     weights : dict
-        Weight of each loss; a loss without a weight is an error, so that nothing is dropped by a typing slip.
+        Weight of each loss; losses and weights must have the same names.
+    schedule : Schedule
+        Length, learning rate and averaging.
     out : Path
         Receives ``state.pt`` (for resuming), ``log.csv`` and ``evaluation.csv``.
+    evaluate : callable
+        ``evaluate(objective)`` with the averaged weights returns a row for ``evaluation.csv``.
+    resume : bool
+        Continue from ``state.pt`` and append to the logs; otherwise the logs start afresh.
+    log_every, evaluate_every : int
+        Steps between rows of the two logs; the last step has a row in both. The state is saved with each
+        evaluation.
+    device : str
+        Where to train.
+
+    Raises
+    ------
+    NonFiniteLossError
+        Names the losses and the step.
+    ValueError
+        Losses and weights differ in their names.
     """
     out.mkdir(parents=True, exist_ok=True)
     objective.to(device).train()
@@ -101,12 +130,18 @@ def train(
         optimiser.load_state_dict(state["optimiser"])
         average.load_state_dict(state["average"])
         step, elapsed = state["step"], state["elapsed"]
+    elif not resume:
+        for log in ("log.csv", "evaluation.csv"):
+            (out / log).unlink(missing_ok=True)
     stream = batches(step)
     begun = time.monotonic() - elapsed
     sums: dict[str, float] = {}
+    summed = 0
     while schedule.progress(step, elapsed) < 1.0:
         batch, targets = next(stream)
         losses = objective(batch.to(device), {k: v.to(device) for k, v in targets.items()})
+        if losses.keys() != weights.keys():
+            raise ValueError(f"losses are {sorted(losses)} but weights are given for {sorted(weights)}")
         total = torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
         if not torch.isfinite(total):
             bad = {k: float(v) for k, v in losses.items()}
@@ -119,14 +154,19 @@ def train(
         optimiser.step()
         average.update_parameters(objective)
         step, elapsed = step + 1, time.monotonic() - begun
-        for name, value in {**losses, "gradient_norm": norm, "molecules": torch.tensor(float(len(batch)))}.items():
-            sums[name] = sums.get(name, 0.0) + float(value.detach()) / log_every
-        if step % log_every == 0:
-            row = {"step": step, "seconds": round(elapsed, 1), "rate": optimiser.param_groups[0]["lr"], **sums}
-            _append(out / "log.csv", row)
-            sums = {}
-        if step % evaluate_every == 0 or schedule.progress(step, elapsed) >= 1.0:
-            _append(out / "evaluation.csv", {"step": step, "seconds": round(elapsed), **evaluate(average.module)})
+        measured = {**losses, "gradient_norm": norm, "molecules": torch.tensor(float(len(batch)))}
+        for name, value in measured.items():
+            sums[name] = sums.get(name, 0.0) + float(value.detach())
+        summed += 1
+        finished = schedule.progress(step, elapsed) >= 1.0
+        if step % log_every == 0 or finished:
+            rate = optimiser.param_groups[0]["lr"]
+            row = {"step": step, "seconds": round(elapsed, 1), "rate": rate}
+            _append(out / "log.csv", row | {k: v / summed for k, v in sums.items()})
+            sums, summed = {}, 0
+        if step % evaluate_every == 0 or finished:
+            row = {"step": step, "seconds": round(elapsed)}
+            _append(out / "evaluation.csv", row | evaluate(average.module))
             state = {"objective": objective.state_dict(), "optimiser": optimiser.state_dict()}
             state |= {"average": average.state_dict(), "step": step, "elapsed": elapsed}
             torch.save(state, state_file.with_suffix(".tmp"))
@@ -142,4 +182,5 @@ def _append(path: Path, row: dict[str, Any]) -> None:
         if new:
             writer.writeheader()
         writer.writerow({k: f"{v:.5g}" if isinstance(v, float) else v for k, v in row.items()})
-    print("  ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()), flush=True)
+    text = (f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items())
+    print("  ".join(text), flush=True)

@@ -1,7 +1,8 @@
-"""Pack molecules with conformers and cheap targets for pretraining: the only part of the trainer that needs rdkit.
+"""Pack molecules with conformers and cheap targets for pretraining: the trainer's only part that needs rdkit.
 
-``python -m skmol3d.trainer.pack corpus SMILES.csv.gz OUT --count 100000 --n-jobs 2`` embeds molecules of a corpus;
-``python -m skmol3d.trainer.pack xtb LABELS.npz SMILES.csv.gz OUT.npz`` adds the same targets to labelled conformers.
+``python -m skmol3d.trainer.pack corpus SMILES.csv.gz OUT --count 100000 --n-jobs 2`` embeds molecules of a
+corpus; ``python -m skmol3d.trainer.pack xtb LABELS.npz SMILES.csv.gz OUT.npz`` adds the same targets to
+labelled conformers.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import joblib
 import numpy as np
 import pandas as pd
 from rdkit import Chem
-from rdkit.Chem import AllChem, Descriptors, rdFingerprintGenerator
+from rdkit.Chem import Descriptors, rdFingerprintGenerator
 from rdkit.Geometry import Point3D
 
 from skmol3d.structures import ConformerSettings, StructureError, embed, read_molecule
@@ -38,7 +39,9 @@ def atom_environments(mol: Chem.Mol) -> np.ndarray:
             identifiers[atom, radius] = bit
     out = np.zeros((mol.GetNumAtoms(), RADIUS + 1), np.uint32)
     kept = [a.GetIdx() for a in mol.GetAtoms() if a.GetAtomicNum() > 1]
-    if len(kept) == heavy.GetNumAtoms():  # RemoveHs keeps some hydrogens (isotopes, H2): then there are no labels
+    if (
+        len(kept) == heavy.GetNumAtoms()
+    ):  # RemoveHs keeps some hydrogens (isotopes, H2): then there are no labels
         out[kept] = identifiers
     return out
 
@@ -76,20 +79,25 @@ def pack_smiles(smiles: list[str], largest: int) -> dict[str, np.ndarray] | None
             conformer = embed(molecule, settings)
         except StructureError:
             continue
+        mol = molecule.mol
+        assert mol is not None  # only ASE and XYZ inputs have none
         positions = conformer.positions[0] - conformer.positions[0].mean(0)
         rows.append(
             {
                 "numbers": conformer.numbers,
                 "positions": np.round(positions / POSITION_UNIT).astype(np.int16),
-                "environments": atom_environments(molecule.mol),
-                "handedness": handedness(molecule.mol, positions),
+                "environments": atom_environments(mol),
+                "handedness": handedness(mol, positions),
                 "charge": conformer.charge,
-                "descriptors": molecular_descriptors(molecule.mol),
+                "descriptors": molecular_descriptors(mol),
             }
         )
     if not rows:
         return None
-    flat = {k: np.concatenate([r[k] for r in rows]) for k in ("numbers", "positions", "environments", "handedness")}
+    flat = {
+        k: np.concatenate([r[k] for r in rows])
+        for k in ("numbers", "positions", "environments", "handedness")
+    }
     flat["offsets"] = np.concatenate([[0], np.cumsum([len(r["numbers"]) for r in rows])])
     flat["charge"] = np.array([r["charge"] for r in rows], np.float32)
     flat["descriptors"] = np.stack([r["descriptors"] for r in rows])
@@ -107,7 +115,9 @@ def pack_corpus(source: Path, out: Path, count: int, largest: int, n_jobs: int, 
         part = smiles[start : start + SHARD]
         jobs = [joblib.delayed(pack_smiles)(part[i : i + 100], largest) for i in range(0, len(part), 100)]
         done = [d for d in joblib.Parallel(n_jobs=n_jobs)(jobs) if d is not None]
-        merged = {key: np.concatenate([d[key] for d in done]) for key in done[0] if key != "offsets"}
+        merged: dict[str, Any] = {
+            key: np.concatenate([d[key] for d in done]) for key in done[0] if key != "offsets"
+        }
         sizes = np.concatenate([np.diff(d["offsets"]) for d in done])
         merged["offsets"] = np.concatenate([[0], np.cumsum(sizes)])
         temporary = file.with_suffix(".tmp.npz")
@@ -124,7 +134,7 @@ def pack_xtb(labels: Path, smiles: Path, out: Path) -> None:
     chirality = np.zeros(len(data.numbers), np.int8)
     descriptors: dict[int, np.ndarray] = {}
     for m, row in enumerate(data.group):
-        mol = AllChem.AddHs(Chem.MolFromSmiles(texts[row]))
+        mol = Chem.AddHs(Chem.MolFromSmiles(texts[row]))
         atoms = slice(data.offsets[m], data.offsets[m + 1])
         if not np.array_equal(_atomic_numbers(mol), data.numbers[atoms]):
             raise ValueError(f"conformer {m}: its atoms are not those of SMILES {texts[row]!r} (row {row})")

@@ -18,19 +18,19 @@ from skmol3d.trainer.loop import Batch, Schedule, train
 from skmol3d.trainer.objectives.forces import PotentialObjective
 
 
-def run(recipe: dict[str, Any], data: Path, out: Path, resume: bool = False) -> Potential:
+def run(recipe: dict[str, Any], data: Path, out: Path, resume: bool) -> Potential:
     """Train the potential a recipe describes; ``out`` receives logs and ``metrics.json``.
 
-    The recipe's ``data`` names npz sets below ``data`` with their sampling shares; ``held_out`` is the share of
-    molecules kept for the reported errors. A further share is held out for the evaluation curve.
+    The recipe's ``data`` names npz sets below ``data`` with their sampling shares; ``held_out`` is the share
+    of molecules kept for the reported errors; the evaluation curve is measured on some of the first set's.
     """
     torch.manual_seed(recipe["seed"])
     names, shares = list(recipe["data"]), list(recipe["data"].values())
     sets = [read_xtb(data / name) for name in names]
     splits = [s.split(recipe["held_out"], recipe["seed"]) for s in sets]
     potential = Potential(config_from_dict(PotentialConfig, recipe["model"], "recipe.model"))
-    composition = concatenated([(s, index) for s, (index, _) in zip(sets, splits, strict=True)])
-    potential.element_energy.copy_(torch.from_numpy(composition))
+    references = reference_energies([(s, index) for s, (index, _) in zip(sets, splits, strict=True)])
+    potential.element_energy.copy_(torch.from_numpy(references))
 
     def batches(seed: int) -> Iterator[Batch]:
         rng = np.random.default_rng([recipe["seed"], seed])
@@ -41,7 +41,7 @@ def run(recipe: dict[str, Any], data: Path, out: Path, resume: bool = False) -> 
         held = splits[0][1]
         return errors(objective, sets[0], np.random.default_rng(0).permutation(held)[:300])
 
-    schedule = Schedule(**recipe["schedule"])
+    schedule = config_from_dict(Schedule, recipe["schedule"], "recipe.schedule")
     objective = PotentialObjective(potential)
     best = train(objective, batches, recipe["weights"], schedule, out, evaluate=evaluate, resume=resume)
     metrics = {name: errors(best, s, held) for name, s, (_, held) in zip(names, sets, splits, strict=True)}
@@ -50,7 +50,7 @@ def run(recipe: dict[str, Any], data: Path, out: Path, resume: bool = False) -> 
     return best.potential.eval()
 
 
-def concatenated(parts: list[tuple[PackedSet, np.ndarray]]) -> np.ndarray:
+def reference_energies(parts: list[tuple[PackedSet, np.ndarray]]) -> np.ndarray:
     """Reference energies [119] of the first set, completed by those of the others for elements it lacks."""
     energies = np.zeros(119)
     for data, index in reversed(parts):
@@ -59,8 +59,8 @@ def concatenated(parts: list[tuple[PackedSet, np.ndarray]]) -> np.ndarray:
     return energies
 
 
-def errors(objective: nn.Module, data: PackedSet, index: np.ndarray) -> dict[str, float]:
-    """Held-out mean absolute errors: energy (eV and meV/atom), force component (eV/Å), charges (e), orbitals (eV)."""
+def errors(objective: Any, data: PackedSet, index: np.ndarray) -> dict[str, float]:
+    """Held-out mean absolute errors: energies (eV), force components (eV/Å), charges (e), orbitals (eV)."""
     objective.eval()
     sums: dict[str, float] = {}
     totals = {"molecules": 0, "atoms": 0}

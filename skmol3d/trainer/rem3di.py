@@ -51,7 +51,9 @@ class REM3DIObjective(nn.Module):
             "denoising": self.denoising(tokens, descriptor),
             "environments": self.environments(tokens, targets["environment_class"]),
             "descriptors": self.descriptors(descriptor, labels.standardised(targets["descriptors"])),
-            "fingerprint": self.fingerprint(descriptor, labels.scaled(fingerprint_counts(batch, targets["environments"], labels.bits))),
+            "fingerprint": self.fingerprint(
+                descriptor, labels.scaled(fingerprint_counts(batch, targets["environments"], labels.bits))
+            ),
             "electronic": self.electronic(descriptor, targets["electronic"]),
             "handedness": self.handedness(tokens, targets["handedness"]),
             "variance": variance,
@@ -79,10 +81,8 @@ class RunningStandardiser(nn.Module):
         return (rows - self.mean) / (self.variance + 1e-4).sqrt()
 
 
-def run(recipe: dict[str, Any], data: Path, out: Path, resume: bool = False, potential: Potential | None = None) -> REM3DI:
+def run(recipe: dict[str, Any], data: Path, out: Path, resume: bool, potential: Potential) -> REM3DI:
     """Train the encoder a recipe describes over ``potential``; ``out`` receives logs and ``metrics.json``."""
-    if potential is None:
-        raise ValueError("a rem3di recipe needs its potential: run the recipe it names first")
     torch.manual_seed(recipe["seed"])
     sets, shares = read_corpus(recipe["data"], data)
     splits = [s.split(recipe["held_out"], recipe["seed"]) for s in sets]
@@ -108,14 +108,24 @@ def run(recipe: dict[str, Any], data: Path, out: Path, resume: bool = False, pot
 
     objective = REM3DIObjective(encoder, statistics)
     best = train(
-        objective, batches, recipe["weights"], Schedule(**recipe["schedule"]), out, evaluate=evaluate, resume=resume, log_every=100, evaluate_every=1000
+        objective,
+        batches,
+        recipe["weights"],
+        config_from_dict(Schedule, recipe["schedule"], "recipe.schedule"),
+        out,
+        evaluate=evaluate,
+        resume=resume,
+        log_every=100,
+        evaluate_every=1000,
     )
     (out / "metrics.json").write_text(json.dumps(evaluate(best), indent=1))
     assert isinstance(best.encoder, REM3DI)
     return best.encoder.eval()
 
 
-def measure_features(encoder: REM3DI, sets: list[PackedSet], train: list[np.ndarray], molecules: int = 1000) -> None:
+def measure_features(
+    encoder: REM3DI, sets: list[PackedSet], train: list[np.ndarray], molecules: int = 1000
+) -> None:
     """Set the encoder's fixed statistics of the backbone's features over a sample of the training sets."""
     scalars, vectors = [], []
     with torch.no_grad():
@@ -133,7 +143,7 @@ def measure_features(encoder: REM3DI, sets: list[PackedSet], train: list[np.ndar
     encoder.vector_rms.copy_(torch.cat(vectors).mean(0).sqrt().clamp(min=1e-6))
 
 
-def held_out_losses(objective: nn.Module, data: PackedSet, index: np.ndarray) -> dict[str, float]:
+def held_out_losses(objective: Any, data: PackedSet, index: np.ndarray) -> dict[str, float]:
     """Mean losses over held-out molecules, and the effective dimension of their descriptors."""
     objective.eval()
     sums: dict[str, float] = {}

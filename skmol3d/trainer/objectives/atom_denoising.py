@@ -14,9 +14,9 @@ NOISE = 0.3
 class AtomDenoising(nn.Module):
     """Mean squared error of the denoised invariants over σ² (arXiv:2607.19977).
 
-    The encoder reads the clean invariants S and gives the descriptor M; a decoder reads S + σε, the clean pairs and
-    M, and returns S. S is standardised by fixed statistics and passes through no trainable layer, so the network
-    cannot shrink its target.
+    The encoder reads the clean invariants S and gives the descriptor M; a decoder reads S + σε, the clean
+    pairs and M, and returns S. S is standardised by fixed statistics and passes through no trainable layer,
+    so the network cannot shrink its target.
     """
 
     def __init__(self, encoder: REM3DI, descriptor: int, layers: int = 2, width: int = 128) -> None:

@@ -12,10 +12,10 @@ from skmol3d.encoders.equivariant_transformer import Potential
 class PotentialObjective(nn.Module):
     """Losses of a `Potential` on labelled conformers.
 
-    ``forces`` is the mean norm of the force error per atom (eV/Å): the norm keeps the loss rotation-invariant and,
-    being linear far from zero, is not ruled by the few conformers with forces of tens of eV/Å. ``energy`` is the
-    mean absolute error per square root of the atom number (eV). The other heads (charges e, HOMO and LUMO eV,
-    dipole e·Å) exist only here, so that the features know electrons too.
+    ``forces`` is the mean norm of the force error per atom (eV/Å): the norm keeps the loss rotation-invariant
+    and, being linear far from zero, is not ruled by the few conformers with forces of tens of eV/Å.
+    ``energy`` is the mean absolute error per square root of the atom number (eV). The other heads (charges e,
+    HOMO and LUMO eV, dipole e·Å) exist only here, so that the features know electrons too.
     """
 
     def __init__(self, potential: Potential) -> None:

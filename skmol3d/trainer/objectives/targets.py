@@ -1,4 +1,4 @@
-"""Informative targets: linear read-outs of tokens and descriptors, so that a ridge regression finds them there too."""
+"""Informative targets by linear read-outs of tokens and descriptors: a ridge regression finds them too."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ IGNORED = -1
 
 
 class AtomEnvironments(nn.Module):
-    """Which Morgan environment (by radius) an atom is the centre of: cross-entropy, one linear layer per radius.
+    """Which Morgan environment (by radius) an atom is the centre of: cross-entropy, a linear map per radius.
 
-    The substructure membership of context-aware self-supervision, with environments enumerated from the corpus by
-    frequency. Labels [N, radii] hold class indices, -1 for hydrogens and environments too rare to have a class.
+    The substructure membership of context-aware self-supervision, with environments enumerated from the
+    corpus by frequency. Labels [N, radii] hold class indices, -1 for hydrogens and environments too rare to
+    have a class.
     """
 
     def __init__(self, width: int, classes: tuple[int, ...]) -> None:
@@ -34,7 +35,7 @@ class AtomEnvironments(nn.Module):
 
 
 class MolecularTargets(nn.Module):
-    """Linear prediction of standardised molecular targets [B, T]; NaN marks what is unknown for a molecule."""
+    """Linear prediction of standardised molecular targets [B, T]; NaN where one is unknown."""
 
     def __init__(self, descriptor: int, targets: int) -> None:
         super().__init__()
@@ -49,7 +50,8 @@ class MolecularTargets(nn.Module):
 class Handedness(nn.Module):
     """CIP label of stereocentres (+1 R, -1 S) from the pseudoscalars alone, through an odd map.
 
-    The logit changes sign under reflection as the label does; labels [N] are 0 where there is no stereocentre.
+    The logit changes sign under reflection as the label does; labels [N] are 0 where there is no
+    stereocentre.
     """
 
     def __init__(self, channels: int) -> None:
