@@ -218,10 +218,12 @@ class REM3DI(nn.Module):
         if self.config.structure == "2d":
             return random_walks(atoms, WALK_STEPS)
         positions = atoms.pad(atoms.positions)
-        distance = (positions[:, :, None] - positions[:, None]).square().sum(-1).sqrt()
+        squared = (positions[:, :, None] - positions[:, None]).square().sum(-1)
         if self.config.structure == "none":
-            return torch.zeros_like(distance)[..., None]
-        return self.radial(distance)
+            return torch.zeros_like(squared)[..., None]
+        # The root has no gradient at zero, where atoms meet themselves and padding.
+        zero = squared == 0
+        return self.radial(torch.where(zero, 0.0, torch.where(zero, 1.0, squared).sqrt()))
 
     @classmethod
     def upgrade(
