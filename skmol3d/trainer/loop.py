@@ -144,7 +144,7 @@ def train(
             raise ValueError(f"losses are {sorted(losses)} but weights are given for {sorted(weights)}")
         total = torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
         if not torch.isfinite(total):
-            bad = {k: float(v) for k, v in losses.items()}
+            bad = {k: v.item() for k, v in losses.items()}
             raise NonFiniteLossError(f"step {step}: losses {bad} on a batch of {len(batch)} molecules")
         optimiser.zero_grad(set_to_none=True)
         total.backward()

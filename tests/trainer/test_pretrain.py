@@ -1,0 +1,228 @@
+"""From recipes to checkpoints that the hub and the featurizer read."""
+
+import argparse
+import json
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from skmol3d import REM3DIFeaturizer, hub
+from skmol3d.encoders import REM3DI, Potential
+from skmol3d.trainer import pretrain
+from skmol3d.trainer.pretrain import read_recipe
+
+BACKBONE = {"kind": "equivariant-transformer", "width": 8, "layers": 1, "heads": 2, "radial": 6}
+SCHEDULE = {"steps": 6, "learning_rate": 1.0e-3, "warmup": 2, "ema": 0.5}
+POTENTIAL = {
+    "kind": "potential",
+    "name": "tiny-potential",
+    "seed": 0,
+    "data": {"labels.npz": 1.0},
+    "held_out": 0.2,
+    "atoms": 80,
+    "model": {"backbone": BACKBONE},
+    "weights": {"forces": 1.0, "energy": 0.5, "charges": 1.0, "dipole": 0.3, "homo": 0.3, "lumo": 0.3},
+    "schedule": SCHEDULE,
+}
+ENCODER = {
+    "kind": "rem3di",
+    "name": "tiny-rem3di",
+    "seed": 0,
+    "potential": "tiny-potential",
+    "data": [
+        {"xtb": "labels.npz", "targets": "targets.npz", "share": 0.5},
+        {"shards": "corpus", "share": 0.5},
+    ],
+    "held_out": 0.2,
+    "atoms": 80,
+    "targets": {"classes": [8, 8], "bits": 16},
+    "model": {"width": 8, "layers": 1, "heads": 2, "pair_width": 4, "radial": 6, "readout": 12, "chiral": 4},
+    "weights": {
+        "denoising": 0.3,
+        "environments": 0.5,
+        "descriptors": 1.0,
+        "fingerprint": 1.0,
+        "electronic": 0.2,
+        "handedness": 0.2,
+        "variance": 0.5,
+        "covariance": 0.5,
+    },
+    "schedule": SCHEDULE,
+}
+
+
+def write(recipe, path):
+    path.write_text(yaml.safe_dump(recipe), encoding="utf-8")
+    return str(path)
+
+
+def run(recipe, data_root, out, *options):
+    parser = argparse.ArgumentParser()
+    pretrain.add_arguments(parser)
+    pretrain.run(parser.parse_args([recipe, "--data", str(data_root), "--out", str(out), *options]))
+
+
+@pytest.fixture(scope="module")
+def trained(data_root, tmp_path_factory):
+    """Folder with both checkpoints and their logs."""
+    out = tmp_path_factory.mktemp("runs")
+    for recipe in (POTENTIAL, ENCODER):
+        run(write(recipe, out / f"{recipe['name']}.yaml"), data_root, out)
+    return out
+
+
+def test_potential(trained):
+    potential = hub.from_pretrained(str(trained / "tiny-potential"))
+    assert isinstance(potential, Potential)
+    # The synthetic energies are -3 eV per proton: the fit to the elements finds it.
+    assert potential.element_energy[8].item() == pytest.approx(-24, abs=3)
+    assert potential.element_energy[92].item() == 0
+    metrics = json.loads((trained / "tiny-potential.run" / "metrics.json").read_text())["labels.npz"]
+    assert metrics["molecules"] == 6  # conformers of two molecules
+    card = (trained / "tiny-potential" / "README.md").read_text(encoding="utf-8")
+    assert "# tiny-potential" in card
+    assert f"{metrics['force_mae']:.4g}" in card
+    assert "6 steps" in card
+
+
+def test_metrics_of_the_potential(trained, data_root):
+    """The reported errors, recomputed one conformer at a time."""
+    from skmol3d.trainer.data import read_xtb
+    from skmol3d.trainer.objectives.forces import PotentialObjective
+    from skmol3d.trainer.potential import errors
+
+    data = read_xtb(data_root / "labels.npz")
+    _, held = data.split(0.2, 0)
+    objective = PotentialObjective(hub.from_pretrained(str(trained / "tiny-potential"))).eval()
+    found = errors(objective, data, held)
+    energy, atoms, forces = [], [], []
+    for m in held:
+        batch, targets = data.batch(np.array([m]))
+        e, f = objective.potential.energy_and_forces(batch)
+        energy.append((e - targets["energy"]).abs().item())
+        atoms.append(len(batch.numbers))
+        forces.append((f - targets["forces"]).abs().numpy())
+    assert found["energy_mae"] == pytest.approx(np.mean(energy), rel=1e-3)
+    assert found["energy_mae_per_atom"] == pytest.approx(np.mean(np.divide(energy, atoms)), rel=1e-3)
+    assert found["force_mae"] == pytest.approx(np.concatenate(forces).mean(), rel=1e-3)
+
+
+def test_encoder(trained):
+    encoder = hub.from_pretrained(str(trained / "tiny-rem3di"))
+    assert isinstance(encoder, REM3DI)
+    potential = hub.from_pretrained(str(trained / "tiny-potential"))
+    for name, value in potential.backbone.state_dict().items():
+        assert torch.equal(encoder.backbone.state_dict()[name], value)  # frozen
+    assert encoder.scalar_std.min() > 0
+    assert not torch.equal(encoder.scalar_std, torch.ones_like(encoder.scalar_std))
+    metrics = json.loads((trained / "tiny-rem3di.run" / "metrics.json").read_text())
+    assert set(metrics) == {*ENCODER["weights"], "effective_dimension"}
+    assert 1 <= metrics["effective_dimension"] <= 6
+    card = (trained / "tiny-rem3di" / "README.md").read_text(encoding="utf-8")
+    for name, value in metrics.items():
+        assert name in card
+        assert f"{value:.4g}" in card
+
+
+def test_featurizer_reads_the_checkpoint(trained):
+    featurizer = REM3DIFeaturizer(model=str(trained / "tiny-rem3di"), device="cpu")
+    rows = featurizer.fit_transform(["CCO", "c1ccccc1", "C[C@H](N)C(=O)O"])
+    assert rows.shape == (3, 12 + 4)
+    assert np.isfinite(rows).all()
+
+
+def test_backbone_features_are_standardised(trained, data_root):
+    from skmol3d.trainer.data import read_xtb
+
+    encoder = hub.from_pretrained(str(trained / "tiny-rem3di"))
+    data = read_xtb(data_root / "labels.npz")
+    with torch.no_grad():
+        tokens = encoder.tokens(data.batch(data.split(0.2, 0)[0])[0])
+    assert tokens.scalars[tokens.real].mean(0).abs().max() < 0.5
+    assert 0.5 < tokens.scalars[tokens.real].std(0).median() < 1.5
+
+
+def test_resume(trained, data_root, tmp_path):
+    recipe = write(
+        ENCODER | {"name": "again", "potential": str(trained / "tiny-potential")}, tmp_path / "again.yaml"
+    )
+    run(recipe, data_root, tmp_path, "--set", "schedule.steps=2")
+    run(recipe, data_root, tmp_path, "--resume", "--set", "schedule.steps=4")
+    lines = (tmp_path / "again.run" / "evaluation.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["step", "2", "4"]
+
+
+def test_an_encoder_is_no_potential(trained, data_root, tmp_path):
+    recipe = write(ENCODER | {"potential": str(trained / "tiny-rem3di")}, tmp_path / "wrong.yaml")
+    with pytest.raises(ValueError, match="tiny-rem3di is a REM3DI, not a potential"):
+        run(recipe, data_root, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("schedule.steps: '1e3'", r"recipe\.schedule\.steps: expected int, got '1e3'"),
+        ("schedule.step: 3", r"recipe\.schedule: .*'step'"),
+        ("model.backbone.heads: 0", r"recipe\.model\.backbone: heads must be positive"),
+        ("held_out: 0.01", "leaves one side empty"),
+    ],
+)
+def test_wrong_values_in_a_recipe(change, message, data_root, tmp_path):
+    (path, value), recipe = next(iter(yaml.safe_load(change).items())), json.loads(json.dumps(POTENTIAL))
+    *parents, last = path.split(".")
+    place = recipe
+    for parent in parents:
+        place = place[parent]
+    place[last] = value
+    with pytest.raises(ValueError, match=message):
+        run(write(recipe, tmp_path / "wrong.yaml"), data_root, tmp_path)
+
+
+@pytest.mark.parametrize("name", sorted(p.stem for p in pretrain.RECIPES.glob("*.yaml")))
+def test_shipped_recipes_are_valid(name):
+    from skmol3d.encoders import PotentialConfig, REM3DIConfig, config_from_dict
+    from skmol3d.trainer.loop import Schedule
+
+    recipe = read_recipe(name, [])
+    assert recipe["name"] == name
+    config_from_dict(Schedule, recipe["schedule"])
+    config_from_dict(PotentialConfig if recipe["kind"] == "potential" else REM3DIConfig, recipe["model"])
+
+
+def test_set_changes_the_recipe():
+    recipe = read_recipe("et-xtb-small", ["schedule.steps=7", "held_out=0.5", "model.backbone.heads=[1]"])
+    assert recipe["schedule"]["steps"] == 7
+    assert recipe["held_out"] == 0.5
+    assert recipe["model"]["backbone"]["heads"] == [1]
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["schedule.stepz=7", "stepz=7", "schedule.steps", "schedule.steps.more=7", "nowhere.steps=7", "=3", ""],
+)
+def test_set_refuses_what_the_recipe_has_not(change):
+    with pytest.raises(ValueError, match="the recipe has no such key"):
+        read_recipe("rem3di-small", [change])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("kind: other", "kind must be one of 'potential', 'rem3di', got 'other'"),
+        ("- 1", "kind must be one of"),
+        ("", "kind must be one of .* got None"),
+        ("{kind: potential, name: a}", r"missing keys \['atoms', .*\], unknown keys \[\]"),
+        (yaml.safe_dump(POTENTIAL | {"colour": 1}), r"missing keys \[\], unknown keys \['colour'\]"),
+    ],
+)
+def test_recipes_that_are_none(text, message, tmp_path):
+    (tmp_path / "recipe.yaml").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_recipe(str(tmp_path / "recipe.yaml"), [])
+
+
+def test_unknown_recipe():
+    with pytest.raises(ValueError, match="no recipe 'nothing'; shipped: et-xtb-small, rem3di-small"):
+        read_recipe("nothing", [])
