@@ -16,7 +16,14 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
 
     backbone = EquivariantTransformerConfig(width=16, layers=1, heads=2, radial=8)
     config = REM3DIConfig(
-        backbone=backbone, width=16, layers=1, heads=2, pair_width=8, chiral=4, readout=16, pooling=("mean", "std")
+        backbone=backbone,
+        width=16,
+        layers=1,
+        heads=2,
+        pair_width=8,
+        chiral=4,
+        readout=16,
+        pooling=("mean", "std"),
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

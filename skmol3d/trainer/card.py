@@ -43,8 +43,9 @@ GFN2-xTB-relaxed and noisy conformers of the xTB set.
 molecules depend on the conformer. The chiral block of a flexible achiral molecule is that of its conformer,
 not zero.
 
-Metrics below: the training losses on held-out molecules (squared errors of standardised targets; cross-entropies
-for environments and handedness). How the descriptor does on real tasks is in the package's README.
+Metrics below: the training losses on held-out molecules (squared errors of standardised targets;
+cross-entropies for environments and handedness). How the descriptor does on real tasks is in the package's
+README.
 """
 
 
