@@ -61,10 +61,11 @@ def write_card(recipe: dict[str, Any], logs: Path, encoder: Any, hardware: str) 
         HEAD.format(**recipe) + about,
         "## Training\n",
         f"- Command: `skmol3d pretrain {recipe['name']} --data DATA`",
-        f"- Data: {_data(recipe)} (xTB labels computed with tblite 0.8; the corpus, and the drug-like molecules "
-        "drawn from it, are public molecules from ChEMBL, PubChem, NCI, OpenFF and ZINC subsets without those "
-        "of the benchmark panel; QM9 was not filtered). No benchmark label was used. The shipped table of small "
-        "organics has the same level of theory and shares molecules with these sets: a result on it is no test",
+        f"- Data: {_data(recipe)} (xTB labels computed with tblite 0.8; the corpus, and the drug-like "
+        "molecules drawn from it, are public molecules from ChEMBL, PubChem, NCI, OpenFF and ZINC subsets "
+        "without those of the benchmark panel; QM9 was not filtered). No benchmark label was used. The "
+        "shipped table of small organics has the same level of theory and shares molecules with these "
+        "sets: a result on it is no test",
         f"- {int(last['step'])} steps, about {int(seen):,} molecules seen, {last['seconds'] / 60:.0f} min of "
         f"training; {hardware}",
         f"- Elements: {', '.join(chemical_symbols[z] for z in encoder.elements)}",
