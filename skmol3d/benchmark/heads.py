@@ -1,6 +1,7 @@
 """Heads: the estimators put on top of a feature matrix, tuned on its training part alone.
 
-Every method meets the same heads and the same grids:
+Every method meets the same heads and the same grids; a method whose rows consist of blocks offers sets of
+columns, and the head takes the set with the best inner score, as a search over ``blocks`` would:
 
 - ``linear``: standardised features; ridge regression with the penalty chosen by leave-one-out squared error
   (exact, one decomposition), or logistic regression with the penalty chosen by stratified 5-fold AUROC.
@@ -8,7 +9,7 @@ Every method meets the same heads and the same grids:
   in full. Out-of-bag scoring costs a fraction of nested folds, and that is what lets every method have it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -33,6 +34,7 @@ FOREST_TREES = 200
 SEARCH_TREES = 50
 
 Matrix = NDArray[np.floating]
+Choices = Mapping[str, NDArray[np.intp]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +66,29 @@ def better(kind: str, first: float, second: float) -> bool:
     return first < second if kind == "reg" else first > second
 
 
-def _linear(kind: str, X: Matrix, y: NDArray, X_test: Matrix, seed: int) -> HeadFit:
+def _linear(kind: str, X: Matrix, y: NDArray, X_test: Matrix, seed: int, choices: Choices) -> HeadFit:
     X, X_test = X.astype(np.float64), X_test.astype(np.float64)
-    if kind == "reg":
-        # scikit-learn's "auto" takes the slow one of its two exact decompositions when n > p.
-        mode = "svd" if X.shape[0] > X.shape[1] else "eigen"
-        ridge = RidgeCV(RIDGE_ALPHAS, gcv_mode=mode, store_cv_results=True)
-        pipeline = make_pipeline(StandardScaler(), ridge).fit(X, y)
-        squared_errors = ridge.cv_results_[:, RIDGE_ALPHAS.tolist().index(ridge.alpha_)]
-        inner = float(np.sqrt(squared_errors).mean())
-        return HeadFit(pipeline.predict(X_test), inner, {"alpha": f"{ridge.alpha_:.4g}"})
+    family = _ridge if kind == "reg" else _logistic
+    chosen, best = "", None
+    for name, columns in choices.items():
+        fit = family(X[:, columns], y, X_test[:, columns], seed)
+        if best is None or better(kind, fit.inner_score, best.inner_score):
+            chosen, best = name, fit
+    assert best is not None
+    return HeadFit(best.prediction, best.inner_score, _named(chosen) | best.chosen)
+
+
+def _ridge(X: Matrix, y: NDArray, X_test: Matrix, seed: int) -> HeadFit:
+    # scikit-learn's "auto" takes the slow one of its two exact decompositions when n > p.
+    mode = "svd" if X.shape[0] > X.shape[1] else "eigen"
+    ridge = RidgeCV(RIDGE_ALPHAS, gcv_mode=mode, store_cv_results=True)
+    pipeline = make_pipeline(StandardScaler(), ridge).fit(X, y)
+    squared_errors = ridge.cv_results_[:, RIDGE_ALPHAS.tolist().index(ridge.alpha_)]
+    inner = float(np.sqrt(squared_errors).mean())
+    return HeadFit(pipeline.predict(X_test), inner, {"alpha": f"{ridge.alpha_:.4g}"})
+
+
+def _logistic(X: Matrix, y: NDArray, X_test: Matrix, seed: int) -> HeadFit:
     search = GridSearchCV(
         make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000)),
         {"logisticregression__C": LOGISTIC_CS},
@@ -84,30 +99,45 @@ def _linear(kind: str, X: Matrix, y: NDArray, X_test: Matrix, seed: int) -> Head
     return HeadFit(search.predict_proba(X_test)[:, 1], float(search.best_score_), chosen)
 
 
-def _forest(kind: str, X: Matrix, y: NDArray, X_test: Matrix, seed: int) -> HeadFit:
-    def grow(trees: int, settings: dict) -> tuple[RandomForestRegressor | RandomForestClassifier, float]:
+def _forest(kind: str, X: Matrix, y: NDArray, X_test: Matrix, seed: int, choices: Choices) -> HeadFit:
+    def grow(trees: int, name: str, settings: dict) -> tuple[Any, float]:
         family = RandomForestRegressor if kind == "reg" else RandomForestClassifier
-        forest = family(trees, oob_score=True, random_state=seed, **settings).fit(X, y)
+        forest = family(trees, oob_score=True, random_state=seed, **settings).fit(X[:, choices[name]], y)
         oob = forest.oob_prediction_ if kind == "reg" else forest.oob_decision_function_[:, 1]
         return forest, score(kind, y, oob)
 
-    chosen, best = FOREST_GRID[0], grow(SEARCH_TREES, FOREST_GRID[0])[1]
-    for settings in FOREST_GRID[1:]:
-        candidate = grow(SEARCH_TREES, settings)[1]
-        if better(kind, candidate, best):
-            chosen, best = settings, candidate
-    forest, inner = grow(FOREST_TREES, chosen)
+    chosen, best = None, 0.0
+    for name, settings in product(choices, FOREST_GRID):
+        candidate = grow(SEARCH_TREES, name, settings)[1]
+        if chosen is None or better(kind, candidate, best):
+            chosen, best = (name, settings), candidate
+    assert chosen is not None
+    name, settings = chosen
+    forest, inner = grow(FOREST_TREES, name, settings)
+    X_test = X_test[:, choices[name]]
     prediction = forest.predict(X_test) if kind == "reg" else forest.predict_proba(X_test)[:, 1]
-    return HeadFit(prediction, inner, chosen)
+    return HeadFit(prediction, inner, _named(name) | settings)
 
 
-HEADS: dict[str, Callable[[str, Matrix, NDArray, Matrix, int], HeadFit]] = {
+def _named(choice: str) -> dict[str, Any]:
+    return {"columns": choice} if choice else {}
+
+
+HEADS: dict[str, Callable[[str, Matrix, NDArray, Matrix, int, Choices], HeadFit]] = {
     "linear": _linear,
     "forest": _forest,
 }
 
 
-def fit_head(head: str, kind: str, X: Matrix, y: NDArray, X_test: Matrix, seed: int = 0) -> HeadFit:
+def fit_head(
+    head: str,
+    kind: str,
+    X: Matrix,
+    y: NDArray,
+    X_test: Matrix,
+    seed: int = 0,
+    choices: Choices | None = None,
+) -> HeadFit:
     """Tune a head on a training part and predict a test part.
 
     Missing values are replaced by the medians of the training part, for every head and method.
@@ -126,6 +156,8 @@ def fit_head(head: str, kind: str, X: Matrix, y: NDArray, X_test: Matrix, seed: 
         Test features.
     seed : int
         Seed of the forests and of the inner folds.
+    choices : mapping of str to ndarray of int, optional
+        Sets of columns, of which the one with the best inner score is used; by default all columns.
 
     Returns
     -------
@@ -144,4 +176,4 @@ def fit_head(head: str, kind: str, X: Matrix, y: NDArray, X_test: Matrix, seed: 
     if np.isnan(X).any() or np.isnan(X_test).any():
         imputer = SimpleImputer(strategy="median", keep_empty_features=True).fit(X)
         X, X_test = imputer.transform(X), imputer.transform(X_test)
-    return HEADS[head](kind, X, y, X_test, seed)
+    return HEADS[head](kind, X, y, X_test, seed, choices or {"": np.arange(X.shape[1])})

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from skmol3d.encoders.atoms import AtomBatch
 
 METHODS = {
-    "rem3di": "REM3DI embedding of a pretrained checkpoint",
+    "rem3di": "REM3DI embedding of a pretrained checkpoint; the heads choose among its blocks",
     "rem3di-random": "the same architecture with random weights",
     "pooled-backbone": "mean, std, max, min and sum over atoms of the checkpoint's backbone invariants",
     "ecfp": "ECFP4, 2048 bits",
@@ -96,6 +96,16 @@ class EncodedConformers:
     def __init__(self, encoder: Any, store: ConformerStore) -> None:
         self.encoder = encoder
         self.store = store
+
+    @property
+    def choices(self) -> dict[str, NDArray[np.intp]] | None:
+        """All columns, whole-number words, or all but these: what suits trees rarely suits a linear model."""
+        blocks = self.encoder.output_blocks()
+        if "words" not in blocks:
+            return None
+        names = np.repeat(list(blocks), list(blocks.values()))
+        sets = {"all": np.ones(len(names), bool), "words": names == "words", "continuous": names != "words"}
+        return {name: np.flatnonzero(chosen) for name, chosen in sets.items()}
 
     def __call__(self, smiles: list[str]) -> NDArray[np.float32]:
         """Rows [n, D]; NaN where there is no conformer, or an element the encoder does not know."""

@@ -14,7 +14,7 @@ from sklearn.base import clone
 from sklearn.model_selection import RepeatedKFold, RepeatedStratifiedKFold
 from tqdm import tqdm
 
-from skmol3d.benchmark.heads import HEADS, METRIC, fit_head, score
+from skmol3d.benchmark.heads import HEADS, METRIC, Choices, fit_head, score
 
 if TYPE_CHECKING:
     from skmol3d.datasets import Task
@@ -70,7 +70,13 @@ def _splits(task: "Task", kept: NDArray[np.bool_], cv: tuple[int, int] | None, s
 
 
 def _run(
-    X: NDArray, y: NDArray, splits: list[Split], heads: Sequence[str], seed: int, constants: dict[str, Any]
+    X: NDArray,
+    y: NDArray,
+    splits: list[Split],
+    heads: Sequence[str],
+    seed: int,
+    choices: Choices | None,
+    constants: dict[str, Any],
 ) -> pd.DataFrame:
     """One task and one method: all splits and heads."""
     kind = constants["kind"]
@@ -78,7 +84,7 @@ def _run(
     for repeat, fold, train, test in splits:
         for head in heads:
             start = time.perf_counter()
-            fit = fit_head(head, kind, X[train], y[train], X[test], seed)
+            fit = fit_head(head, kind, X[train], y[train], X[test], seed, choices)
             rows.append(
                 constants
                 | {
@@ -97,19 +103,23 @@ def _run(
     return pd.DataFrame(rows)
 
 
-def _key(X: NDArray, y: NDArray, splits: list[Split], heads: Sequence[str], seed: int) -> str:
-    """What a stored result depends on: the very features, targets and splits, the heads and the seed."""
+def _key(
+    X: NDArray, y: NDArray, splits: list[Split], heads: Sequence[str], seed: int, choices: Choices | None
+) -> str:
+    """What a stored result depends on: the very features, targets and splits, heads, seed and choices."""
     digest = hashlib.sha256(repr((PROTOCOL_VERSION, X.shape, list(heads), seed)).encode())
     for array in (X, y, *(rows for _, _, *pair in splits for rows in pair)):
         digest.update(np.ascontiguousarray(array).tobytes())
+    for name, columns in (choices or {}).items():
+        digest.update(name.encode() + columns.tobytes())
     return digest.hexdigest()
 
 
 def _run_or_load(folder: Path | None, *job: Any) -> pd.DataFrame:
-    X, y, splits, heads, seed, constants = job
+    *inputs, constants = job
     if folder is None:
         return _run(*job)
-    key = _key(X, y, splits, heads, seed)
+    key = _key(*inputs)
     path = folder / f"{constants['task']}__{constants['method']}.csv"
     if path.exists():
         stored = pd.read_csv(path)
@@ -144,7 +154,8 @@ def evaluate(
     methods : mapping of str to featurizer, function or ndarray
         Stateless scikit-learn transformers from SMILES to features (those with an ``errors`` parameter run
         with ``errors="nan"``), functions that do the same with a row of NaN for a failure, or matrices with
-        one row for each of ``unique_smiles(tasks)``.
+        one row for each of ``unique_smiles(tasks)``. An attribute ``choices`` (name to columns) offers sets
+        of columns, of which the heads take the one with the best inner score.
     tasks : sequence of Task
         Tasks with distinct names.
     heads : sequence of {"linear", "forest"}
@@ -205,8 +216,9 @@ def evaluate(
                     "n_failed": int(failed[name][rows].sum()),
                     "n_dropped": int((~kept).sum()),
                 }
+                choices = getattr(methods[name], "choices", None)
                 yield delayed(_run_or_load)(
-                    folder, matrix[rows[kept]], y, splits, list(heads), seed, constants
+                    folder, matrix[rows[kept]], y, splits, list(heads), seed, choices, constants
                 )
 
     done = Parallel(n_jobs=n_jobs, return_as="generator")(jobs())

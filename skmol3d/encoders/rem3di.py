@@ -16,6 +16,7 @@ from skmol3d.encoders.equivariant_transformer import (
     check_positive,
 )
 from skmol3d.encoders.layers import Bessel, PairBiasedBlock, PairRepresentation, Pooling, random_walks
+from skmol3d.encoders.words import Words
 
 WALK_STEPS = 16
 
@@ -45,6 +46,10 @@ class REM3DIConfig:
         Statistics over the tokens that make up the invariant block, side by side.
     seeds : int
         Learned queries of ``pma``.
+    words : tuple of int
+        Classes of each vocabulary of atoms; their counts are the words block, absent without vocabularies.
+    word_columns : int
+        Most columns of the words block per vocabulary.
     chiral : int
         Pseudoscalar channels, and columns of the chiral block.
     hydrogens : bool
@@ -63,6 +68,8 @@ class REM3DIConfig:
     readout: int = 384
     pooling: tuple[str, ...] = ("mean",)
     seeds: int = 4
+    words: tuple[int, ...] = ()
+    word_columns: int = 512
     chiral: int = 64
     hydrogens: bool = False
 
@@ -73,7 +80,9 @@ class REM3DIConfig:
         if wrong or not self.pooling or len(set(self.pooling)) < len(self.pooling):
             raise ValueError(f"pooling must be distinct names from {Pooling.KINDS}, got {self.pooling}")
         check_positive(self, "width", "layers", "heads", "pair_width", "radial", "radial_length")
-        check_positive(self, "readout", "seeds", "chiral")
+        check_positive(self, "readout", "seeds", "chiral", "word_columns")
+        if any(n < 1 for n in self.words):
+            raise ValueError(f"words must be positive numbers of classes, got {self.words}")
         if self.width % self.heads or self.readout % self.heads:
             raise ValueError(
                 f"width ({self.width}) and readout ({self.readout}) must be multiples of heads ({self.heads})"
@@ -113,10 +122,11 @@ class Tokens:
 class REM3DI(nn.Module):
     """Molecular descriptor from the atom features of a potential (arXiv:2607.19977).
 
-    The descriptor has two blocks: ``invariant`` is the same for a molecule and its mirror image, ``chiral``
-    changes sign between them. To keep both promises exact the pseudoscalars never enter the tokens (the
-    authors' code concatenates them): they are gated by the tokens, which are parity-even, and pooled through
-    odd maps alone.
+    The descriptor has up to three blocks: ``invariant`` is the same for a molecule and its mirror image,
+    ``chiral`` changes sign between them, and ``words`` (`Words`, ours) counts which substructures atoms are
+    the centres of, the same for mirror images too. To keep the promises exact the pseudoscalars never enter
+    the tokens (the authors' code concatenates them): they are gated by the tokens, which are parity-even, and
+    pooled through odd maps alone.
 
     Parameters
     ----------
@@ -154,6 +164,7 @@ class REM3DI(nn.Module):
         self.norm = nn.LayerNorm(config.width)
         self.readout = nn.Sequential(nn.Linear(config.width, config.readout), nn.GELU())
         self.pool = Pooling(config.pooling, config.readout, config.heads, config.seeds)
+        self.words = Words(config.width, config.words, config.word_columns)
         self.triple = nn.Linear(vectors, 3 * config.chiral, bias=False)
         self.chiral_gate = nn.Sequential(
             nn.Linear(config.width, config.chiral), nn.SiLU(), nn.Linear(config.chiral, config.chiral)
@@ -167,16 +178,21 @@ class REM3DI(nn.Module):
 
     def output_blocks(self) -> dict[str, int]:
         """Names and sizes of the descriptor's blocks, in column order."""
-        return {"invariant": self.pool.size, "chiral": self.config.chiral}
+        blocks = {"invariant": self.pool.size, "chiral": self.config.chiral}
+        return blocks | ({"words": sum(self.words.columns)} if self.config.words else {})
 
     def forward(self, batch: AtomBatch) -> Tensor:
-        """Descriptors [B, invariant + chiral]."""
+        """Descriptors [B, invariant + chiral + words]."""
         return self.pooled(self.tokens(batch))
 
     def pooled(self, tokens: Tokens) -> Tensor:
-        """Descriptors [B, invariant + chiral] of encoded tokens."""
+        """Descriptors [B, invariant + chiral + words] of encoded tokens."""
         chiral = self.chiral_mix((tokens.pseudoscalars * tokens.real[..., None]).sum(1))
-        return torch.cat([self.invariant(tokens), chiral], 1)
+        blocks = [self.invariant(tokens), chiral]
+        if self.config.words:
+            atoms = tokens.atoms
+            blocks.append(self.words(tokens.encoded[tokens.real], atoms.molecule, len(atoms)))
+        return torch.cat(blocks, 1)
 
     def invariant(self, tokens: Tokens) -> Tensor:
         """The invariant block [B, invariant] of encoded tokens."""

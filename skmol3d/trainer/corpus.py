@@ -13,6 +13,8 @@ from torch import Tensor
 from skmol3d.encoders.atoms import AtomBatch
 from skmol3d.trainer.data import PackedSet, read_xtb
 
+ECFP_COLUMNS = 3  # of the packed environments; the others are of pharmacophoric features
+
 
 def read_corpus(sources: list[dict[str, Any]], root: Path) -> tuple[list[PackedSet], list[float]]:
     """Read the sets a recipe names, and their shares.
@@ -77,7 +79,7 @@ class CorpusStatistics:
     Attributes
     ----------
     vocabularies : list of uint32 arrays
-        Environments that have a class, for radius 1, 2, ...
+        Environments that have a class, the most frequent first, for each column of the labels.
     bits : int
         Size of the folded environment counts.
     mean, std : Tensor [descriptors]
@@ -99,7 +101,8 @@ class CorpusStatistics:
     ) -> CorpusStatistics:
         """Measure over the conformers ``train`` of each set.
 
-        ``classes`` limits the vocabulary of each radius; the vocabularies are those of the whole sets.
+        ``classes`` limits the vocabulary of each column of environments; the vocabularies are those of the
+        whole sets.
         """
         sample = [np.random.default_rng(0).permutation(t)[:5000] for t in train]
         values = np.concatenate(
@@ -116,7 +119,7 @@ class CorpusStatistics:
         ).log1p()
         scale = counts.std(0).clamp(min=0.02).sqrt()
         return cls(
-            vocabularies=[_frequent(sets, radius, n) for radius, n in enumerate(classes, start=1)],
+            vocabularies=[_frequent(sets, column, n) for column, n in enumerate(classes)],
             bits=bits,
             mean=torch.from_numpy(np.nanmean(clipped, 0)).float(),
             std=torch.from_numpy(np.nanstd(clipped, 0)).float(),
@@ -142,10 +145,10 @@ class CorpusStatistics:
             return cls(vocabularies=vocabularies, bits=int(data["bits"]), **tensors)
 
     def label(self, sets: list[PackedSet]) -> None:
-        """Add the atom target ``environment_class`` [A, radii] to every set."""
+        """Add the atom target ``environment_class`` [A, vocabularies] to every set."""
         for data in sets:
             found = data.atom_targets["environments"]
-            labels = [_lookup(found[:, radius], v) for radius, v in enumerate(self.vocabularies, start=1)]
+            labels = [_lookup(found[:, column], v) for column, v in enumerate(self.vocabularies)]
             data.atom_targets["environment_class"] = np.stack(labels, 1)
 
     @property
@@ -168,20 +171,24 @@ class CorpusStatistics:
         return (counts.log1p() - self.bit_mean) / self.bit_scale
 
 
-def _frequent(sets: list[PackedSet], radius: int, count: int) -> np.ndarray:
-    found = np.concatenate([s.atom_targets["environments"][:, radius] for s in sets])
+def _frequent(sets: list[PackedSet], column: int, count: int) -> np.ndarray:
+    found = np.concatenate([s.atom_targets["environments"][:, column] for s in sets])
     identifiers, frequency = np.unique(found[found > 0], return_counts=True)
-    return np.sort(identifiers[np.argsort(-frequency, kind="stable")[:count]])
+    return identifiers[np.argsort(-frequency, kind="stable")[:count]]
 
 
 def _lookup(identifiers: np.ndarray, vocabulary: np.ndarray) -> np.ndarray:
-    place = np.searchsorted(vocabulary, identifiers).clip(max=len(vocabulary) - 1)
+    order = np.argsort(vocabulary)
+    place = order[np.searchsorted(vocabulary, identifiers, sorter=order).clip(max=len(vocabulary) - 1)]
     return np.where(vocabulary[place] == identifiers, place, -1).astype(np.int32)
 
 
 def fingerprint_counts(batch: AtomBatch, environments: Tensor, bits: int) -> Tensor:
-    """Counts [B, bits] of each molecule's Morgan environments [N, radii] (0: none), folded by remainder."""
-    environments = environments.long()
+    """Counts [B, bits] of each molecule's ECFP environments, folded by remainder.
+
+    ``environments`` [N, columns] starts with the columns of radius 0 to 2 over atom types; 0 means none.
+    """
+    environments = environments[:, :ECFP_COLUMNS].long()
     owner = batch.molecule[:, None].expand_as(environments)
     known = environments > 0
     flat = owner[known] * bits + environments[known] % bits

@@ -22,26 +22,34 @@ from skmol3d.structures import ConformerSettings, StructureError, embed, read_mo
 from skmol3d.trainer.data import POSITION_UNIT, read_xtb
 
 RADIUS = 2
+GENERATORS = [
+    rdFingerprintGenerator.GetMorganGenerator(
+        radius=RADIUS, includeRedundantEnvironments=True, atomInvariantsGenerator=invariants
+    )
+    for invariants in (None, rdFingerprintGenerator.GetMorganFeatureAtomInvGen())
+]
 DESCRIPTORS = tuple(name for name, _ in Descriptors._descList)
 SHARD = 4000
 
 
 def atom_environments(mol: Chem.Mol) -> np.ndarray:
-    """Morgan environment identifiers of radius 0..2 around each atom, uint32 [N, 3]; 0 for hydrogens."""
+    """Identifiers of the Morgan environments around each atom, uint32 [N, 6]; 0 for hydrogens.
+
+    Columns are radius 0, 1, 2 over atom types (as in ECFP) and again over pharmacophoric features (FCFP).
+    """
     heavy = Chem.RemoveHs(mol)
-    generator = rdFingerprintGenerator.GetMorganGenerator(radius=RADIUS, includeRedundantEnvironments=True)
-    output = rdFingerprintGenerator.AdditionalOutput()
-    output.AllocateBitInfoMap()
-    generator.GetSparseCountFingerprint(heavy, additionalOutput=output)
-    identifiers = np.zeros((heavy.GetNumAtoms(), RADIUS + 1), np.uint32)
-    for bit, places in output.GetBitInfoMap().items():
-        for atom, radius in places:
-            identifiers[atom, radius] = bit
-    out = np.zeros((mol.GetNumAtoms(), RADIUS + 1), np.uint32)
+    identifiers = np.zeros((heavy.GetNumAtoms(), len(GENERATORS) * (RADIUS + 1)), np.uint32)
+    for k, generator in enumerate(GENERATORS):
+        output = rdFingerprintGenerator.AdditionalOutput()
+        output.AllocateBitInfoMap()
+        generator.GetSparseCountFingerprint(heavy, additionalOutput=output)
+        for bit, places in output.GetBitInfoMap().items():
+            for atom, radius in places:
+                identifiers[atom, k * (RADIUS + 1) + radius] = max(bit, 1)  # 0 means that there is no label
+    out = np.zeros((mol.GetNumAtoms(), identifiers.shape[1]), np.uint32)
     kept = [a.GetIdx() for a in mol.GetAtoms() if a.GetAtomicNum() > 1]
-    if (
-        len(kept) == heavy.GetNumAtoms()
-    ):  # RemoveHs keeps some hydrogens (isotopes, H2): then there are no labels
+    # RemoveHs keeps some hydrogens (isotopes, H2): then there are no labels.
+    if len(kept) == heavy.GetNumAtoms():
         out[kept] = identifiers
     return out
 
@@ -130,7 +138,7 @@ def pack_xtb(labels: Path, smiles: Path, out: Path) -> None:
     """Environments, handedness and descriptors for labelled conformers whose atoms stand in SMILES order."""
     data = read_xtb(labels)
     texts = pd.read_csv(smiles).set_index("row")["smiles"]
-    environments = np.zeros((len(data.numbers), RADIUS + 1), np.uint32)
+    environments = np.zeros((len(data.numbers), len(GENERATORS) * (RADIUS + 1)), np.uint32)
     chirality = np.zeros(len(data.numbers), np.int8)
     descriptors: dict[int, np.ndarray] = {}
     for m, row in enumerate(data.group):

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from skmol3d import hub
 from skmol3d.encoders.atoms import AtomBatch
 from skmol3d.encoders.config import config_from_dict, config_to_dict
 from skmol3d.encoders.equivariant_transformer import Potential
@@ -35,7 +36,7 @@ class REM3DIObjective(nn.Module):
         # Read-outs see standardised columns, as a user's ridge regression does.
         self.standardise = RunningStandardiser(size)
         self.denoising = AtomDenoising(encoder, size)
-        self.environments = AtomEnvironments(encoder.config.width, statistics.classes)
+        self.environments = AtomEnvironments(encoder.words)
         self.descriptors = MolecularTargets(size, statistics.descriptors)
         self.fingerprint = MolecularTargets(size, statistics.bits)
         self.electronic = MolecularTargets(size, 3)
@@ -93,9 +94,12 @@ def run(recipe: dict[str, Any], data: Path, out: Path, resume: bool, potential: 
         statistics.save(out)
     statistics.label(sets)
     model = {"backbone": config_to_dict(potential.config.backbone), **recipe["model"]}
+    model["words"] = statistics.classes
     encoder = REM3DI(config_from_dict(REM3DIConfig, model, "recipe.model"))
     encoder.backbone.load_state_dict(potential.backbone.state_dict())
     measure_features(encoder, sets, train_rows)
+    if recipe["initial"] is not None:
+        encoder = start_from(encoder, recipe["initial"])
 
     def batches(seed: int) -> Iterator[Batch]:
         rng = np.random.default_rng([recipe["seed"], seed])
@@ -121,6 +125,26 @@ def run(recipe: dict[str, Any], data: Path, out: Path, resume: bool, potential: 
     (out / "metrics.json").write_text(json.dumps(evaluate(best), indent=1))
     assert isinstance(best.encoder, REM3DI)
     return best.encoder.eval()
+
+
+def start_from(encoder: REM3DI, checkpoint: str) -> REM3DI:
+    """Load the weights of another REM3DI of the same sizes; words, which it may lack, stay as they are.
+
+    Raises
+    ------
+    ValueError
+        The checkpoint is no REM3DI, or its sizes differ.
+    """
+    other = hub.from_pretrained(checkpoint)
+    if not isinstance(other, REM3DI):
+        raise ValueError(f"recipe.initial: {checkpoint} is a {type(other).__name__}, not a REM3DI")
+    own, found = ({k: v for k, v in e.state_dict().items() if k[:6] != "words."} for e in (encoder, other))
+    wrong = [k for k in own | found if k not in own or k not in found or own[k].shape != found[k].shape]
+    if wrong:
+        names = ", ".join(sorted(wrong))
+        raise ValueError(f"recipe.initial: {checkpoint} differs from the recipe's model in {names}")
+    encoder.load_state_dict(encoder.state_dict() | found)
+    return encoder
 
 
 def measure_features(

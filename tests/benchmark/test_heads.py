@@ -71,6 +71,23 @@ def test_forest_takes_the_setting_of_best_out_of_bag_score():
     np.testing.assert_allclose(fit.prediction, by_hand)
 
 
+@pytest.mark.parametrize("head", ["linear", "forest"])
+@pytest.mark.parametrize("kind", ["reg", "cls"])
+def test_columns_are_chosen_by_the_inner_score(head, kind):
+    X, y = data(90, 9)
+    y = y if kind == "reg" else (y > np.median(y)).astype(int)
+    choices = {"signal": np.arange(3), "noise": np.arange(3, 9)}
+    fits = {
+        name: fit_head(head, kind, X[:60][:, columns], y[:60], X[60:][:, columns], seed=1)
+        for name, columns in choices.items()
+    }
+    for order in (choices, dict(reversed(choices.items()))):
+        fit = fit_head(head, kind, X[:60], y[:60], X[60:], seed=1, choices=order)
+        assert fit.chosen["columns"] == "signal"
+        np.testing.assert_allclose(fit.prediction, fits["signal"].prediction, rtol=1e-6)
+        assert fit.inner_score == pytest.approx(fits["signal"].inner_score)
+
+
 def test_forest_separates_classes():
     X, y = data(200, 5)
     y = (X[:, 0] > np.median(X[:, 0])).astype(int)

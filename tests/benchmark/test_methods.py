@@ -1,5 +1,7 @@
 """Named methods: encoder rows, stored conformers, rivals."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -23,6 +25,28 @@ def test_rem3di_rows_are_those_of_the_featurizer(tiny_checkpoint, store):
     public = REM3DIFeaturizer(model=tiny_checkpoint, errors="nan").fit_transform(SMILES)
     np.testing.assert_allclose(ours, public, rtol=1e-4, atol=1e-5)
     assert np.isnan(ours).all(axis=1).tolist() == [False, False, True, False, True, False]
+
+
+def test_choices_are_blocks_of_columns(tiny_checkpoint, store):
+    import torch
+
+    from skmol3d.benchmark.methods import EncodedConformers
+    from skmol3d.encoders import REM3DI
+    from skmol3d.hub import from_pretrained
+
+    encoder = from_pretrained(tiny_checkpoint)
+    assert EncodedConformers(encoder, store).choices is None
+    torch.manual_seed(0)
+    worded = REM3DI(dataclasses.replace(encoder.config, words=(7, 5), word_columns=6)).eval()
+    method = EncodedConformers(worded, store)
+    rows = method(["CCO", "c1ccccc1O"])
+    choices = method.choices
+    assert list(choices) == ["all", "words", "continuous"]
+    np.testing.assert_array_equal(
+        rows[:, choices["words"]].sum(1), [2 * 3, 2 * 7]
+    )  # heavy atoms, two vocabularies
+    assert rows.shape[1] == len(choices["all"]) == len(choices["words"]) + len(choices["continuous"])
+    assert not set(choices["words"]) & set(choices["continuous"])
 
 
 def test_random_weights_are_others_of_the_same_shape(tiny_checkpoint, store):

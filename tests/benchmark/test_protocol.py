@@ -51,7 +51,7 @@ def test_folds_are_repeated_k_fold_and_alike_for_all_methods(panel, monkeypatch)
     monkeypatch.setattr(
         protocol,
         "fit_head",
-        lambda head, kind, X, y, X_test, seed: seen.append(y) or fit_head(head, kind, X, y, X_test),
+        lambda head, kind, X, y, X_test, *_: seen.append(y) or fit_head(head, kind, X, y, X_test),
     )
     X = X[:60]
     results = evaluate({"a": X, "b": X[:, ::-1].copy()}, tasks[:1], heads=["linear"], cv=(3, 2), seed=5)

@@ -39,10 +39,10 @@ def test_fingerprint_counts_against_a_loop():
     rng = np.random.default_rng(0)
     sizes = [4, 1, 6]
     batch = AtomBatch.from_arrays([(np.full(n, 6), rng.normal(size=(n, 3)), 0, None) for n in sizes])
-    environments = rng.choice([0, 1, 5, 13, 4_000_000_007], (11, 3))
+    environments = rng.choice([0, 1, 5, 13, 4_000_000_007], (11, 6))
     expected = np.zeros((3, 8))
     for atom, molecule in enumerate(batch.molecule.tolist()):
-        for identifier in environments[atom].tolist():
+        for identifier in environments[atom, :3].tolist():
             if identifier:
                 expected[molecule, identifier % 8] += 1
     stored = torch.from_numpy(environments.astype(np.uint32))
@@ -61,14 +61,16 @@ def test_vocabularies_hold_the_most_frequent(sets):
     statistics = measure(sets)
     assert statistics.classes == (6, 4)
     statistics.label(sets)
-    for radius, vocabulary in enumerate(statistics.vocabularies, start=1):
+    for radius, vocabulary in enumerate(statistics.vocabularies):
         found = np.concatenate([s.atom_targets["environments"][:, radius] for s in sets])
         names, count = np.unique(found[found > 0], return_counts=True)
         kept = np.isin(names, vocabulary)
         assert kept.sum() == len(vocabulary)
-        assert count[kept].min() >= count[~kept].max()
+        assert count[kept].min() >= count[~kept].max(initial=0)
+        order = [count[names == v][0] for v in vocabulary]
+        assert order == sorted(order, reverse=True)
         for data in sets:
-            labels = data.atom_targets["environment_class"][:, radius - 1]
+            labels = data.atom_targets["environment_class"][:, radius]
             identifiers = data.atom_targets["environments"][:, radius]
             assert ((labels >= 0) == np.isin(identifiers, vocabulary)).all()
             np.testing.assert_array_equal(vocabulary[labels[labels >= 0]], identifiers[labels >= 0])

@@ -17,13 +17,15 @@ from skmol3d.trainer.data import POSITION_UNIT
 def test_environments_are_those_of_the_morgan_fingerprint(smiles):
     mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
     found = pack.atom_environments(mol)
-    assert found.shape == (mol.GetNumAtoms(), 3)
+    assert found.shape == (mol.GetNumAtoms(), 6)
     heavy = [a.GetIdx() for a in mol.GetAtoms() if a.GetAtomicNum() > 1]
     assert (np.delete(found, heavy, axis=0) == 0).all()
-    for radius in (0, 1, 2):
+    for column in range(6):
         # Each atom's environment of one radius, asked for alone.
+        features = rdFingerprintGenerator.GetMorganFeatureAtomInvGen() if column >= 3 else None
+        radius = column % 3
         generator = rdFingerprintGenerator.GetMorganGenerator(
-            radius=radius, includeRedundantEnvironments=True
+            radius=radius, includeRedundantEnvironments=True, atomInvariantsGenerator=features
         )
         output = rdFingerprintGenerator.AdditionalOutput()
         output.AllocateBitInfoMap()
@@ -31,8 +33,10 @@ def test_environments_are_those_of_the_morgan_fingerprint(smiles):
         expected = {
             atom: bit for bit, places in output.GetBitInfoMap().items() for atom, r in places if r == radius
         }
-        # A lone atom has no surroundings.
-        assert found[heavy, radius].tolist() == [expected.get(k, 0) for k in range(len(heavy))]
+        # A lone atom has no surroundings; the identifier 0 (no feature at all) is told from no label.
+        assert found[heavy, column].tolist() == [
+            max(expected[k], 1) if k in expected else 0 for k in range(len(heavy))
+        ]
     # The identifiers of radius 0 are those of the atoms' own invariants.
     assert len(set(found[heavy, 0])) == len(
         rdFingerprintGenerator.GetMorganGenerator(radius=0)
@@ -91,7 +95,7 @@ def test_pack_smiles_drops_what_does_not_parse_fit_or_embed():
     heavy = packed["numbers"] > 1
     assert heavy.sum() == 4 + 6
     assert packed["descriptors"].shape == (2, len(pack.DESCRIPTORS))
-    assert packed["environments"].shape == (24, 3)
+    assert packed["environments"].shape == (24, 6)
     assert ((packed["environments"][:, 0] > 0) == heavy).all()
     assert packed["handedness"].tolist().count(-1) == 1
     positions = packed["positions"] * POSITION_UNIT

@@ -1,6 +1,7 @@
 """From recipes to checkpoints that the hub and the featurizer read."""
 
 import argparse
+import dataclasses
 import json
 
 import numpy as np
@@ -12,6 +13,7 @@ from skmol3d import REM3DIFeaturizer, hub
 from skmol3d.encoders import REM3DI, Potential
 from skmol3d.trainer import pretrain
 from skmol3d.trainer.pretrain import read_recipe
+from skmol3d.trainer.rem3di import start_from
 
 BACKBONE = {"kind": "equivariant-transformer", "width": 8, "layers": 1, "heads": 2, "radial": 6}
 SCHEDULE = {"steps": 6, "learning_rate": 1.0e-3, "warmup": 2, "ema": 0.5}
@@ -31,6 +33,7 @@ ENCODER = {
     "name": "tiny-rem3di",
     "seed": 0,
     "potential": "tiny-potential",
+    "initial": None,
     "data": [
         {"xtb": "labels.npz", "targets": "targets.npz", "share": 0.5},
         {"shards": "corpus", "share": 0.5},
@@ -126,10 +129,22 @@ def test_encoder(trained):
         assert f"{value:.4g}" in card
 
 
+def test_start_from_another_checkpoint(trained):
+    other = hub.from_pretrained(str(trained / "tiny-rem3di"))
+    config = dataclasses.replace(other.config, words=(3,))
+    encoder = start_from(REM3DI(config), str(trained / "tiny-rem3di"))
+    for name, value in encoder.state_dict().items():
+        assert name.startswith("words.") or torch.equal(value, other.state_dict()[name])
+    with pytest.raises(ValueError, match=r"tiny-rem3di differs from the recipe's model in readout\.0\.bias"):
+        start_from(REM3DI(dataclasses.replace(config, readout=24)), str(trained / "tiny-rem3di"))
+    with pytest.raises(ValueError, match="is a Potential, not a REM3DI"):
+        start_from(REM3DI(config), str(trained / "tiny-potential"))
+
+
 def test_featurizer_reads_the_checkpoint(trained):
     featurizer = REM3DIFeaturizer(model=str(trained / "tiny-rem3di"), device="cpu")
     rows = featurizer.fit_transform(["CCO", "c1ccccc1", "C[C@H](N)C(=O)O"])
-    assert rows.shape == (3, 12 + 4)
+    assert rows.shape == (3, 12 + 4 + 2 * 8)
     assert np.isfinite(rows).all()
 
 

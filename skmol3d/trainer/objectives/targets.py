@@ -7,21 +7,22 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, softplus
 
 from skmol3d.encoders.rem3di import Tokens
+from skmol3d.encoders.words import Words
 
 IGNORED = -1
 
 
 class AtomEnvironments(nn.Module):
-    """Which Morgan environment (by radius) an atom is the centre of: cross-entropy, a linear map per radius.
+    """Which Morgan environment an atom is the centre of: cross-entropy of the encoder's words.
 
     The substructure membership of context-aware self-supervision, with environments enumerated from the
-    corpus by frequency. Labels [N, radii] hold class indices, -1 for hydrogens and environments too rare to
-    have a class.
+    corpus by frequency. Labels [N, vocabularies] hold class indices, -1 for hydrogens and environments too
+    rare to have a class.
     """
 
-    def __init__(self, width: int, classes: tuple[int, ...]) -> None:
+    def __init__(self, words: Words) -> None:
         super().__init__()
-        self.heads = nn.ModuleList(nn.Linear(width, n) for n in classes)
+        self.heads = words.heads
 
     def forward(self, tokens: Tokens, labels: Tensor) -> Tensor:
         encoded = tokens.encoded[tokens.real]
