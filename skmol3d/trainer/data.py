@@ -23,8 +23,9 @@ class PackedSet:
     Attributes
     ----------
     numbers : uint8 [A]
-    positions : int16 [A, 3]
-        Units of 0.001 Å.
+    positions : int16 or float32 [A, 3]
+        int16 in units of 0.001 Å; float32 in Å where reference forces belong to unrounded positions: rounding
+        changes the force on a stiff bond by about 10 meV/Å.
     offsets : int64 [M + 1]
         Conformer m owns atoms ``offsets[m]:offsets[m + 1]``.
     charge : float32 [M]
@@ -32,6 +33,10 @@ class PackedSet:
     group : int64 [M]
         Molecule a conformer belongs to: sets are split by group.
     atom_targets, molecule_targets : dict of arrays [A, ...] and [M, ...]
+    bonds : integers [K, 2] or None
+        Each bond once, as places of its two atoms within their conformer.
+    bond_offsets : int64 [M + 1] or None
+        Conformer m has bonds ``bond_offsets[m]:bond_offsets[m + 1]``.
     """
 
     numbers: np.ndarray
@@ -41,6 +46,8 @@ class PackedSet:
     group: np.ndarray
     atom_targets: dict[str, np.ndarray]
     molecule_targets: dict[str, np.ndarray]
+    bonds: np.ndarray | None = None
+    bond_offsets: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -52,16 +59,29 @@ class PackedSet:
 
     def batch(self, index: np.ndarray) -> tuple[AtomBatch, dict[str, Tensor]]:
         """Conformers ``index`` as one batch with its targets."""
-        atoms = np.concatenate([np.arange(self.offsets[m], self.offsets[m + 1]) for m in index])
+        # Only what the batch needs is touched: the arrays may be memory-mapped and larger than the memory.
+        first, last = np.asarray(self.offsets[index]), np.asarray(self.offsets[index + 1])
+        atoms = np.concatenate([np.arange(a, b) for a, b in zip(first, last, strict=True)])
+        positions = self.positions[atoms].astype(np.float32)
+        if self.positions.dtype.kind == "i":
+            positions *= POSITION_UNIT
         batch = AtomBatch(
             numbers=torch.from_numpy(self.numbers[atoms].astype(np.int64)),
-            positions=torch.from_numpy(self.positions[atoms].astype(np.float32) * POSITION_UNIT),
-            counts=torch.from_numpy(self.sizes[index]),
+            positions=torch.from_numpy(positions),
+            counts=torch.from_numpy(last - first),
             charge=torch.from_numpy(self.charge[index].astype(np.float32)),
+            bonds=self._bonds(index, last - first),
         )
         targets = {k: _tensor(v[atoms]) for k, v in self.atom_targets.items()}
         targets |= {k: _tensor(v[index]) for k, v in self.molecule_targets.items()}
         return batch, targets
+
+    def _bonds(self, index: np.ndarray, counts: np.ndarray) -> Tensor | None:
+        if self.bonds is None or self.bond_offsets is None:
+            return None
+        parts = [self.bonds[self.bond_offsets[m] : self.bond_offsets[m + 1]] for m in index]
+        starts = np.repeat(np.cumsum(counts) - counts, [len(part) for part in parts])
+        return torch.from_numpy((np.concatenate(parts).astype(np.int64) + starts[:, None]).T.copy())
 
     def split(self, fraction: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """Indices (train, held out) of conformers; ``fraction`` of the molecules is held out."""
