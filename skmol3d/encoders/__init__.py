@@ -2,6 +2,7 @@
 
 from skmol3d.encoders.atoms import AtomBatch, AtomFeatures
 from skmol3d.encoders.config import ConfigError, config_from_dict, config_to_dict
+from skmol3d.encoders.egnn import EGNN, EGNNConfig
 from skmol3d.encoders.equivariant_transformer import (
     EquivariantTransformer,
     EquivariantTransformerConfig,
@@ -12,11 +13,13 @@ from skmol3d.encoders.registry import ENCODERS
 from skmol3d.encoders.rem3di import REM3DI, REM3DIConfig
 
 __all__ = [
+    "EGNN",
     "ENCODERS",
     "REM3DI",
     "AtomBatch",
     "AtomFeatures",
     "ConfigError",
+    "EGNNConfig",
     "EquivariantTransformer",
     "EquivariantTransformerConfig",
     "Potential",

@@ -11,6 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+ORGANIC = (1, 5, 6, 7, 8, 9, 14, 15, 16, 17, 34, 35, 53)
+MAX_NUMBER = 119
+
 
 @dataclass(frozen=True)
 class AtomBatch:

@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
 from typing import Any
 
+from skmol3d.encoders.atoms import MAX_NUMBER
+
 
 class ConfigError(ValueError):
     """A configuration with an unknown, missing or wrongly typed field."""
+
+
+def check_positive(config: Any, *names: str) -> None:
+    """Raise ValueError naming the first field of ``config`` that is not a positive, finite number."""
+    for name in names:
+        value = getattr(config, name)
+        if not 0 < value < math.inf:
+            raise ValueError(f"{name} must be positive, got {value}")
+
+
+def check_elements(elements: tuple[int, ...]) -> None:
+    """Raise ValueError unless ``elements`` are atomic numbers."""
+    wrong = [z for z in elements if not 0 < z < MAX_NUMBER]
+    if wrong:
+        raise ValueError(f"elements must be atomic numbers from 1 to {MAX_NUMBER - 1}, got {wrong}")
 
 
 def config_to_dict(config: Any) -> dict[str, Any]:

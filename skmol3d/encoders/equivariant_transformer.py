@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -10,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from skmol3d.encoders.atoms import AtomBatch, AtomFeatures, Edges, radius_edges
-
-ORGANIC = (1, 5, 6, 7, 8, 9, 14, 15, 16, 17, 34, 35, 53)
-MAX_NUMBER = 119
+from skmol3d.encoders.atoms import MAX_NUMBER, ORGANIC, AtomBatch, AtomFeatures, Edges, radius_edges
+from skmol3d.encoders.config import check_elements, check_positive
+from skmol3d.encoders.egnn import EGNN, EGNNConfig
+from skmol3d.encoders.layers import ExpNormal, cosine_cutoff
 
 
 @dataclass(frozen=True)
@@ -46,17 +45,7 @@ class EquivariantTransformerConfig:
         check_positive(self, "width", "layers", "heads", "radial", "cutoff")
         if self.width % self.heads:
             raise ValueError(f"width ({self.width}) must be a multiple of heads ({self.heads})")
-        wrong = [z for z in self.elements if not 0 < z < MAX_NUMBER]
-        if wrong:
-            raise ValueError(f"elements must be atomic numbers from 1 to {MAX_NUMBER - 1}, got {wrong}")
-
-
-def check_positive(config: Any, *names: str) -> None:
-    """Raise ValueError naming the first field of ``config`` that is not a positive, finite number."""
-    for name in names:
-        value = getattr(config, name)
-        if not 0 < value < math.inf:
-            raise ValueError(f"{name} must be positive, got {value}")
+        check_elements(self.elements)
 
 
 class EquivariantTransformer(nn.Module):
@@ -158,32 +147,8 @@ class EquivariantAttention(nn.Module):
         return (first * second).sum(1) * dot + shift, third * mix[:, None] + pushed
 
 
-class ExpNormal(nn.Module):
-    """Exponential-normal radial functions of TorchMD-NET (arXiv:2202.02541), no envelope: [E] -> [E, K]."""
-
-    centre: Tensor
-    sharpness: Tensor
-
-    def __init__(self, size: int, cutoff: float) -> None:
-        super().__init__()
-        start = math.exp(-cutoff)
-        self.alpha = 5.0 / cutoff
-        self.register_buffer("centre", torch.linspace(start, 1.0, size))
-        self.register_buffer("sharpness", torch.full((size,), (2.0 / size * (1.0 - start)) ** -2))
-
-    def forward(self, distance: Tensor) -> Tensor:
-        return torch.exp(
-            -self.sharpness * (torch.exp(-self.alpha * distance)[:, None] - self.centre).square()
-        )
-
-
-def cosine_cutoff(distance: Tensor, cutoff: float) -> Tensor:
-    """Envelope that falls smoothly from 1 at distance 0 to 0 at ``cutoff`` (Å)."""
-    return 0.5 * (torch.cos(distance * (math.pi / cutoff)) + 1.0) * (distance < cutoff)
-
-
-BackboneConfig = EquivariantTransformerConfig
-BACKBONES: dict[str, type[Any]] = {"equivariant-transformer": EquivariantTransformer}
+BackboneConfig = EquivariantTransformerConfig | EGNNConfig
+BACKBONES: dict[str, type[Any]] = {"equivariant-transformer": EquivariantTransformer, "egnn": EGNN}
 
 
 @dataclass(frozen=True)

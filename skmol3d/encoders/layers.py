@@ -1,4 +1,4 @@
-"""Parts of the molecule-level encoders: pair representation, pair-biased attention, pooling."""
+"""Parts of the encoders: radial functions, pair representation, pair-biased attention, pooling."""
 
 from __future__ import annotations
 
@@ -31,6 +31,30 @@ class Bessel(nn.Module):
         # torch.sinc(x) = sin(πx)/(πx) has the right limit at distance 0.
         scale = self.frequency * (math.pi / self.length) * math.sqrt(2.0 / self.length)
         return scale * torch.sinc(distance[..., None] * (self.frequency / self.length))
+
+
+class ExpNormal(nn.Module):
+    """Exponential-normal radial functions of TorchMD-NET (arXiv:2202.02541), no envelope: [E] -> [E, K]."""
+
+    centre: Tensor
+    sharpness: Tensor
+
+    def __init__(self, size: int, cutoff: float) -> None:
+        super().__init__()
+        start = math.exp(-cutoff)
+        self.alpha = 5.0 / cutoff
+        self.register_buffer("centre", torch.linspace(start, 1.0, size))
+        self.register_buffer("sharpness", torch.full((size,), (2.0 / size * (1.0 - start)) ** -2))
+
+    def forward(self, distance: Tensor) -> Tensor:
+        return torch.exp(
+            -self.sharpness * (torch.exp(-self.alpha * distance)[:, None] - self.centre).square()
+        )
+
+
+def cosine_cutoff(distance: Tensor, cutoff: float) -> Tensor:
+    """Envelope that falls smoothly from 1 at distance 0 to 0 at ``cutoff`` (Å)."""
+    return 0.5 * (torch.cos(distance * (math.pi / cutoff)) + 1.0) * (distance < cutoff)
 
 
 def random_walks(tokens: AtomBatch, steps: int = 16) -> Tensor:

@@ -5,9 +5,10 @@ import torch
 from ase.build import molecule
 from scipy.spatial.transform import Rotation
 
-from skmol3d.encoders import REM3DI, AtomBatch, EquivariantTransformerConfig, REM3DIConfig
+from skmol3d.encoders import REM3DI, AtomBatch, EGNNConfig, EquivariantTransformerConfig, REM3DIConfig
 
 BACKBONE = EquivariantTransformerConfig(width=12, layers=2, heads=3, radial=8)
+EGNN_BACKBONE = EGNNConfig(width=12, layers=3, channels=4, radial=8)
 
 
 def example(name, charge=0.0):
@@ -54,11 +55,19 @@ def seeded(make, seed=0):
     return module.requires_grad_(False)
 
 
-def rem3di(backbone=None, **settings):
+def excite(module):
+    """Scale up the coordinate updates of an `EGNN`, which start out nearly still."""
+    for name, parameter in module.named_parameters():
+        if name.endswith("move.2.weight"):
+            parameter.mul_(1000.0)
+
+
+def rem3di(backbone=None, backbone_config=BACKBONE, **settings):
     """Small random `REM3DI` whose features have been given typical means and spreads."""
     small = {"width": 12, "layers": 2, "heads": 2, "pair_width": 6, "radial": 8, "readout": 16, "seeds": 2}
-    config = REM3DIConfig(**{"backbone": BACKBONE, "chiral": 5, **small, **settings})
+    config = REM3DIConfig(**{"backbone": backbone_config, "chiral": 5, **small, **settings})
     encoder = seeded(lambda: REM3DI(config, backbone))
+    excite(encoder)
     features = encoder.backbone(collate(*map(example, ("CH3CONH2", "CH3CH2OH"))))
     encoder.scalar_mean.copy_(features.scalars.mean(0))
     encoder.scalar_std.copy_(features.scalars.std(0))

@@ -94,11 +94,12 @@ def test_refusals(data, message):
         config_from_dict(Drawing, data)
 
 
-def test_kind_of_a_single_dataclass_is_checked():
+def test_kind_of_a_backbone_is_checked():
     data = config_to_dict(REM3DIConfig())
     data["backbone"]["kind"] = "foo"
     with pytest.raises(
-        ConfigError, match=r"config\.backbone\.kind: expected 'equivariant-transformer', got 'foo'"
+        ConfigError,
+        match=r"config\.backbone\.kind: expected one of \['egnn', 'equivariant-transformer'\], got 'foo'",
     ):
         config_from_dict(REM3DIConfig, data)
 
