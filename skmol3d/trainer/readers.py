@@ -1,0 +1,214 @@
+"""Conformers of extxyz and SD files as a `PackedSet`, for training on data of one's own.
+
+Positions stay in single precision: reference forces belong to the geometry as it was computed.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import math
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from skmol3d.structures import Molecule, StructureError, read_molecule
+from skmol3d.structures.errors import rdkit_errors
+from skmol3d.trainer.data import PackedSet
+from skmol3d.trainer.packed import Row, stack
+
+PER_ATOM = ("forces", "charges")
+PER_CONFORMER = ("energy", "dipole")
+SHOWN = 10  # broken records that an error message lists
+
+
+def read_extxyz(path: Path | str, group_by: str = "molecule") -> PackedSet:
+    """Read single molecules with reference values from an extended XYZ file.
+
+    Parameters
+    ----------
+    path : path
+        ``.xyz`` or ``.extxyz``, also ``.gz``. Per frame, what ASE knows as ``energy`` (eV), ``forces``
+        (eV/Å), ``charges`` (e) and ``dipole`` (e·Å) become targets; each is in all frames or in none. The
+        total charge is ``charge`` of the comment line, or else the rounded sum of the initial charges.
+    group_by : {"molecule", "frame"}, default="molecule"
+        What `PackedSet.split` keeps together: frames with the same elements in the same order and the same
+        total charge, or single frames (for a file with one molecule).
+
+    Returns
+    -------
+    PackedSet
+        Positions are centred, atoms in the file's order, bonds guessed from the distances (None if that
+        fails for a frame).
+
+    Raises
+    ------
+    OSError
+        If the file cannot be opened.
+    ValueError
+        Names the frames, counted from 0, that cannot be read or lack a value that others have.
+    """
+    if group_by not in ("molecule", "frame"):
+        raise ValueError(f"group_by must be 'molecule' or 'frame', got {group_by!r}")
+    path = Path(path)
+    rows = _Rows(path, "frame")
+    expected: set[str] | None = None
+    groups: dict[Any, int] = {}
+    for k, frame in enumerate(iter_frames(path)):
+        try:
+            molecule = read_molecule(frame)
+            targets = _reference_values(frame, len(molecule.numbers))
+            expected = set(targets) if expected is None else expected
+            if targets.keys() != expected:
+                wrong = ", ".join(sorted(targets.keys() ^ expected))
+                raise StructureError(f"{wrong} in some frames only")
+            same = k if group_by == "frame" else (molecule.numbers.tobytes(), molecule.charge)
+            rows.add(molecule, groups.setdefault(same, len(groups)), targets)
+        except StructureError as error:
+            rows.fail(k, error)
+    return rows.stacked()
+
+
+def read_sdf(path: Path | str, targets: Sequence[str] = ()) -> PackedSet:
+    """Read conformers, and numbers among their properties, from an SD file.
+
+    Parameters
+    ----------
+    path : path
+        ``.sdf``, also ``.gz``. Records with the same canonical isomeric SMILES (as their geometry has it) are
+        conformers of one molecule, wherever they stand: `PackedSet.split` keeps them together. A salt is
+        reduced to its largest organic fragment, and missing hydrogens are added.
+    targets : sequence of str
+        Properties that every record has as a number; they become molecule targets of these names.
+
+    Returns
+    -------
+    PackedSet
+        Positions are centred, atoms in `read_molecule`'s order, with bonds.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be opened.
+    ValueError
+        Names the records, counted from 0, that cannot be read, have no 3D coordinates or lack a property.
+    """
+    path = Path(path)
+    rows = _Rows(path, "record")
+    groups: dict[str | None, int] = {}
+    for k, record in enumerate(iter_sdf(path)):
+        try:
+            molecule = read_molecule(record)
+            if molecule.coordinates is None:
+                raise StructureError("no 3D coordinates")
+            values = {name: _property(record, name) for name in targets}
+            rows.add(molecule, groups.setdefault(molecule.smiles, len(groups)), values)
+        except StructureError as error:
+            rows.fail(k, error)
+    return rows.stacked()
+
+
+def iter_frames(path: Path) -> Iterator[Any]:
+    """Yield the frames of an XYZ file as `ase.Atoms`; a broken one is a `StructureError` and the last."""
+    import ase.io
+    from ase.io.extxyz import XYZError
+
+    path.open("rb").close()
+    try:
+        # ASE goes back and forth in the file, which gzip can do only from the start: 30 ms a frame.
+        zipped = path.suffix == ".gz"
+        text = io.StringIO(gzip.decompress(path.read_bytes()).decode()) if zipped else path
+        yield from ase.io.iread(text, index=":", format="extxyz")
+    except (ValueError, KeyError, IndexError, OSError, EOFError, ase.io.ParseError, XYZError) as error:
+        # What follows a broken frame cannot be found again: the frames have no separator.
+        yield StructureError(f"not a valid XYZ frame: {type(error).__name__}: {error}")
+
+
+def iter_sdf(path: Path) -> Iterator[Any]:
+    """Yield the records of an SD file as `Chem.Mol` with their properties, or as a `StructureError` each."""
+    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
+        block: list[str] = []
+        for line in chain(file, ["$$$$"]):
+            if line.rstrip() != "$$$$":
+                block.append(line)
+            elif any(text.strip() for text in block):
+                yield _record("".join(block))
+                block = []
+
+
+def _record(block: str) -> Any:
+    from rdkit import Chem
+
+    supplier = Chem.SDMolSupplier()
+    with rdkit_errors() as messages:
+        supplier.SetData(block, removeHs=False)
+        mol = next(supplier, None)
+    if mol is None:
+        return StructureError(f"not a valid record: {messages[0] if messages else 'RDKit gives no reason'}")
+    return mol
+
+
+def _property(mol: Any, name: str) -> float:
+    if not mol.HasProp(name):
+        raise StructureError(f"no property {name!r}")
+    try:
+        value = float(mol.GetProp(name))
+    except ValueError as error:
+        raise StructureError(f"property {name!r} is no number: {mol.GetProp(name)!r}") from error
+    if not math.isfinite(value):
+        raise StructureError(f"property {name!r} is {value}")
+    return value
+
+
+def _reference_values(atoms: Any, count: int) -> dict[str, np.ndarray]:
+    results = {} if atoms.calc is None else atoms.calc.results
+    values = {name: np.asarray(results[name]) for name in (*PER_ATOM, *PER_CONFORMER) if name in results}
+    shapes = {"forces": (count, 3), "charges": (count,), "energy": (), "dipole": (3,)}
+    for name, value in values.items():
+        if value.shape != shapes[name] or value.dtype.kind not in "iuf":
+            raise StructureError(
+                f"{name} has {value.dtype} of shape {value.shape}, not {shapes[name]} numbers"
+            )
+        if not np.isfinite(value).all():
+            raise StructureError(f"{name}: NaN or infinity")
+        # Total energies differ in digits that single precision does not have.
+        values[name] = value.astype(np.float64 if name == "energy" else np.float32)
+    return values
+
+
+class _Rows:
+    """Collects the records of a file, and the reasons of those that cannot be used."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        self.path, self.what = path, what
+        self.rows: list[Row] = []
+        self.failed: list[str] = []
+
+    def add(self, molecule: Molecule, group: int, targets: dict[str, Any]) -> None:
+        assert molecule.coordinates is not None  # the readers see to it
+        for positions in molecule.coordinates:
+            self.rows.append(
+                Row(
+                    numbers=molecule.numbers,
+                    positions=(positions - positions.mean(axis=0)).astype(np.float32),
+                    charge=molecule.charge,
+                    group=group,
+                    atom_targets={k: v for k, v in targets.items() if k in PER_ATOM},
+                    molecule_targets={k: v for k, v in targets.items() if k not in PER_ATOM},
+                    bonds=molecule.bonds,
+                )
+            )
+
+    def fail(self, k: int, error: StructureError) -> None:
+        self.failed.append(f"{self.what} {k}: {error}")
+
+    def stacked(self) -> PackedSet:
+        if self.failed:
+            rest = [f"... and {len(self.failed) - SHOWN} more"] if len(self.failed) > SHOWN else []
+            raise ValueError(f"{self.path}: " + "\n".join(self.failed[:SHOWN] + rest))
+        if not self.rows:
+            raise ValueError(f"{self.path}: no {self.what}s")
+        return stack(self.rows)
