@@ -1,5 +1,6 @@
 """Named featurization methods for the comparison: ours, its ablations, and the rivals."""
 
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ METHODS = {
     "ecfp": "ECFP4, 2048 bits",
     "ecfp-count": "ECFP4, 2048 counts",
     "rdkit2d": "all RDKit 2D descriptors",
+    "ecfp-count+rdkit2d": "both side by side",
 }
 # Small on purpose: for larger tensors glibc asks the system for fresh pages each time, which makes 2048
 # atoms three times slower on a CPU.
@@ -69,6 +71,9 @@ def make_method(
         return ECFPFeaturizer(radius=2, n_bits=2048, count=name == "ecfp-count", n_jobs=n_jobs)
     if name == "rdkit2d":
         return rdkit_descriptors
+    if name == "ecfp-count+rdkit2d":
+        counts = make_method("ecfp-count", n_jobs=n_jobs).set_params(errors="nan")
+        return lambda smiles: np.hstack([counts.transform(smiles), rdkit_descriptors(smiles)])
     if name not in METHODS:
         raise ValueError(f"unknown method {name!r}; known methods: {', '.join(METHODS)}")
     from skmol3d.hub import from_pretrained
@@ -163,6 +168,11 @@ def rdkit_descriptors(smiles: list[str]) -> NDArray[np.float32]:
 
     The heads replace single missing values by medians of the training part.
     """
+    return _rdkit_descriptors(tuple(smiles)).copy()
+
+
+@lru_cache(maxsize=1)  # two methods want them, and they take minutes
+def _rdkit_descriptors(smiles: tuple[str, ...]) -> NDArray[np.float32]:
     from rdkit.Chem import Descriptors
 
     names = [name for name, _ in Descriptors._descList]

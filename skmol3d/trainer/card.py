@@ -1,7 +1,11 @@
-"""Model cards, written from what a run recorded."""
+"""Model cards, written from what a run recorded.
+
+``python -m skmol3d.trainer.card CHECKPOINT TABLES.md`` puts the tables of `skmol3d benchmark` into a card.
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -32,9 +36,11 @@ Metrics below: mean absolute errors of force components (`force_mae`, eV/Å), en
 """
 
 REM3DI = """REM3DI descriptor (arXiv:2607.19977) over the frozen potential {potential}: pair-biased
-transformer over heavy atoms, pooled statistics, and a chiral block that changes sign between mirror images.
-Pretrained on atom denoising, Morgan environments of atoms, RDKit 2D descriptors, folded environment counts,
-xTB orbitals and dipoles, CIP labels (through odd maps), with variance and covariance regularisation.
+transformer over heavy atoms, pooled statistics, a chiral block that changes sign between mirror images, and
+counts of words (the class of atom environment that a linear map of each token names).
+Pretrained on atom denoising, classes of ECFP and FCFP environments of atoms, RDKit 2D descriptors, folded
+environment counts, xTB orbitals and dipoles, CIP labels (through odd maps), with variance and covariance
+regularisation.
 
 **Conformers.** Trained on one plain ETKDGv3 conformer per corpus molecule, and on MMFF94-relaxed,
 GFN2-xTB-relaxed and noisy conformers of the xTB set.
@@ -44,13 +50,17 @@ molecules depend on the conformer. The chiral block of a flexible achiral molecu
 not zero.
 
 Metrics below: the training losses on held-out molecules (squared errors of standardised targets;
-cross-entropies for environments and handedness). How the descriptor does on real tasks is in the package's
-README.
+cross-entropies for environments and handedness).
 """
+
+
+BENCHMARK = "## Benchmark"
 
 
 def write_card(recipe: dict[str, Any], logs: Path, encoder: Any, hardware: str) -> str:
     """Markdown with the Hub's YAML head: what it is, data, training, held-out metrics, limits."""
+    import yaml
+
     about = POTENTIAL if recipe["kind"] == "potential" else REM3DI.format(potential=recipe["potential"])
     log = pd.read_csv(logs / "log.csv")
     last = log.iloc[-1]
@@ -69,7 +79,9 @@ def write_card(recipe: dict[str, Any], logs: Path, encoder: Any, hardware: str) 
         f"- {int(last['step'])} steps, about {int(seen):,} molecules seen, {last['seconds'] / 60:.0f} min of "
         f"training; {hardware}",
         f"- Elements: {', '.join(chemical_symbols[z] for z in encoder.elements)}",
-        f"- Parameters: {sum(p.numel() for p in encoder.parameters()):,}\n",
+        f"- Parameters: {sum(p.numel() for p in encoder.parameters()):,}",
+        "- The recipe as it ran:\n",
+        f"```yaml\n{yaml.safe_dump(recipe, sort_keys=False, default_flow_style=None, width=100)}```\n",
         "## Held-out metrics\n",
         f"From `metrics.json` of the run ({recipe['held_out']:.0%} of the molecules held out).\n",
         _table(metrics if isinstance(next(iter(metrics.values())), dict) else {"held out": metrics}),
@@ -91,3 +103,24 @@ def _table(metrics: dict[str, dict[str, float]]) -> str:
         for name, values in metrics.items()
     ]
     return "\n".join(rows)
+
+
+def add_tables(card: str, tables: str) -> str:
+    """The card with the benchmark's tables as its last section, in place of older ones."""
+    kept = card.split(BENCHMARK)[0].rstrip()
+    return f"{kept}\n\n{BENCHMARK}\n\n{tables.strip()}\n"
+
+
+def main() -> None:
+    """Command line of this module."""
+    parser = argparse.ArgumentParser(description="Put benchmark tables into a model card.")
+    parser.add_argument("checkpoint", type=Path, help="checkpoint folder")
+    parser.add_argument("tables", type=Path, help="tables.md of `skmol3d benchmark --out`")
+    args = parser.parse_args()
+    card = args.checkpoint / "README.md"
+    tables = args.tables.read_text(encoding="utf-8")
+    card.write_text(add_tables(card.read_text(encoding="utf-8"), tables), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import yaml
 
 from skmol3d import REM3DIFeaturizer, hub
 from skmol3d.encoders import REM3DI, Potential
+from skmol3d.trainer import card as card_module
 from skmol3d.trainer import pretrain
 from skmol3d.trainer.pretrain import read_recipe
 from skmol3d.trainer.rem3di import start_from
@@ -127,6 +129,18 @@ def test_encoder(trained):
     for name, value in metrics.items():
         assert name in card
         assert f"{value:.4g}" in card
+    assert yaml.safe_load(card.split("```yaml")[1].split("```")[0]) == ENCODER
+
+
+def test_benchmark_tables_replace_older_ones(trained, tmp_path, monkeypatch):
+    folder = shutil.copytree(trained / "tiny-rem3di", tmp_path / "checkpoint")
+    before = (folder / "README.md").read_text(encoding="utf-8")
+    for table in ("| first |", "| second |"):
+        (tmp_path / "tables.md").write_text(table, encoding="utf-8")
+        monkeypatch.setattr("sys.argv", ["card", str(folder), str(tmp_path / "tables.md")])
+        card_module.main()
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert card == f"{before.rstrip()}\n\n## Benchmark\n\n| second |\n"
 
 
 def test_start_from_another_checkpoint(trained):
