@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,12 +131,15 @@ def bucketed(
     for start in range(0, len(order), window):
         part = order[start : start + window]
         part = part[np.argsort(sizes[part], kind="stable")]
+        ordered = sizes[part].tolist()
         batches, first = [], 0
-        for k in range(1, len(part) + 1):
-            # Padded arrays grow with the longest molecule, which is the last one here.
-            if k == len(part) or sizes[part[k]] * (k + 1 - first) > atoms:
-                batches.append(part[first:k])
-                first = k
+        while first < len(part):
+            # Padded arrays grow with the longest molecule, which is the last one here. Bisection, because a
+            # resumed run passes all the batches it had before.
+            more = range(first + 1, len(part))
+            last = more.start + bisect_right(more, atoms, key=lambda k: ordered[k] * (k + 1 - first))
+            batches.append(part[first:last])
+            first = last
         for k in rng.permutation(len(batches)):
             yield batches[k]
 

@@ -1,79 +1,38 @@
-"""One training loop for every recipe: weighted objectives, schedule, EMA, resume, CSV log."""
+"""One training loop for every recipe, on Lightning: schedule, EMA, exact resume, logs, safeguards."""
 
 from __future__ import annotations
 
-import csv
-import math
+import logging
+import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import lightning
+import numpy as np
 import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor, nn
 
-from skmol3d.encoders.atoms import AtomBatch
+from skmol3d.trainer.records import Bar, Logging, Logs, Saving
+from skmol3d.trainer.schedule import Schedule
+from skmol3d.trainer.stream import Batch, one_by_one
 
-Batch = tuple[AtomBatch, dict[str, Tensor]]
+NAMED = 5  # offending molecules that an error names
 
-
-@dataclass(frozen=True)
-class Schedule:
-    """When to stop and how fast to learn.
-
-    Attributes
-    ----------
-    steps : int
-        Optimiser steps.
-    minutes : float or None
-        Wall-clock limit; the learning rate then follows whichever of steps and time is further along, so that
-        a run cut by the clock still anneals.
-    learning_rate, weight_decay, clip : float
-        AdamW settings and the gradient-norm limit.
-    warmup : int
-        Steps of linear warm-up before the cosine decay to 1 % of the peak.
-    ema : float
-        Decay of the exponential moving average of the weights, which is what gets shipped.
-    """
-
-    steps: int
-    minutes: float | None = None
-    learning_rate: float = 5e-4
-    weight_decay: float = 1e-3
-    clip: float = 1.0
-    warmup: int = 200
-    ema: float = 0.999
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "learning_rate", "clip", "warmup"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        if self.minutes is not None and self.minutes <= 0:
-            raise ValueError(f"minutes must be positive or absent, got {self.minutes}")
-        if not 0 <= self.ema < 1 or self.weight_decay < 0:
-            raise ValueError(
-                f"need 0 <= ema < 1 and weight_decay >= 0, got {self.ema} and {self.weight_decay}"
-            )
-
-    def rate(self, step: int, elapsed: float) -> float:
-        """Learning rate at ``step`` after ``elapsed`` seconds."""
-        done = self.progress(step, elapsed)
-        decay = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
-        return self.learning_rate * min(1.0, (step + 1) / self.warmup) * decay
-
-    def progress(self, step: int, elapsed: float) -> float:
-        """Share of the run that is over."""
-        return max(step / self.steps, elapsed / (60 * self.minutes) if self.minutes else 0.0)
+logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)  # no advertisements
 
 
 class NonFiniteLossError(RuntimeError):
-    """A loss became infinite or NaN."""
+    """A loss or its gradient became infinite or NaN."""
 
 
 def train(
     objective: nn.Module,
-    batches: Callable[[int], Iterator[Batch]],
+    batches: Callable[..., Iterator[Batch]],
     weights: dict[str, float],
     schedule: Schedule,
     out: Path,
@@ -83,104 +42,214 @@ def train(
     log_every: int = 500,
     evaluate_every: int = 4000,
     device: str = "cpu",
+    devices: int = 1,
+    nodes: int = 1,
+    precision: str = "32-true",
+    seed: int = 0,
+    collapse: float = 0.1,
+    callbacks: Sequence[Callback] = (),
 ) -> nn.Module:
-    """Train ``objective`` and return a copy of it with the averaged weights.
+    """Train ``objective`` and return a copy of it, on the CPU, with the averaged weights.
+
+    With several processes (Lightning's DDP: one per device, on one or more nodes) each takes its own batch of
+    a step, and the loss is the mean over the processes: that of the joint batch if all batches hold equally
+    many molecules and atoms. Every process returns; only where `main_process` is true may files be written.
 
     Parameters
     ----------
     objective : Module
         ``objective(batch, targets)`` returns a dict of scalar losses.
     batches : callable
-        ``batches(seed)`` returns an endless iterator. A resumed run draws anew, seeded by its step.
+        ``batches(start)`` returns an endless iterator from batch ``start`` on, the same ones every time, so
+        that a resumed run sees the data it would have seen; several processes call
+        ``batches(start, stride)``. `skmol3d.trainer.stream.Mixture` is one.
     weights : dict
         Weight of each loss; losses and weights must have the same names.
     schedule : Schedule
         Length, learning rate and averaging.
     out : Path
-        Receives ``state.pt`` (for resuming), ``log.csv`` and ``evaluation.csv``.
+        Receives ``log.csv``, ``evaluation.csv``, ``tensorboard/`` and ``state.pt`` (for resuming), which is
+        replaced at every evaluation and every three minutes. All nodes must see it.
     evaluate : callable
-        ``evaluate(objective)`` with the averaged weights returns a row for ``evaluation.csv``.
+        ``evaluate(objective)`` with the averaged weights, on the training device, returns a row for
+        ``evaluation.csv``; the first row, of step 0, is the untrained network's.
     resume : bool
-        Continue from ``state.pt`` and append to the logs; otherwise the logs start afresh.
+        Continue from ``state.pt`` and append to the logs; otherwise state and logs start afresh.
     log_every, evaluate_every : int
-        Steps between rows of the two logs; the last step has a row in both. The state is saved with each
-        evaluation.
-    device : str
-        Where to train.
+        Steps between rows of the two logs; the last step has a row in both.
+    device, devices, nodes, precision : str, int, int, str
+        Lightning's accelerator ("cpu", "cuda", "auto"), its number per node, the number of nodes, and
+        "32-true", "bf16-mixed" or "16-mixed".
+    seed : int
+        Of the objectives' noise, a function of seed, step and process; a resumed run repeats it.
+    collapse : float
+        Least share of the largest ``effective_dimension`` (which `evaluate` may return) the run has had.
+    callbacks : sequence of lightning Callback
+        For example `skmol3d.trainer.probe.LinearProbe`.
 
     Raises
     ------
     NonFiniteLossError
-        Names the losses and the step.
+        Names the step, the losses and the molecules.
+    CollapseError
+        The effective dimension fell below its limit.
     ValueError
         Losses and weights differ in their names.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    objective.to(device).train()
-    trained = [p for p in objective.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(trained, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
-    average = torch.optim.swa_utils.AveragedModel(
-        objective, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(schedule.ema), use_buffers=False
+    module = Pretraining(objective, batches, weights, schedule, seed)
+    first = Logging(out, evaluate, log_every, evaluate_every, collapse)
+    bar = [Bar(refresh_rate=5)] if sys.stdout.isatty() else []
+    trainer = lightning.Trainer(
+        accelerator=device,
+        devices=devices,
+        num_nodes=nodes,
+        # Objectives may leave parts of an encoder unused.
+        strategy="ddp_find_unused_parameters_true" if devices * nodes > 1 else "auto",
+        precision=precision,  # type: ignore[arg-type]
+        max_epochs=-1,
+        max_steps=schedule.steps,
+        callbacks=[first, *callbacks, Saving(out, evaluate_every), *bar],
+        enable_progress_bar=bool(bar),
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        default_root_dir=out,
     )
-    state_file = out / "state.pt"
-    step, elapsed = 0, 0.0
-    if resume and state_file.exists():
-        state = torch.load(state_file, map_location=device, weights_only=True)
-        objective.load_state_dict(state["objective"])
-        optimiser.load_state_dict(state["optimiser"])
-        average.load_state_dict(state["average"])
-        step, elapsed = state["step"], state["elapsed"]
-    elif not resume:
-        for log in ("log.csv", "evaluation.csv"):
-            (out / log).unlink(missing_ok=True)
-    stream = batches(step)
-    begun = time.monotonic() - elapsed
-    sums: dict[str, float] = {}
-    summed = 0
-    while schedule.progress(step, elapsed) < 1.0:
-        batch, targets = next(stream)
-        losses = objective(batch.to(device), {k: v.to(device) for k, v in targets.items()})
-        if losses.keys() != weights.keys():
-            raise ValueError(f"losses are {sorted(losses)} but weights are given for {sorted(weights)}")
-        total = torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
+    state = out / "state.pt"
+    try:
+        with warnings.catch_warnings():
+            # Lightning 2.6 asks torch 2.13 for a type that will go.
+            warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
+            trainer.fit(module, ckpt_path=state if resume and state.exists() else None)
+    finally:
+        if module.logs is not None:
+            module.logs.close()
+    for averaged, own in zip(module.average.module.parameters(), objective.parameters(), strict=True):
+        averaged.requires_grad_(own.requires_grad)
+    return module.average.module
+
+
+def main_process() -> bool:
+    """Whether this process is the one, of those that train together, that writes files."""
+    return rank_zero_only.rank == 0  # type: ignore[attr-defined]
+
+
+class Pretraining(lightning.LightningModule):
+    """The numbers of a run: losses, optimiser, learning rate, averaged weights, clock.
+
+    Attributes
+    ----------
+    average : AveragedModel
+        The exponential moving average of ``objective``.
+    elapsed : float
+        Seconds of training, the same in all processes.
+    logs : Logs or None
+        Open while the main process trains.
+    measured : dict
+        Losses, gradient norm and molecules (of all processes) of the last step.
+    """
+
+    def __init__(
+        self,
+        objective: nn.Module,
+        batches: Callable[..., Iterator[Batch]],
+        weights: dict[str, float],
+        schedule: Schedule,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.objective = objective.train()
+        self.batches, self.weights, self.schedule, self.seed = batches, weights, schedule, seed
+        mean = torch.optim.swa_utils.get_ema_multi_avg_fn(schedule.ema)
+        self.average = torch.optim.swa_utils.AveragedModel(objective, multi_avg_fn=mean, use_buffers=False)
+        self.average.requires_grad_(False)  # nothing for DDP to synchronise
+        self.elapsed = 0.0
+        self.logs: Logs | None = None
+        self.measured: dict[str, Tensor] = {}
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last step has been made."""
+        return self.schedule.progress(self.trainer.global_step, self.elapsed) >= 1.0
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        trained = [p for p in self.objective.parameters() if p.requires_grad]
+        return torch.optim.AdamW(
+            trained, lr=self.schedule.learning_rate, weight_decay=self.schedule.weight_decay
+        )
+
+    def train_dataloader(self) -> Iterator[Batch]:
+        step, processes = self.trainer.global_step, self.trainer.world_size
+        if processes == 1:
+            return self.batches(step)
+        return self.batches(step * processes + self.trainer.global_rank, processes)
+
+    def on_train_start(self) -> None:
+        self.begun = time.monotonic() - self.elapsed
+        self.trainer.should_stop = self.finished
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        # Seeding each step makes states small and complete, whatever draws in between and on any device.
+        words = [self.seed, self.trainer.global_step, self.trainer.global_rank]
+        torch.manual_seed(int(np.random.SeedSequence(words).generate_state(1)[0]))
+        losses = self.objective(*batch)
+        if losses.keys() != self.weights.keys():
+            raise ValueError(f"losses are {sorted(losses)} but weights are given for {sorted(self.weights)}")
+        total = self._total(losses)
+        self.measured = {name: loss.detach().double() for name, loss in losses.items()}
         if not torch.isfinite(total):
-            bad = {k: v.item() for k, v in losses.items()}
-            raise NonFiniteLossError(f"step {step}: losses {bad} on a batch of {len(batch)} molecules")
-        optimiser.zero_grad(set_to_none=True)
-        total.backward()
-        norm = torch.nn.utils.clip_grad_norm_(trained, schedule.clip)
-        for group in optimiser.param_groups:
-            group["lr"] = schedule.rate(step, elapsed)
-        optimiser.step()
-        average.update_parameters(objective)
-        step, elapsed = step + 1, time.monotonic() - begun
-        measured = {**losses, "gradient_norm": norm, "molecules": torch.tensor(float(len(batch)))}
-        for name, value in measured.items():
-            sums[name] = sums.get(name, 0.0) + float(value.detach())
-        summed += 1
-        finished = schedule.progress(step, elapsed) >= 1.0
-        if step % log_every == 0 or finished:
-            rate = optimiser.param_groups[0]["lr"]
-            row = {"step": step, "seconds": round(elapsed, 1), "rate": rate}
-            _append(out / "log.csv", row | {k: v / summed for k, v in sums.items()})
-            sums, summed = {}, 0
-        if step % evaluate_every == 0 or finished:
-            row = {"step": step, "seconds": round(elapsed)}
-            _append(out / "evaluation.csv", row | evaluate(average.module))
-            state = {"objective": objective.state_dict(), "optimiser": optimiser.state_dict()}
-            state |= {"average": average.state_dict(), "step": step, "elapsed": elapsed}
-            torch.save(state, state_file.with_suffix(".tmp"))
-            state_file.with_suffix(".tmp").replace(state_file)
-            objective.train()
-    return average.module
+            raise NonFiniteLossError(self._blame(batch, "losses"))
+        self._batch = batch  # to blame, should its gradient not be finite
+        molecules = float(len(batch[0]) * self.trainer.world_size)
+        self.measured["molecules"] = torch.tensor(molecules, dtype=torch.float64, device=self.device)
+        return total
 
+    def configure_gradient_clipping(self, *_: Any, **__: Any) -> None:
+        norm = nn.utils.clip_grad_norm_(self.objective.parameters(), self.schedule.clip)
+        # Half precision finds its loss scale by overflowing, and skips the step.
+        if getattr(self.trainer.precision_plugin, "scaler", None) is None and not torch.isfinite(norm):
+            raise NonFiniteLossError(self._blame(self._batch, f"gradient norm {norm.item()}, losses"))
+        self.measured["gradient_norm"] = norm.double()
 
-def _append(path: Path, row: dict[str, Any]) -> None:
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(row))
-        if new:
-            writer.writeheader()
-        writer.writerow({k: f"{v:.5g}" if isinstance(v, float) else v for k, v in row.items()})
-    text = (f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items())
-    print("  ".join(text), flush=True)
+    def optimizer_step(
+        self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None
+    ) -> None:
+        step = self.trainer.global_step
+        for group in optimizer.param_groups:
+            group["lr"] = self.schedule.rate(step, self.elapsed)
+        super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+        self.average.update_parameters(self.objective)
+        # One clock for all processes: it sets the rate, when to save and when to stop.
+        self.elapsed = self.trainer.strategy.broadcast(time.monotonic() - self.begun)
+        if self.schedule.progress(step + 1, self.elapsed) >= 1.0:
+            self.trainer.should_stop = True
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["elapsed"] = self.elapsed
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.elapsed = checkpoint["elapsed"]
+
+    def _total(self, losses: dict[str, Tensor]) -> Tensor:
+        return torch.stack([self.weights[name] * loss for name, loss in losses.items()]).sum()
+
+    def _blame(self, batch: Batch, what: str) -> str:
+        values = {name: value.item() for name, value in self.measured.items() if name in self.weights}
+        parameters = [p for p in self.objective.parameters() if p.requires_grad]
+        self.objective.eval()
+        guilty = []
+        for place, molecule in enumerate(one_by_one(batch)):
+            with self.trainer.precision_plugin.forward_context():
+                losses = self.objective(*molecule)
+            gradients = torch.autograd.grad(self._total(losses), parameters, allow_unused=True)
+            bad = [name for name, loss in losses.items() if not torch.isfinite(loss)]
+            if bad or not all(torch.isfinite(g).all() for g in gradients if g is not None):
+                targets = molecule[1]
+                name = f"{place} of the batch"
+                if "row" in targets:
+                    name = f"set {targets['set'].item()} row {targets['row'].item()}"
+                guilty.append(f"{name} ({', '.join(bad) or 'gradient'})")
+        names = "; ".join(guilty[:NAMED]) + ("; ..." if len(guilty) > NAMED else "")
+        found = f"{len(guilty)} alone: {names}" if guilty else "none alone, so it is their combination"
+        step, size = self.trainer.global_step, len(batch[0])
+        return f"step {step}: {what} {values} on a batch of {size} molecules; {found}"

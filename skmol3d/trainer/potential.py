@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +12,18 @@ from torch import nn
 
 from skmol3d.encoders.config import config_from_dict
 from skmol3d.encoders.equivariant_transformer import Potential, PotentialConfig
-from skmol3d.trainer.data import PackedSet, bucketed, element_energies, mixed, read_xtb
-from skmol3d.trainer.loop import Batch, Schedule, train
+from skmol3d.trainer.data import PackedSet, bucketed, element_energies, read_xtb
+from skmol3d.trainer.loop import Schedule, main_process, train
 from skmol3d.trainer.objectives.forces import PotentialObjective
+from skmol3d.trainer.stream import Mixture
 
 
-def run(recipe: dict[str, Any], data: Path, out: Path, resume: bool) -> Potential:
+def run(recipe: dict[str, Any], data: Path, out: Path, resume: bool, **hardware: Any) -> Potential:
     """Train the potential a recipe describes; ``out`` receives logs and ``metrics.json``.
 
     The recipe's ``data`` names npz sets below ``data`` with their sampling shares; ``held_out`` is the share
     of molecules kept for the reported errors; the evaluation curve is measured on some of the first set's.
+    ``hardware`` is any of ``device``, ``devices``, ``nodes`` and ``precision`` of `train`.
     """
     torch.manual_seed(recipe["seed"])
     names, shares = list(recipe["data"]), list(recipe["data"].values())
@@ -32,10 +33,7 @@ def run(recipe: dict[str, Any], data: Path, out: Path, resume: bool) -> Potentia
     references = reference_energies([(s, index) for s, (index, _) in zip(sets, splits, strict=True)])
     potential.element_energy.copy_(torch.from_numpy(references))
 
-    def batches(seed: int) -> Iterator[Batch]:
-        rng = np.random.default_rng([recipe["seed"], seed])
-        for k, index in mixed(sets, shares, [t for t, _ in splits], recipe["atoms"], rng):
-            yield sets[k].batch(index)
+    batches = Mixture(sets, shares, [t for t, _ in splits], recipe["atoms"], recipe["seed"])
 
     def evaluate(objective: nn.Module) -> dict[str, float]:
         held = splits[0][1]
@@ -43,9 +41,21 @@ def run(recipe: dict[str, Any], data: Path, out: Path, resume: bool) -> Potentia
 
     schedule = config_from_dict(Schedule, recipe["schedule"], "recipe.schedule")
     objective = PotentialObjective(potential)
-    best = train(objective, batches, recipe["weights"], schedule, out, evaluate=evaluate, resume=resume)
-    metrics = {name: errors(best, s, held) for name, s, (_, held) in zip(names, sets, splits, strict=True)}
-    (out / "metrics.json").write_text(json.dumps(metrics, indent=1))
+    best = train(
+        objective,
+        batches,
+        recipe["weights"],
+        schedule,
+        out,
+        evaluate=evaluate,
+        resume=resume,
+        seed=recipe["seed"],
+        **hardware,
+    )
+    if main_process():
+        scored = zip(names, sets, splits, strict=True)
+        metrics = {name: errors(best, s, held) for name, s, (_, held) in scored}
+        (out / "metrics.json").write_text(json.dumps(metrics, indent=1))
     assert isinstance(best.potential, Potential)
     return best.potential.eval()
 
@@ -62,10 +72,12 @@ def reference_energies(parts: list[tuple[PackedSet, np.ndarray]]) -> np.ndarray:
 def errors(objective: Any, data: PackedSet, index: np.ndarray) -> dict[str, float]:
     """Held-out mean absolute errors: energies (eV), force components (eV/Å), charges (e), orbitals (eV)."""
     objective.eval()
+    device = next(objective.parameters()).device
     sums: dict[str, float] = {}
     totals = {"molecules": 0, "atoms": 0}
     for part in bucketed(data.sizes, index, 1024, np.random.default_rng(0)):
         batch, targets = data.batch(part)
+        batch, targets = batch.to(device), {k: v.to(device) for k, v in targets.items()}
         energy, forces = objective.potential.energy_and_forces(batch)
         losses = {k: v.detach() for k, v in objective(batch, targets).items()}
         row = {

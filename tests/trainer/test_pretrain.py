@@ -180,7 +180,7 @@ def test_resume(trained, data_root, tmp_path):
     run(recipe, data_root, tmp_path, "--set", "schedule.steps=2")
     run(recipe, data_root, tmp_path, "--resume", "--set", "schedule.steps=4")
     lines = (tmp_path / "again.run" / "evaluation.csv").read_text().splitlines()
-    assert [line.split(",")[0] for line in lines] == ["step", "2", "4"]
+    assert [line.split(",")[0] for line in lines] == ["step", "0", "2", "4"]
 
 
 def test_an_encoder_is_no_potential(trained, data_root, tmp_path):

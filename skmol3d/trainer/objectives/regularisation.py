@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 
 
-def variance_covariance(rows: Tensor) -> tuple[Tensor, Tensor]:
+def variance_covariance(rows: Tensor, joint: bool = False) -> tuple[Tensor, Tensor]:
     """Terms of VICReg (arXiv:2105.04906) for rows [B, D].
+
+    Parameters
+    ----------
+    rows : Tensor of shape [B, D]
+        One descriptor per molecule.
+    joint : bool
+        Whether, where several processes train together, the statistics are those of all their rows; then all
+        of them must call.
 
     Returns
     -------
@@ -16,11 +26,34 @@ def variance_covariance(rows: Tensor) -> tuple[Tensor, Tensor]:
     covariance : Tensor
         Sum of squared off-diagonal covariances over D².
     """
-    centred = rows - rows.mean(0)
-    variance = torch.relu(1.0 - (centred.square().mean(0) + 1e-4).sqrt()).mean()
-    covariance = centred.T @ centred / max(len(rows) - 1, 1)
+    joint = joint and distributed.is_initialized()
+    count, total = rows.new_tensor(len(rows)), rows.sum(0)
+    if joint:
+        count, total = _Sum.apply(count), _Sum.apply(total)
+    centred = rows - total / count
+    scatter = centred.T @ centred
+    if joint:
+        scatter = _Sum.apply(scatter)
+    variance = torch.relu(1.0 - (scatter.diagonal() / count + 1e-4).sqrt()).mean()
+    covariance = scatter / (count - 1).clamp(min=1)
     off_diagonal = covariance.square().sum() - covariance.diagonal().square().sum()
     return variance, off_diagonal / rows.shape[1] ** 2
+
+
+class _Sum(torch.autograd.Function):
+    """Sum over processes. DDP takes the mean of their gradients, of which each holds a part: hence sums."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        values = values.clone()
+        distributed.all_reduce(values)
+        return values
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        gradient = gradient.clone()
+        distributed.all_reduce(gradient)
+        return gradient
 
 
 def effective_dimension(rows: Tensor) -> float:
