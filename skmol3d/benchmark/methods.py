@@ -104,13 +104,12 @@ class EncodedConformers:
 
     @property
     def choices(self) -> dict[str, NDArray[np.intp]] | None:
-        """All columns, whole-number words, or all but these: what suits trees rarely suits a linear model."""
+        """All columns or the words alone: what suits a linear model rarely suits trees."""
         blocks = self.encoder.output_blocks()
         if "words" not in blocks:
             return None
         names = np.repeat(list(blocks), list(blocks.values()))
-        sets = {"all": np.ones(len(names), bool), "words": names == "words", "continuous": names != "words"}
-        return {name: np.flatnonzero(chosen) for name, chosen in sets.items()}
+        return {"all": np.arange(len(names)), "words": np.flatnonzero(names == "words")}
 
     def __call__(self, smiles: list[str]) -> NDArray[np.float32]:
         """Rows [n, D]; NaN where there is no conformer, or an element the encoder does not know."""

@@ -41,12 +41,11 @@ def test_choices_are_blocks_of_columns(tiny_checkpoint, store):
     method = EncodedConformers(worded, store)
     rows = method(["CCO", "c1ccccc1O"])
     choices = method.choices
-    assert list(choices) == ["all", "words", "continuous"]
+    assert list(choices) == ["all", "words"]
     np.testing.assert_array_equal(
         rows[:, choices["words"]].sum(1), [2 * 3, 2 * 7]
     )  # heavy atoms, two vocabularies
-    assert rows.shape[1] == len(choices["all"]) == len(choices["words"]) + len(choices["continuous"])
-    assert not set(choices["words"]) & set(choices["continuous"])
+    assert choices["all"].tolist() == list(range(rows.shape[1]))
 
 
 def test_random_weights_are_others_of_the_same_shape(tiny_checkpoint, store):
