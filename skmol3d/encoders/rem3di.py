@@ -50,6 +50,8 @@ class REM3DIConfig:
         Classes of each vocabulary of atoms; their counts are the words block, absent without vocabularies.
     word_columns : int
         Most columns of the words block per vocabulary.
+    word_confidence : float
+        Probability that an atom's class must exceed to count as a word.
     chiral : int
         Pseudoscalar channels, and columns of the chiral block.
     hydrogens : bool
@@ -70,6 +72,7 @@ class REM3DIConfig:
     seeds: int = 4
     words: tuple[int, ...] = ()
     word_columns: int = 512
+    word_confidence: float = 0.7
     chiral: int = 64
     hydrogens: bool = False
 
@@ -83,6 +86,8 @@ class REM3DIConfig:
         check_positive(self, "readout", "seeds", "chiral", "word_columns")
         if any(n < 1 for n in self.words):
             raise ValueError(f"words must be positive numbers of classes, got {self.words}")
+        if not 0 <= self.word_confidence < 1:
+            raise ValueError(f"word_confidence must be in [0, 1), got {self.word_confidence}")
         if self.width % self.heads or self.readout % self.heads:
             raise ValueError(
                 f"width ({self.width}) and readout ({self.readout}) must be multiples of heads ({self.heads})"
@@ -164,7 +169,7 @@ class REM3DI(nn.Module):
         self.norm = nn.LayerNorm(config.width)
         self.readout = nn.Sequential(nn.Linear(config.width, config.readout), nn.GELU())
         self.pool = Pooling(config.pooling, config.readout, config.heads, config.seeds)
-        self.words = Words(config.width, config.words, config.word_columns)
+        self.words = Words(config.width, config.words, config.word_columns, config.word_confidence)
         self.triple = nn.Linear(vectors, 3 * config.chiral, bias=False)
         self.chiral_gate = nn.Sequential(
             nn.Linear(config.width, config.chiral), nn.SiLU(), nn.Linear(config.chiral, config.chiral)

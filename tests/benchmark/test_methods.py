@@ -37,7 +37,9 @@ def test_choices_are_blocks_of_columns(tiny_checkpoint, store):
     encoder = from_pretrained(tiny_checkpoint)
     assert EncodedConformers(encoder, store).choices is None
     torch.manual_seed(0)
-    worded = REM3DI(dataclasses.replace(encoder.config, words=(7, 5), word_columns=6)).eval()
+    worded = REM3DI(
+        dataclasses.replace(encoder.config, words=(7, 5), word_columns=6, word_confidence=0.0)
+    ).eval()
     method = EncodedConformers(worded, store)
     rows = method(["CCO", "c1ccccc1O"])
     choices = method.choices

@@ -11,22 +11,23 @@ ITEMS = [example(name) for name in ("CH3CONH2", "C5H5N", "H2O")]
 
 def test_counts_against_a_loop():
     torch.manual_seed(0)
-    words = Words(6, (5, 3), columns=4).double()
+    words = Words(6, (5, 3), columns=4, confidence=0.4).double()
     atoms, molecule = torch.randn(40, 6).double(), torch.arange(40) % 7
     counts = words(atoms, molecule, 8)
     expected = np.zeros((8, 4 + 3))
     for atom, m in zip(atoms, molecule.tolist(), strict=True):
-        first, second = (int(np.argmax((h.weight @ atom + h.bias).tolist())) for h in words.heads)
-        expected[m, first % 4] += 1
-        expected[m, 4 + second] += 1
+        first, second = ((h.weight @ atom + h.bias).softmax(0).tolist() for h in words.heads)
+        expected[m, int(np.argmax(first)) % 4] += max(first) > 0.4
+        expected[m, 4 + int(np.argmax(second))] += max(second) > 0.4
     np.testing.assert_array_equal(counts.detach().numpy(), expected)
     assert expected[:, 0].any()
     assert expected[:, :4].any(0).sum() > 1
     assert not expected[7].any()
+    assert 0 < expected[:, :4].sum() < 40
 
 
 def test_block_counts_every_token_once_whatever_the_pose_and_order():
-    plain, encoder = rem3di(), rem3di(words=(9, 4), word_columns=6)
+    plain, encoder = rem3di(), rem3di(words=(9, 4), word_columns=6, word_confidence=0.0)
     assert list(plain.output_blocks()) == ["invariant", "chiral"]
     sizes = encoder.output_blocks()
     assert list(sizes) == ["invariant", "chiral", "words"]
