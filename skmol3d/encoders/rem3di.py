@@ -72,7 +72,7 @@ class REM3DIConfig:
     seeds: int = 4
     words: tuple[int, ...] = ()
     word_columns: int = 512
-    word_confidence: float = 0.7
+    word_confidence: float = 0.5
     chiral: int = 64
     hydrogens: bool = False
 
