@@ -196,12 +196,12 @@ class Pretraining(lightning.LightningModule):
         if losses.keys() != self.weights.keys():
             raise ValueError(f"losses are {sorted(losses)} but weights are given for {sorted(self.weights)}")
         total = self._total(losses)
-        self.measured = {name: loss.detach().double() for name, loss in losses.items()}
+        self.measured = {name: loss.detach().float() for name, loss in losses.items()}
         if not torch.isfinite(total):
             raise NonFiniteLossError(self._blame(batch, "losses"))
         self._batch = batch  # to blame, should its gradient not be finite
         molecules = float(len(batch[0]) * self.trainer.world_size)
-        self.measured["molecules"] = torch.tensor(molecules, dtype=torch.float64, device=self.device)
+        self.measured["molecules"] = torch.tensor(molecules, device=self.device)
         return total
 
     def configure_gradient_clipping(self, *_: Any, **__: Any) -> None:
@@ -209,7 +209,7 @@ class Pretraining(lightning.LightningModule):
         # Half precision finds its loss scale by overflowing, and skips the step.
         if getattr(self.trainer.precision_plugin, "scaler", None) is None and not torch.isfinite(norm):
             raise NonFiniteLossError(self._blame(self._batch, f"gradient norm {norm.item()}, losses"))
-        self.measured["gradient_norm"] = norm.double()
+        self.measured["gradient_norm"] = norm.float()
 
     def optimizer_step(
         self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None
@@ -223,6 +223,10 @@ class Pretraining(lightning.LightningModule):
         self.elapsed = self.trainer.strategy.broadcast(time.monotonic() - self.begun)
         if self.schedule.progress(step + 1, self.elapsed) >= 1.0:
             self.trainer.should_stop = True
+
+    def on_train_epoch_end(self) -> None:
+        if not self.trainer.should_stop and not self.finished:  # Lightning would begin it again, for ever
+            raise ValueError(f"batches must be endless, but ended at step {self.trainer.global_step}")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["elapsed"] = self.elapsed

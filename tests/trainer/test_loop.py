@@ -218,7 +218,7 @@ def test_noise_is_a_function_of_the_seed(tmp_path):
 def test_two_processes_are_one_with_the_joint_batch(tmp_path):
     """Losses and gradients; two steps, so that the second rests on what the first did to the weights."""
     command = [sys.executable, str(SCRIPT), str(tmp_path / "two"), "potential"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
     found = torch.load(tmp_path / "two" / "gradients.pt", weights_only=True)
     objective = fit_potential(tmp_path / "one", joint, 2)
@@ -309,6 +309,11 @@ def test_descriptors_without_variance_have_collapsed(tmp_path):
         fit(tmp_path, evaluate=lambda o: {"effective_dimension": math.nan})
 
 
+def test_batches_that_end_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="batches must be endless, but ended at step 7"):
+        fit(tmp_path, batches=lambda start: map(points, range(start, 7)))
+
+
 @pytest.mark.parametrize("weights", [{"fit": 1.0}, {"fit": 1.0, "bias": 0.1, "biass": 0.1}])
 def test_losses_and_weights_must_agree(tmp_path, weights):
     with pytest.raises(ValueError, match=r"losses are \['bias', 'fit'\] but weights are given for"):
@@ -360,6 +365,15 @@ def test_one_by_one():
     assert torch.equal(torch.cat([p.positions for p, _ in parts]), batch.positions)
     assert [t["atom"].tolist() for _, t in parts] == [[0, 1, 2], [3, 4], [5]]
     assert [t["molecule"].tolist() for _, t in parts] == [[[1.0]], [[2.0]], [[3.0]]]
+
+
+def test_variance_and_covariance_are_measured_in_full_precision():
+    rows = 30 + torch.randn(1000, 3, generator=torch.Generator().manual_seed(0)).bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = variance_covariance(rows)
+    for one, other in zip(found, variance_covariance(rows.double()), strict=True):
+        assert one.dtype == torch.float32
+        assert one.item() == pytest.approx(other.item(), rel=1e-3)
 
 
 def test_joint_statistics_of_one_process_are_its_own():

@@ -26,14 +26,17 @@ def variance_covariance(rows: Tensor, joint: bool = False) -> tuple[Tensor, Tens
     covariance : Tensor
         Sum of squared off-diagonal covariances over D².
     """
-    joint = joint and distributed.is_initialized()
-    count, total = rows.new_tensor(len(rows)), rows.sum(0)
-    if joint:
-        count, total = _Sum.apply(count), _Sum.apply(total)
-    centred = rows - total / count
-    scatter = centred.T @ centred
-    if joint:
-        scatter = _Sum.apply(scatter)
+    joint = joint and distributed.is_available() and distributed.is_initialized()
+    # Half precision cannot count beyond 256, nor tell a small variance from a large mean.
+    with torch.autocast(rows.device.type, enabled=False):
+        rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
+        count, total = rows.new_tensor(len(rows)), rows.sum(0)
+        if joint:
+            count, total = _Sum.apply(count), _Sum.apply(total)
+        centred = rows - total / count
+        scatter = centred.T @ centred
+        if joint:
+            scatter = _Sum.apply(scatter)
     variance = torch.relu(1.0 - (scatter.diagonal() / count + 1e-4).sqrt()).mean()
     covariance = scatter / (count - 1).clamp(min=1)
     off_diagonal = covariance.square().sum() - covariance.diagonal().square().sum()
