@@ -16,7 +16,7 @@ from skmol3d.encoders.equivariant_transformer import (
     check_positive,
 )
 from skmol3d.encoders.layers import Bessel, PairBiasedBlock, PairRepresentation, Pooling, random_walks
-from skmol3d.encoders.words import Words
+from skmol3d.encoders.words import COVALENT_RADII, Words
 
 WALK_STEPS = 16
 
@@ -52,6 +52,10 @@ class REM3DIConfig:
         Most columns of the words block per vocabulary.
     word_confidence : float
         Probability that an atom's class must exceed to count as a word.
+    word_pairs : tuple of int
+        Vocabularies whose pairs count as words, by the number of bonds between the atoms.
+    pair_classes, pair_columns : int
+        Classes told apart in pairs, and columns per vocabulary that pairs are folded to.
     chiral : int
         Pseudoscalar channels, and columns of the chiral block.
     hydrogens : bool
@@ -73,6 +77,9 @@ class REM3DIConfig:
     words: tuple[int, ...] = ()
     word_columns: int = 512
     word_confidence: float = 0.5
+    word_pairs: tuple[int, ...] = ()
+    pair_classes: int = 24
+    pair_columns: int = 1024
     chiral: int = 64
     hydrogens: bool = False
 
@@ -83,11 +90,15 @@ class REM3DIConfig:
         if wrong or not self.pooling or len(set(self.pooling)) < len(self.pooling):
             raise ValueError(f"pooling must be distinct names from {Pooling.KINDS}, got {self.pooling}")
         check_positive(self, "width", "layers", "heads", "pair_width", "radial", "radial_length")
-        check_positive(self, "readout", "seeds", "chiral", "word_columns")
+        check_positive(self, "readout", "seeds", "chiral", "word_columns", "pair_classes", "pair_columns")
         if any(n < 1 for n in self.words):
             raise ValueError(f"words must be positive numbers of classes, got {self.words}")
         if not 0 <= self.word_confidence < 1:
             raise ValueError(f"word_confidence must be in [0, 1), got {self.word_confidence}")
+        if not set(self.word_pairs) <= set(range(len(self.words))):
+            raise ValueError(f"word_pairs must be places in words, got {self.word_pairs}")
+        if self.words and max(self.backbone.elements) >= len(COVALENT_RADII):
+            raise ValueError("words know bonds up to iodine; the backbone has heavier elements")
         if self.width % self.heads or self.readout % self.heads:
             raise ValueError(
                 f"width ({self.width}) and readout ({self.readout}) must be multiples of heads ({self.heads})"
@@ -169,7 +180,15 @@ class REM3DI(nn.Module):
         self.norm = nn.LayerNorm(config.width)
         self.readout = nn.Sequential(nn.Linear(config.width, config.readout), nn.GELU())
         self.pool = Pooling(config.pooling, config.readout, config.heads, config.seeds)
-        self.words = Words(config.width, config.words, config.word_columns, config.word_confidence)
+        self.words = Words(
+            config.width,
+            config.words,
+            config.word_columns,
+            config.word_confidence,
+            config.word_pairs,
+            config.pair_classes,
+            config.pair_columns,
+        )
         self.triple = nn.Linear(vectors, 3 * config.chiral, bias=False)
         self.chiral_gate = nn.Sequential(
             nn.Linear(config.width, config.chiral), nn.SiLU(), nn.Linear(config.chiral, config.chiral)
@@ -184,7 +203,7 @@ class REM3DI(nn.Module):
     def output_blocks(self) -> dict[str, int]:
         """Names and sizes of the descriptor's blocks, in column order."""
         blocks = {"invariant": self.pool.size, "chiral": self.config.chiral}
-        return blocks | ({"words": sum(self.words.columns)} if self.config.words else {})
+        return blocks | ({"words": self.words.size} if self.config.words else {})
 
     def forward(self, batch: AtomBatch) -> Tensor:
         """Descriptors [B, invariant + chiral + words]."""
@@ -195,8 +214,7 @@ class REM3DI(nn.Module):
         chiral = self.chiral_mix((tokens.pseudoscalars * tokens.real[..., None]).sum(1))
         blocks = [self.invariant(tokens), chiral]
         if self.config.words:
-            atoms = tokens.atoms
-            blocks.append(self.words(tokens.encoded[tokens.real], atoms.molecule, len(atoms)))
+            blocks.append(self.words(tokens.encoded[tokens.real], tokens.atoms))
         return torch.cat(blocks, 1)
 
     def invariant(self, tokens: Tokens) -> Tensor:
