@@ -217,7 +217,10 @@ def test_shipped_recipes_are_valid(name):
     recipe = read_recipe(name, [])
     assert recipe["name"] == name
     config_from_dict(Schedule, recipe["schedule"])
-    config_from_dict(PotentialConfig if recipe["kind"] == "potential" else REM3DIConfig, recipe["model"])
+    if recipe["kind"] == "potential":
+        config_from_dict(PotentialConfig, recipe["model"])
+    else:
+        config_from_dict(REM3DIConfig, recipe["model"] | {"words": recipe["targets"]["classes"]})
 
 
 def test_set_changes_the_recipe():
