@@ -17,7 +17,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor, nn
 
-from skmol3d.trainer.records import Bar, Logging, Logs, Saving
+from skmol3d.trainer.logs import Bar, Logging, Logs, Saving
 from skmol3d.trainer.schedule import Schedule
 from skmol3d.trainer.stream import Batch, one_by_one
 

@@ -15,7 +15,7 @@ from torch import nn
 
 from skmol3d.encoders import AtomBatch, Potential, PotentialConfig
 from skmol3d.encoders.equivariant_transformer import EquivariantTransformerConfig
-from skmol3d.trainer import records
+from skmol3d.trainer import logs
 from skmol3d.trainer.data import PackedSet
 from skmol3d.trainer.loop import Schedule, main_process, train
 from skmol3d.trainer.objectives.forces import PotentialObjective
@@ -123,7 +123,7 @@ def fit_potential(out, batches, steps, **settings):
 
 def main(out, kind):
     if kind == "line":
-        records.SAVE_SECONDS = 0.0
+        logs.SAVE_SECONDS = 0.0
 
         def slowly(start):
             for step in count(start):

@@ -17,10 +17,10 @@ from loop_runs import LINE_SCHEDULE, Line, fit_line, fit_potential, joint, label
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from skmol3d.encoders import AtomBatch
-from skmol3d.trainer import records
+from skmol3d.trainer import logs
+from skmol3d.trainer.logs import CollapseError
 from skmol3d.trainer.loop import NonFiniteLossError, Schedule
 from skmol3d.trainer.objectives.regularisation import variance_covariance
-from skmol3d.trainer.records import CollapseError
 from skmol3d.trainer.stream import Mixture, one_by_one
 
 SCRIPT = Path(__file__).parent / "loop_runs.py"
@@ -140,7 +140,7 @@ def test_mixed_precision(tmp_path):
 @pytest.mark.parametrize("stops", [[1], [6], [11], [12], [2, 3, 9]])
 def test_a_stopped_run_resumes_bit_for_bit(tmp_path, stops, monkeypatch):
     expected = fit(tmp_path / "whole")
-    monkeypatch.setattr(records, "SAVE_SECONDS", 0.0)  # a state after every step
+    monkeypatch.setattr(logs, "SAVE_SECONDS", 0.0)  # a state after every step
     for stop in stops:
         with pytest.raises(Stop):
             # Lightning fetches one batch ahead.
@@ -218,7 +218,7 @@ def test_noise_is_a_function_of_the_seed(tmp_path):
 def test_two_processes_are_one_with_the_joint_batch(tmp_path):
     """Losses and gradients; two steps, so that the second rests on what the first did to the weights."""
     command = [sys.executable, str(SCRIPT), str(tmp_path / "two"), "potential"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=900)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stderr
     found = torch.load(tmp_path / "two" / "gradients.pt", weights_only=True)
     objective = fit_potential(tmp_path / "one", joint, 2)
