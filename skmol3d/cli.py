@@ -1,4 +1,4 @@
-"""The command line: ``skmol3d featurize | benchmark | demo | pretrain``."""
+"""The command line: ``skmol3d featurize | benchmark | demo | label | pretrain``."""
 
 import argparse
 import sys
@@ -103,6 +103,30 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--n-jobs", type=int, help="worker processes")
     demo.add_argument("--model", default="rem3di-small", help="checkpoint (default: rem3di-small)")
     demo.set_defaults(run=_demo)
+
+    label = commands.add_parser(
+        "label",
+        help="GFN2-xTB energies, forces, charges, dipoles and orbitals of the molecules in a file",
+        description="Label molecules with GFN2-xTB through tblite, for training. A killed run continues when "
+        "the same command is given again. What cannot be labelled is listed in OUTPUT.failures.csv.",
+    )
+    label.add_argument(
+        "input", type=Path, help=".csv or .tsv with a column of SMILES, .smi, .sdf, .xyz or .extxyz"
+    )
+    label.add_argument("output", type=Path, help=".npz that the recipes' `potential` data are read from")
+    label.add_argument("--smiles-column", default="smiles", help="column of the table (default: smiles)")
+    label.add_argument(
+        "--n-conformers", type=int, default=1, help="conformers per molecule without coordinates (default: 1)"
+    )
+    label.add_argument("--random-state", type=int, default=0, help="goes into every conformer's seed")
+    label.add_argument(
+        "--relax",
+        choices=["mmff", "none"],
+        default="mmff",
+        help="relax conformers with MMFF94 (default) or leave them as ETKDG gives them",
+    )
+    label.add_argument("--n-jobs", type=int, help="worker processes, one thread each (default: 1; -1: all)")
+    label.set_defaults(run=_label)
 
     pretrain = commands.add_parser("pretrain", help="train a checkpoint from a recipe", add_help=False)
     pretrain.set_defaults(run=_pretrain)
@@ -241,6 +265,29 @@ def _demo(args: argparse.Namespace) -> None:
         "molecules.\nThe README compares on measured data."
     )
     print(f"{time.perf_counter() - start:.0f} s, conformers included")
+
+
+def _label(args: argparse.Namespace) -> None:
+    from skmol3d.structures import ConformerSettings
+    from skmol3d.trainer.labelling import label_file
+
+    start = time.perf_counter()
+    settings = ConformerSettings(
+        n_conformers=args.n_conformers,
+        random_state=args.random_state,
+        relax=None if args.relax == "none" else args.relax,
+    )
+    verbose = int(sys.stderr.isatty())
+    done = label_file(args.input, args.output, args.smiles_column, settings, args.n_jobs, verbose)
+    earlier = f" ({done.resumed} inputs were done before)" if done.resumed else ""
+    print(
+        f"{done.conformers} conformers of {done.inputs} inputs in {time.perf_counter() - start:.1f} s: "
+        f"{args.output}{earlier}"
+    )
+    if done.failures:
+        print(f"{len(done.failures)} failures, listed in {args.output}.failures.csv", file=sys.stderr)
+        for failure in done.failures[:10]:
+            print(f"  [{failure.index}] {failure.input}: {failure.reason}", file=sys.stderr)
 
 
 def _pretrain(args: argparse.Namespace) -> None:

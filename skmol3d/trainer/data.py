@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from skmol3d.encoders.atoms import AtomBatch
-
-POSITION_UNIT = 0.001  # Å per stored integer
+from skmol3d.trainer.positions import POSITION_UNIT
 
 
 @dataclass

@@ -18,11 +18,10 @@ from urllib.parse import quote
 import numpy as np
 from numpy.lib import format as npy
 
-from skmol3d.trainer.data import POSITION_UNIT, PackedSet
+from skmol3d.trainer.data import PackedSet
 
 FORMAT, VERSION = "skmol3d-packed", 1
 INDEX = "packed.json"
-LARGEST = np.iinfo(np.int16).max * POSITION_UNIT  # Å
 PLAIN = ("numbers", "positions", "offsets", "charge", "group")
 BONDS = ("bonds", "bond_offsets")
 
@@ -62,22 +61,6 @@ def stack(rows: Sequence[Row]) -> PackedSet:
 
 def _offsets(counts: list[int]) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-
-
-def integer_positions(positions: np.ndarray) -> np.ndarray:
-    """Centre positions [N, 3] (Å) and round them to int16 in units of 0.001 Å.
-
-    Raises
-    ------
-    ValueError
-        If an atom is more than 32.767 Å from the centroid along an axis (int16 would wrap around), or a
-        coordinate is not finite.
-    """
-    centred = positions - positions.mean(axis=0)
-    reach = np.abs(centred).max()
-    if not reach <= LARGEST:  # also NaN
-        raise ValueError(f"an atom {reach:.1f} Å from the centroid; packed positions end at {LARGEST:.3f} Å")
-    return np.round(centred / POSITION_UNIT).astype(np.int16)
 
 
 def write_packed(folder: Path | str, parts: PackedSet | Iterable[PackedSet]) -> Path:

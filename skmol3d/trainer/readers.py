@@ -5,19 +5,16 @@ Positions stay in single precision: reference forces belong to the geometry as i
 
 from __future__ import annotations
 
-import gzip
-import io
 import math
-from collections.abc import Iterator, Sequence
-from itertools import chain
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from skmol3d.structures import Molecule, StructureError, read_molecule
-from skmol3d.structures.errors import rdkit_errors
 from skmol3d.trainer.data import PackedSet
+from skmol3d.trainer.frames import iter_frames, iter_sdf
 from skmol3d.trainer.packed import Row, stack
 
 PER_ATOM = ("forces", "charges")
@@ -109,46 +106,6 @@ def read_sdf(path: Path | str, targets: Sequence[str] = ()) -> PackedSet:
         except StructureError as error:
             rows.fail(k, error)
     return rows.stacked()
-
-
-def iter_frames(path: Path) -> Iterator[Any]:
-    """Yield the frames of an XYZ file as `ase.Atoms`; a broken one is a `StructureError` and the last."""
-    import ase.io
-    from ase.io.extxyz import XYZError
-
-    path.open("rb").close()
-    try:
-        # ASE goes back and forth in the file, which gzip can do only from the start: 30 ms a frame.
-        zipped = path.suffix == ".gz"
-        text = io.StringIO(gzip.decompress(path.read_bytes()).decode()) if zipped else path
-        yield from ase.io.iread(text, index=":", format="extxyz")
-    except (ValueError, KeyError, IndexError, OSError, EOFError, ase.io.ParseError, XYZError) as error:
-        # What follows a broken frame cannot be found again: the frames have no separator.
-        yield StructureError(f"not a valid XYZ frame: {type(error).__name__}: {error}")
-
-
-def iter_sdf(path: Path) -> Iterator[Any]:
-    """Yield the records of an SD file as `Chem.Mol` with their properties, or as a `StructureError` each."""
-    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
-        block: list[str] = []
-        for line in chain(file, ["$$$$"]):
-            if line.rstrip() != "$$$$":
-                block.append(line)
-            elif any(text.strip() for text in block):
-                yield _record("".join(block))
-                block = []
-
-
-def _record(block: str) -> Any:
-    from rdkit import Chem
-
-    supplier = Chem.SDMolSupplier()
-    with rdkit_errors() as messages:
-        supplier.SetData(block, removeHs=False)
-        mol = next(supplier, None)
-    if mol is None:
-        return StructureError(f"not a valid record: {messages[0] if messages else 'RDKit gives no reason'}")
-    return mol
 
 
 def _property(mol: Any, name: str) -> float:

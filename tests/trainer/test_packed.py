@@ -10,7 +10,8 @@ import pytest
 import torch
 from test_trainer_data import random_set
 
-from skmol3d.trainer.packed import Row, integer_positions, read_packed, stack, write_packed
+from skmol3d.trainer.packed import Row, read_packed, stack, write_packed
+from skmol3d.trainer.positions import integer_positions
 
 
 def bonded_set(sizes, seed=0):
