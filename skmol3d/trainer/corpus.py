@@ -163,12 +163,13 @@ class CorpusStatistics:
 
     def standardised(self, values: Tensor) -> Tensor:
         """Z-scored 2D descriptors [B, T], winsorised at ±4; NaN for columns constant in the corpus."""
-        scaled = ((values - self.mean) / self.std).clamp(-4.0, 4.0)
-        return torch.where(self.std > 1e-6, scaled, torch.nan)
+        mean, std = self.mean.to(values), self.std.to(values)
+        scaled = ((values - mean) / std).clamp(-4.0, 4.0)
+        return torch.where(std > 1e-6, scaled, torch.nan)
 
     def scaled(self, counts: Tensor) -> Tensor:
         """Log-counts over the root of their spread: between raw (common bits rule) and z-scored (rare)."""
-        return (counts.log1p() - self.bit_mean) / self.bit_scale
+        return (counts.log1p() - self.bit_mean.to(counts)) / self.bit_scale.to(counts)
 
 
 def _frequent(sets: list[PackedSet], column: int, count: int) -> np.ndarray:
@@ -192,5 +193,6 @@ def fingerprint_counts(batch: AtomBatch, environments: Tensor, bits: int) -> Ten
     owner = batch.molecule[:, None].expand_as(environments)
     known = environments > 0
     flat = owner[known] * bits + environments[known] % bits
-    counts = torch.zeros(len(batch) * bits).index_add(0, flat, torch.ones(len(flat)))
+    counts = batch.positions.new_zeros(len(batch) * bits)
+    counts = counts.index_add(0, flat, torch.ones_like(flat).to(counts))
     return counts.view(len(batch), bits)

@@ -23,6 +23,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, default=Path("runs"), help="logs, states and checkpoints (default: runs)"
     )
     parser.add_argument("--resume", action="store_true", help="continue the run found in OUT")
+    parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default)")
+    parser.add_argument("--devices", type=int, default=1, help="processes per node (default: 1)")
+    parser.add_argument("--nodes", type=int, default=1, help="nodes that train together (default: 1)")
+    parser.add_argument(
+        "--precision",
+        default="32-true",
+        choices=("32-true", "bf16-mixed", "16-mixed"),
+        help="default: 32-true",
+    )
     parser.add_argument(
         "--set",
         action="append",
@@ -39,20 +48,26 @@ def run(args: argparse.Namespace) -> None:
     from skmol3d import hub
     from skmol3d.encoders import Potential
     from skmol3d.trainer import potential, rem3di
+    from skmol3d.trainer.loop import main_process
 
+    hardware = {name: getattr(args, name) for name in ("device", "devices", "nodes", "precision")}
     recipe = read_recipe(args.recipe, args.set)
     logs = args.out / f"{recipe['name']}.run"
     if recipe["kind"] == "potential":
-        encoder: Any = potential.run(recipe, args.data, logs, args.resume)
+        encoder: Any = potential.run(recipe, args.data, logs, args.resume, **hardware)
     else:
         trained = args.out / recipe["potential"]
         source = str(trained) if trained.exists() else recipe["potential"]
         backbone = hub.from_pretrained(source)
         if not isinstance(backbone, Potential):
             raise ValueError(f"{source} is a {type(backbone).__name__}, not a potential")
-        encoder = rem3di.run(recipe, args.data, logs, args.resume, backbone)
-    hardware = f"{torch.get_num_threads()} CPU thread(s), {platform.machine()}"
-    card = write_card(recipe, logs, encoder, hardware)
+        encoder = rem3di.run(recipe, args.data, logs, args.resume, backbone, **hardware)
+    if not main_process():
+        return
+    on_gpu = args.device != "cpu" and torch.cuda.is_available()
+    used = torch.cuda.get_device_name() if on_gpu else f"CPU, {torch.get_num_threads()} thread(s)"
+    processes = args.devices * args.nodes
+    card = write_card(recipe, logs, encoder, f"{processes} process(es) on {used}, {platform.machine()}")
     folder = hub.save_pretrained(encoder, args.out / recipe["name"], card, half=True)
     print(f"{folder}: {sum(f.stat().st_size for f in folder.iterdir()) / 1e6:.1f} MB")
 

@@ -17,11 +17,13 @@ from skmol3d.encoders.config import config_from_dict, config_to_dict
 from skmol3d.encoders.equivariant_transformer import Potential
 from skmol3d.encoders.rem3di import REM3DI, REM3DIConfig
 from skmol3d.trainer.corpus import CorpusStatistics, fingerprint_counts, read_corpus
-from skmol3d.trainer.data import PackedSet, bucketed, mixed
-from skmol3d.trainer.loop import Batch, Schedule, train
+from skmol3d.trainer.data import PackedSet, bucketed
+from skmol3d.trainer.loop import main_process, train
 from skmol3d.trainer.objectives.atom_denoising import AtomDenoising
 from skmol3d.trainer.objectives.regularisation import effective_dimension, variance_covariance
 from skmol3d.trainer.objectives.targets import AtomEnvironments, Handedness, MolecularTargets
+from skmol3d.trainer.schedule import Schedule
+from skmol3d.trainer.stream import Batch, Mixture
 
 
 class REM3DIObjective(nn.Module):
@@ -82,8 +84,13 @@ class RunningStandardiser(nn.Module):
         return (rows - self.mean) / (self.variance + 1e-4).sqrt()
 
 
-def run(recipe: dict[str, Any], data: Path, out: Path, resume: bool, potential: Potential) -> REM3DI:
-    """Train the encoder a recipe describes over ``potential``; ``out`` receives logs and ``metrics.json``."""
+def run(
+    recipe: dict[str, Any], data: Path, out: Path, resume: bool, potential: Potential, **hardware: Any
+) -> REM3DI:
+    """Train the encoder a recipe describes over ``potential``; ``out`` receives logs and ``metrics.json``.
+
+    ``hardware`` goes to `skmol3d.trainer.loop.train`: device, devices, nodes, precision.
+    """
     torch.manual_seed(recipe["seed"])
     sets, shares = read_corpus(recipe["data"], data)
     splits = [s.split(recipe["held_out"], recipe["seed"]) for s in sets]
@@ -101,18 +108,15 @@ def run(recipe: dict[str, Any], data: Path, out: Path, resume: bool, potential: 
     if recipe["initial"] is not None:
         encoder = start_from(encoder, recipe["initial"])
 
-    def batches(seed: int) -> Iterator[Batch]:
-        rng = np.random.default_rng([recipe["seed"], seed])
-        for k, index in mixed(sets, shares, train_rows, recipe["atoms"], rng):
-            if len(index) > 1:  # batch statistics need two molecules
-                yield sets[k].batch(index)
+    batches = Mixture(sets, shares, train_rows, recipe["atoms"], recipe["seed"], smallest=2)
+    sample = np.random.default_rng(0).permutation(train_rows[0])[:300]
 
     def evaluate(objective: nn.Module) -> dict[str, float]:
+        calibrate(objective, sets[0], sample)
         return held_out_losses(objective, sets[0], splits[0][1][:600])
 
-    objective = REM3DIObjective(encoder, statistics)
     best = train(
-        objective,
+        REM3DIObjective(encoder, statistics),
         batches,
         recipe["weights"],
         config_from_dict(Schedule, recipe["schedule"], "recipe.schedule"),
@@ -121,8 +125,11 @@ def run(recipe: dict[str, Any], data: Path, out: Path, resume: bool, potential: 
         resume=resume,
         log_every=100,
         evaluate_every=1000,
+        seed=recipe["seed"],
+        **hardware,
     )
-    (out / "metrics.json").write_text(json.dumps(evaluate(best), indent=1))
+    if main_process():
+        (out / "metrics.json").write_text(json.dumps(evaluate(best), indent=1))
     assert isinstance(best.encoder, REM3DI)
     return best.encoder.eval()
 
@@ -167,15 +174,36 @@ def measure_features(
     encoder.vector_rms.copy_(torch.cat(vectors).mean(0).sqrt().clamp(min=1e-6))
 
 
+def calibrate(objective: Any, data: PackedSet, index: np.ndarray) -> None:
+    """Set the read-outs' standardisation to the columns of ``objective`` over training molecules.
+
+    In training it follows the raw weights; the averaged ones, which are evaluated, have other columns.
+    """
+    objective.eval()
+    encoder = objective.encoder
+    with torch.no_grad():
+        rows = torch.cat(
+            [encoder.invariant(encoder.tokens(batch)) for batch, _ in _passes(objective, data, index)]
+        )
+    objective.standardise.mean.copy_(rows.mean(0))
+    objective.standardise.variance.copy_(rows.var(0))
+
+
 def held_out_losses(objective: Any, data: PackedSet, index: np.ndarray) -> dict[str, float]:
     """Mean losses over held-out molecules, and the effective dimension of their descriptors."""
     objective.eval()
     sums: dict[str, float] = {}
     rows = []
     with torch.no_grad():
-        for part in bucketed(data.sizes, index, 2048, np.random.default_rng(0)):
-            batch, targets = data.batch(part)
+        for batch, targets in _passes(objective, data, index):
             for name, value in objective(batch, targets).items():
-                sums[name] = sums.get(name, 0.0) + float(value) * len(part) / len(index)
+                sums[name] = sums.get(name, 0.0) + float(value) * len(batch) / len(index)
             rows.append(objective.encoder(batch)[:, : objective.encoder.pool.size])
     return sums | {"effective_dimension": effective_dimension(torch.cat(rows))}
+
+
+def _passes(objective: nn.Module, data: PackedSet, index: np.ndarray) -> Iterator[Batch]:
+    device = next(objective.parameters()).device
+    for part in bucketed(data.sizes, index, 2048, np.random.default_rng(0)):
+        batch, targets = data.batch(part)
+        yield batch.to(device), {k: v.to(device) for k, v in targets.items()}
