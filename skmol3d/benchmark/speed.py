@@ -1,7 +1,7 @@
 """Speed of the three stages: ``python -m skmol3d.benchmark.speed [--input FILE] [--n 1000] [--n-jobs 1]``.
 
-Prints molecules per second for parsing, conformers and encoding on the same cores, and what encoding costs in
-units of conformer generation.
+Prints molecules per second for parsing, conformers and encoding, and what encoding costs in units of
+conformer generation. Parsing always runs on one core, and so do default batches through the encoder.
 """
 
 import argparse
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--input", type=Path, help=".csv, .tsv, .smi or .sdf (default: the shipped table)")
     parser.add_argument("--smiles-column", default="smiles")
     parser.add_argument("--n", type=int, default=1000, help="molecules (default: 1000)")
-    parser.add_argument("--n-jobs", type=int, default=1, help="cores for conformers, threads for encoding")
+    parser.add_argument("--n-jobs", type=int, default=1, help="cores for conformers and large batches")
     parser.add_argument("--model", default="rem3di-small")
     default = BATCH_ATOMS["cpu"]
     parser.add_argument("--batch-size", type=int, default=default, help=f"atoms (default: {default})")

@@ -3,6 +3,9 @@
 import dataclasses
 import pickle
 import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -111,6 +114,48 @@ def test_large_molecules_count_more():
         return encoding.Item(np.full(n, 6, np.uint8), np.zeros((n, 3)), 0, None)
 
     assert [encoding._cost(item(n)) for n in (1, 127, 128, 191, 192)] == [1, 127, 256, 382, 576]
+
+
+def test_small_batches_run_on_one_thread(make, monkeypatch):
+    forward, threads = REM3DI.forward, []
+
+    def recording(self, batch):
+        threads.append(torch.get_num_threads())
+        return forward(self, batch)
+
+    monkeypatch.setattr(REM3DI, "forward", recording)
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        make().transform(SMILES)
+        assert set(threads) == {1}
+        monkeypatch.setattr(encoding, "ONE_THREAD", 0)
+        make(random_state=1).transform(SMILES)
+        assert threads[-1] == 3
+        monkeypatch.undo()
+        with encoding._one_thread(), ThreadPoolExecutor(1) as pool:
+            pool.submit(make(random_state=2).transform, SMILES).result()
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_freed_memory_is_used_again():
+    # glibc as it starts hands these 40 MB back and faults them in again, all 10,000 pages in every round.
+    code = (
+        "import resource, torch\n"
+        "from skmol3d.featurizers import encoding\n"
+        "encoding._prime_malloc()\n"
+        "def use():\n"
+        "    return [torch.ones(2**19) for _ in range(20)]\n"
+        "use()\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "for _ in range(10):\n"
+        "    use()\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert int(done.stdout) < 10_000
 
 
 def test_the_default_batch_suits_the_cpu(make, monkeypatch):
