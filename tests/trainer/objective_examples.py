@@ -66,9 +66,13 @@ def small_potential(backbone):
 
 
 def small_rem3di(backbone=BACKBONES[0], **settings):
+    """Random `REM3DI` in double precision whose features have been given typical means and spreads."""
     sizes = {"width": 8, "layers": 1, "heads": 2, "pair_width": 4, "radial": 6, "readout": 12, "chiral": 4}
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)
         made = REM3DI(REM3DIConfig(backbone, **(sizes | settings))).double()
-    made.vector_rms.fill_(0.05)
+        features = made.backbone(random_batch())
+    made.scalar_mean.copy_(features.scalars.mean(0))
+    made.scalar_std.copy_(features.scalars.std(0))
+    made.vector_rms.copy_(features.vectors.square().mean((0, 1)).sqrt())
     return made

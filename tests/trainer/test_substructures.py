@@ -1,0 +1,233 @@
+"""The shipped substructures, their labels against RDKit's fragments, and the membership loss."""
+
+import dataclasses
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from objective_examples import BACKBONES, random_batch, small_rem3di
+from rdkit import Chem
+from rdkit.Chem import Fragments
+from sklearn.metrics import roc_auc_score
+from trainer_examples import embedded
+
+import skmol3d.trainer
+from skmol3d.encoders import AtomBatch
+from skmol3d.trainer.membership import substructure_membership
+from skmol3d.trainer.objectives.substructures import (
+    MASK,
+    SubstructureMembership,
+    auroc,
+    mask_elements,
+    read_substructures,
+    unpack_bits,
+)
+
+LIST = read_substructures()
+COLUMN = {s.name: k for k, s in enumerate(LIST)}
+ASPIRIN = "CC(=O)Oc1ccccc1C(=O)O"
+SMILES = [
+    ASPIRIN,
+    "CN1CCC[C@H]1c1cccnc1",
+    "CC(C)(C)NCC(O)c1cc(Cl)c(N)c(Cl)c1",
+    "NS(=O)(=O)c1ccc(cc1)C(=O)NCc1ccco1",
+    "O=C(Nc1ccc(F)cc1)Nc1nccs1",
+    "C[N+](C)(C)CCO",
+    "N#Cc1ccc(cc1)[N+](=O)[O-]",
+    "O=C1CCC(=O)N1CCN1CCOCC1",
+    "c1ccc2[nH]ncc2c1",
+    "CSCC(N)C(=O)OC",
+]
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        yield
+
+
+def test_the_list_is_frozen():
+    content = Path(skmol3d.trainer.__file__).with_name("substructures.csv").read_bytes()
+    digest = "6bee5f91f8de82e170ea0d03df89119b43dcfaa6011021b67ff6143d72ce7bc5"
+    assert hashlib.sha256(content).hexdigest() == digest, "packed sets hold labels of the old list"
+    assert len(LIST) == 304
+    assert len({s.name for s in LIST}) == len({s.smarts for s in LIST}) == 304
+
+
+def test_each_is_found_in_its_example():
+    for k, substructure in enumerate(LIST):
+        query = Chem.MolFromSmarts(substructure.smarts)
+        example = Chem.MolFromSmiles(substructure.example)
+        members = {a for match in example.GetSubstructMatches(query) for a in match}
+        assert members, substructure
+        assert set(np.flatnonzero(substructure_membership(example)[:, k])) == members, substructure
+
+
+def test_atoms_of_aspirin():
+    found = substructure_membership(Chem.MolFromSmiles(ASPIRIN))
+    ring = set(range(4, 10))
+    expected = {
+        "methyl": {0},
+        "ester": {0, 1, 2, 3, 4} - {0},
+        "benzene": ring,
+        "carboxylic_acid": {10, 11, 12},
+        "aryl_carboxyl": {9, 10, 11, 12},
+        "hbond_acceptor_carbonyl": {2, 11},
+        "benzene_ortho_disubstituted": ring | {3, 10},
+        "amide": set(),
+        "alcohol": set(),
+        "phenol": set(),
+    }
+    assert {name: set(np.flatnonzero(found[:, COLUMN[name]])) for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "fragment"),
+    [
+        ("nitrile", "fr_nitrile"),
+        ("nitroarene", "fr_nitro_arom"),
+        ("sulfonamide", "fr_sulfonamd"),
+        ("urea", "fr_urea"),
+        ("morpholine", "fr_morpholine"),
+        ("furan", "fr_furan"),
+        ("thiazole", "fr_thiazole"),
+        ("pyridine", "fr_pyridine"),
+        ("nh_azole", "fr_Nhpyrrole"),
+        ("imide", "fr_imide"),
+        ("methoxy", "fr_methoxy"),
+        ("amide", "fr_amide"),
+        ("benzene", "fr_benzene"),
+    ],
+)
+def test_agrees_with_rdkit_on_what_molecules_have(name, fragment):
+    mols = [Chem.MolFromSmiles(s) for s in SMILES]
+    has = [bool(substructure_membership(mol)[:, COLUMN[name]].any()) for mol in mols]
+    assert has == [getattr(Fragments, fragment)(mol) > 0 for mol in mols]
+    assert any(has)
+    assert not all(has)
+
+
+@pytest.mark.parametrize("smiles", [*SMILES, "[2H]C([2H])O", "[H][H]", "[H+]"])
+def test_hydrogens_belong_to_nothing_and_change_nothing(smiles):
+    mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
+    order = np.random.default_rng(0).permutation(mol.GetNumAtoms())
+    found = substructure_membership(mol)
+    shuffled = substructure_membership(Chem.RenumberAtoms(mol, order.tolist()))
+    np.testing.assert_array_equal(shuffled, found[order])
+    heavy = [a.GetIdx() for a in mol.GetAtoms() if a.GetAtomicNum() > 1]
+    bare = Chem.RemoveAllHs(mol) if heavy else mol
+    np.testing.assert_array_equal(found[heavy], substructure_membership(bare)[: len(heavy)])
+    assert not np.delete(found, heavy, 0).any()
+
+
+def test_loss_against_logarithms():
+    encoder = small_rem3di(hydrogens=True)
+    objective = SubstructureMembership(8).double()
+    batch = random_batch()
+    labels = np.random.default_rng(0).random((len(batch.numbers), 304)) < 0.2
+    packed = torch.from_numpy(np.packbits(labels, axis=1))
+    tokens = encoder.tokens(batch)
+    loss = objective(tokens, packed)
+    terms = []
+    logits = objective.logits(tokens).detach().numpy()
+    for i, z in enumerate(batch.numbers.tolist()):
+        if z > 1:
+            share = 1 / (1 + np.exp(-logits[i]))
+            terms.append(-np.where(labels[i], np.log(share), np.log(1 - share)))
+    assert 0 < len(terms) < len(labels)
+    assert loss.item() == pytest.approx(np.mean(terms))
+    labels[(batch.numbers == 1).numpy()] ^= True
+    again = objective(tokens, torch.from_numpy(np.packbits(labels, axis=1)))
+    assert again.item() == loss.item()
+
+
+def test_labels_follow_tokens_without_hydrogens():
+    encoder, objective = small_rem3di(), SubstructureMembership(8).double()
+    batch = random_batch()
+    packed = torch.randint(0, 256, (len(batch.numbers), 38), dtype=torch.uint8)
+    tokens = encoder.tokens(batch)
+    assert len(tokens.index) < len(batch.numbers)
+    labels = torch.from_numpy(np.unpackbits(packed.numpy(), axis=1)).double()[tokens.index]
+    expected = -(objective.logits(tokens) * (2 * labels - 1)).sigmoid().log().mean()
+    torch.testing.assert_close(objective(tokens, packed), expected)
+
+
+def test_molecules_of_hydrogen_alone_have_no_loss():
+    hydrogen = AtomBatch(
+        torch.tensor([1, 1]), torch.eye(3).double()[:2], torch.tensor([2]), torch.zeros(1).double()
+    )
+    objective = SubstructureMembership(8).double()
+    packed = torch.full((2, 38), 255, dtype=torch.uint8)
+    assert objective(small_rem3di().tokens(hydrogen), packed).item() == 0
+
+
+@pytest.mark.parametrize("count", [7, 8, 9, 304])
+def test_unpack_bits(count):
+    rows = np.random.default_rng(count).random((5, count)) < 0.5
+    found = unpack_bits(torch.from_numpy(np.packbits(rows, axis=1)), count)
+    np.testing.assert_array_equal(found.numpy(), rows)
+
+
+def test_labels_of_another_list_are_refused():
+    with pytest.raises(ValueError, match="304 substructures take 38 bytes per atom, got 37: pack the set"):
+        unpack_bits(torch.zeros(2, 37, dtype=torch.uint8), 304)
+
+
+def test_masking_hides_heavy_atoms_from_a_network_that_keeps_them():
+    batch = random_batch((9,) * 100)
+    heavy = batch.numbers > 1
+    hidden, masked = mask_elements(batch, 0.3)
+    assert masked[heavy].double().mean().item() == pytest.approx(0.3, abs=0.05)
+    assert not masked[~heavy].any()
+    assert (hidden.numbers[masked] == MASK).all()
+    assert torch.equal(hidden.numbers[~masked], batch.numbers[~masked])
+    encoder = small_rem3di()
+    assert torch.equal(encoder.tokens(hidden).index, encoder.tokens(batch).index)
+    # Once all heavy atoms are masked, their elements make no difference.
+    others = AtomBatch(torch.where(heavy, 7, 1), batch.positions, batch.counts, batch.charge)
+    rows = [encoder(mask_elements(b, 1.1)[0]) for b in (batch, others)]
+    torch.testing.assert_close(*rows)
+    assert (encoder(batch) - encoder(others)).abs().amax() > 1e-4
+
+
+def test_auroc_against_scikit_learn():
+    rng = np.random.default_rng(0)
+    labels = rng.random((60, 6)) < [0.5, 0.1, 0.9, 0.3, 0.0, 1.0]
+    scores = np.round(rng.normal(labels, 1.5), 1)  # with ties
+    found = auroc(scores, labels)
+    expected = [roc_auc_score(labels[:, k], scores[:, k]) for k in range(4)]
+    np.testing.assert_allclose(found[:4], expected)
+    assert np.isnan(found[4:]).all()
+
+
+def test_training_tells_substructures_apart():
+    molecules, labels = [], []
+    for smiles in SMILES[:6]:
+        mol, positions = embedded(smiles)
+        molecules.append(([a.GetAtomicNum() for a in mol.GetAtoms()], positions, 0, None))
+        labels.append(np.packbits(substructure_membership(mol), axis=1))
+    batch, packed = AtomBatch.from_arrays(molecules), torch.from_numpy(np.concatenate(labels))
+    encoder = small_rem3di(dataclasses.replace(BACKBONES[0], width=32), width=32, heads=4).float()
+    objective = SubstructureMembership(32)
+    optimiser = torch.optim.Adam([*encoder.parameters(), *objective.parameters()], lr=0.01)
+    for _ in range(250):
+        optimiser.zero_grad()
+        objective(encoder.tokens(batch), packed).backward()
+        optimiser.step()
+    with torch.no_grad():
+        tokens = encoder.tokens(batch)
+        truth = unpack_bits(packed[tokens.index], 304)
+        scores = objective.logits(tokens)
+    assert np.nanmean(auroc(scores, truth)) > 0.85
+
+
+def test_training_needs_no_rdkit():
+    names = ("force_centric", "global_frame", "riemann_gaussian", "substructures")
+    imports = "; ".join(f"import skmol3d.trainer.objectives.{n}" for n in names)
+    code = f"import sys; {imports}; sys.exit('rdkit' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
