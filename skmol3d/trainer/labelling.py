@@ -24,7 +24,6 @@ from typing import Any
 import joblib
 import numpy as np
 import pandas as pd
-from joblib.externals.loky import ProcessPoolExecutor
 from tqdm import tqdm
 
 from skmol3d.files import INPUTS, read_inputs
@@ -33,6 +32,7 @@ from skmol3d.structures.errors import shorten
 from skmol3d.trainer.frames import iter_frames, iter_sdf
 from skmol3d.trainer.labels import xtb_labels
 from skmol3d.trainer.positions import POSITION_UNIT, integer_positions
+from skmol3d.trainer.workers import Ticket, Workers, check
 
 CHUNK = 32  # inputs: what a kill can cost
 
@@ -260,11 +260,11 @@ def _in_processes(
 ) -> Iterator[tuple[int, int, Result]]:
     """Yield (start, size, result) of each chunk as it is done."""
     pending: dict[Future[Result], tuple[int, list[object]]] = {}
-    pool = _pool(workers)
+    pool = Workers(workers)
     try:
         while True:
             while len(pending) < 2 * workers and (item := next(chunks, None)):
-                pending[pool.submit(_label_chunk, *item, settings, os.getpid())] = item
+                pending[pool.submit(_label_chunk, *item, settings)] = item
             if not pending:
                 return
             done, _ = wait(pending, return_when=FIRST_COMPLETED)
@@ -272,8 +272,8 @@ def _in_processes(
                 results = [(pending[future], future.result()) for future in done]
             except BrokenProcessPool:
                 # One of the chunks under way took its worker down, and the pool with it.
-                pool.shutdown(kill_workers=True)
-                pool = _pool(workers)
+                pool.close()
+                pool = Workers(workers)
                 results = [(item, _alone(*item, settings)) for item in pending.values()]
                 pending.clear()
             for (start, chunk), result in results:
@@ -281,24 +281,18 @@ def _in_processes(
             for future in done:
                 pending.pop(future, None)
     finally:
-        pool.shutdown(kill_workers=True)
-
-
-def _pool(workers: int) -> ProcessPoolExecutor:
-    # Loky's workers need no `if __name__ == "__main__"`. When this process is killed, they leave within a
-    # minute.
-    return ProcessPoolExecutor(workers, timeout=60, env={"OMP_NUM_THREADS": "1"})
+        pool.close()
 
 
 def _alone(start: int, chunk: list[object], settings: ConformerSettings) -> Result:
     """Label a chunk in a process of its own; one that takes it down is halved until the input is found."""
-    pool = _pool(1)
+    pool = Workers(1)
     try:
-        return pool.submit(_label_chunk, start, chunk, settings, os.getpid()).result()
+        return pool.submit(_label_chunk, start, chunk, settings).result()
     except BrokenProcessPool:
         pass
     finally:
-        pool.shutdown(kill_workers=True)
+        pool.close()
     if len(chunk) == 1:
         return [], [Failure(start, _short(chunk[0]), "its process died (a crash, or out of memory)")]
     middle = len(chunk) // 2
@@ -307,12 +301,11 @@ def _alone(start: int, chunk: list[object], settings: ConformerSettings) -> Resu
     return rows + more_rows, failures + more_failures
 
 
-def _label_chunk(start: int, chunk: list[object], settings: ConformerSettings, parent: int) -> Result:
+def _label_chunk(start: int, chunk: list[object], settings: ConformerSettings, ticket: Ticket) -> Result:
     rows: list[dict[str, Any]] = []
     failures: list[Failure] = []
     for index, value in enumerate(chunk, start):
-        if os.getppid() != parent:
-            os._exit(1)  # nobody is left to take the result
+        check(ticket)
         try:
             molecule = read_molecule(value)
             conformers = embed(molecule, settings)

@@ -224,11 +224,6 @@ def test_an_input_that_takes_its_process_down_is_found():
     assert "process died" in failures[0].reason
 
 
-def test_workers_use_one_thread():
-    with labelling._pool(1) as pool:
-        assert pool.submit(os.getenv, "OMP_NUM_THREADS").result() == "1"
-
-
 def test_too_large_for_the_packed_positions(tmp_path):
     far = molecule("H2O")
     far.positions[0, 0] += 80.0
