@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, wraps
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -150,3 +150,17 @@ def radius_edges(batch: AtomBatch, cutoff: float) -> Edges:
     distance = torch.where(itself, 1.0, squared).sqrt()
     direction = difference / distance[:, None]
     return Edges(source, target, torch.where(itself, 0.0, distance), direction)
+
+
+def full_precision(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorate ``method(self, batch, ...)`` to compute in float32 also where training is in mixed precision.
+
+    Half precision has three digits: too few for forces, and features must be what they are in inference.
+    """
+
+    @wraps(method)
+    def outside_autocast(self: Any, batch: AtomBatch, *args: Any) -> Any:
+        with torch.autocast(batch.positions.device.type, enabled=False):
+            return method(self, batch, *args)
+
+    return outside_autocast

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from skmol3d.encoders.atoms import MAX_NUMBER, ORGANIC, AtomBatch, AtomFeatures, Edges, radius_edges
+from skmol3d.encoders.atoms import (
+    MAX_NUMBER,
+    ORGANIC,
+    AtomBatch,
+    AtomFeatures,
+    Edges,
+    full_precision,
+    radius_edges,
+)
 from skmol3d.encoders.config import check_elements, check_positive
 from skmol3d.encoders.layers import ExpNormal, cosine_cutoff
 
@@ -75,6 +83,7 @@ class EGNN(nn.Module):
         """Numbers of scalars S and of vectors V per atom."""
         return self.config.layers * self.config.width, self.config.channels
 
+    @full_precision
     def forward(self, batch: AtomBatch) -> AtomFeatures:
         """Features of all atoms: scalars [N, layers · width], vectors [N, 3, channels]."""
         edges = _between_atoms(radius_edges(batch, self.config.cutoff))

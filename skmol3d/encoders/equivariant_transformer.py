@@ -9,7 +9,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from skmol3d.encoders.atoms import MAX_NUMBER, ORGANIC, AtomBatch, AtomFeatures, Edges, radius_edges
+from skmol3d.encoders.atoms import (
+    MAX_NUMBER,
+    ORGANIC,
+    AtomBatch,
+    AtomFeatures,
+    Edges,
+    full_precision,
+    radius_edges,
+)
 from skmol3d.encoders.config import check_elements, check_positive
 from skmol3d.encoders.egnn import EGNN, EGNNConfig
 from skmol3d.encoders.layers import ExpNormal, cosine_cutoff
@@ -79,6 +87,7 @@ class EquivariantTransformer(nn.Module):
         """Numbers of scalars S and of vectors V per atom."""
         return self.config.layers * self.config.width, self.config.width
 
+    @full_precision
     def forward(self, batch: AtomBatch) -> AtomFeatures:
         """Features of all atoms: scalars [N, layers · width], vectors [N, 3, width]."""
         edges = radius_edges(batch, self.config.cutoff)
@@ -191,6 +200,7 @@ class Potential(nn.Module):
         """Energies [B, 1], eV."""
         return self.energy(batch)[:, None]
 
+    @full_precision
     def energy(self, batch: AtomBatch, features: AtomFeatures | None = None) -> Tensor:
         """Energies [B], eV; ``features`` saves the backbone's work where it has been done."""
         features = self.backbone(batch) if features is None else features

@@ -46,9 +46,9 @@ class REM3DIObjective(nn.Module):
 
     def forward(self, batch: AtomBatch, targets: dict[str, Tensor]) -> dict[str, Tensor]:
         tokens = self.encoder.tokens(batch)
-        raw = self.encoder.invariant(tokens)
+        raw = self.encoder.invariant(tokens).float()  # statistics, also in mixed precision
         descriptor = self.standardise(raw)
-        variance, covariance = variance_covariance(raw)
+        variance, covariance = variance_covariance(raw, joint=self.training)
         labels = self.statistics
         return {
             "denoising": self.denoising(tokens, descriptor),
