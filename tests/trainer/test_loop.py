@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from loop_runs import LINE_SCHEDULE, Line, fit_line, fit_potential, joint, labelled, points
+from loop_runs import LINE_SCHEDULE, MIXTURE, Line, fit_line, fit_potential, joint, labelled, points
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from skmol3d.encoders import AtomBatch
@@ -135,6 +135,16 @@ def test_mixed_precision(tmp_path):
     assert set(seen) == {(True, torch.bfloat16)}
     assert line.line.weight.dtype == torch.float32
     assert line.line.weight.item() > 0.1
+
+
+def test_a_potential_keeps_its_forces_in_mixed_precision(tmp_path):
+    """Backbone and energy compute in float32: their losses differ by less than half precision's rounding."""
+    for precision in ("32-true", "bf16-mixed"):
+        fit_potential(tmp_path / precision, MIXTURE, 1, precision=precision)
+    (full,), (mixed,) = (rows(tmp_path / precision / "log.csv") for precision in ("32-true", "bf16-mixed"))
+    for name in ("forces", "energy", "variance", "covariance"):
+        assert float(mixed[name]) == pytest.approx(float(full[name]), rel=1e-4)
+    assert mixed["charges"] != full["charges"]
 
 
 @pytest.mark.parametrize("stops", [[1], [6], [11], [12], [2, 3, 9]])

@@ -183,6 +183,18 @@ def test_resume(trained, data_root, tmp_path):
     assert [line.split(",")[0] for line in lines] == ["step", "0", "2", "4"]
 
 
+def test_mixed_precision(trained, data_root, tmp_path):
+    recipe = ENCODER | {"name": "mixed", "potential": str(trained / "tiny-potential")}
+    path = write(recipe, tmp_path / "mixed.yaml")
+    run(path, data_root, tmp_path, "--precision", "bf16-mixed", "--device", "cpu")
+    full, mixed = (
+        json.loads((folder / "metrics.json").read_text())
+        for folder in (trained / "tiny-rem3di.run", tmp_path / "mixed.run")
+    )
+    assert mixed == pytest.approx(full, rel=0.05, abs=0.05)
+    assert mixed != full
+
+
 def test_an_encoder_is_no_potential(trained, data_root, tmp_path):
     recipe = write(ENCODER | {"potential": str(trained / "tiny-rem3di")}, tmp_path / "wrong.yaml")
     with pytest.raises(ValueError, match="tiny-rem3di is a REM3DI, not a potential"):
