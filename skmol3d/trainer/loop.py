@@ -108,7 +108,7 @@ def train(
         precision=precision,  # type: ignore[arg-type]
         max_epochs=-1,
         max_steps=schedule.steps,
-        callbacks=[first, *callbacks, Saving(out, evaluate_every), *bar],
+        callbacks=[*bar, first, *callbacks, Saving(out, evaluate_every)],
         enable_progress_bar=bool(bar),
         logger=False,
         enable_checkpointing=False,

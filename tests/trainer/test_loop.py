@@ -117,6 +117,16 @@ def test_tensorboard_shows_what_the_tables_say(tmp_path):
         assert len(board.Scalars(f"{log}/{column}")) == len(table)
 
 
+def test_terminals_see_a_bar_and_all_rows(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    fit(tmp_path)
+    shown = capsys.readouterr().out
+    assert "12/12" in shown
+    assert "fit=" in shown
+    for step in (0, 4, 5, 8, 10, 12):
+        assert f"step {step}  seconds" in shown
+
+
 def test_gradient_is_clipped(tmp_path):
     schedule = Schedule(1, learning_rate=0.05, warmup=1, clip=1e-12, weight_decay=0.0)
     line, _ = fit(tmp_path, schedule=schedule)
