@@ -103,13 +103,17 @@ class EncodedConformers:
         self.store = store
 
     @property
-    def choices(self) -> dict[str, NDArray[np.intp]] | None:
-        """All columns or the words alone: what suits a linear model rarely suits trees."""
+    def choices(self) -> dict[str, dict[str, NDArray[np.intp]]] | None:
+        """Sets of columns for each head: dense ones suit linear models, whole-number counts suit trees."""
         blocks = self.encoder.output_blocks()
         if "words" not in blocks:
             return None
         names = np.repeat(list(blocks), list(blocks.values()))
-        return {"all": np.arange(len(names)), "words": np.flatnonzero(names == "words")}
+        counts = {
+            "words": np.flatnonzero(names == "words"),
+            "words and pairs": np.flatnonzero((names == "words") | (names == "pairs")),
+        }
+        return {"linear": {"all": np.arange(len(names))} | counts, "forest": counts}
 
     def __call__(self, smiles: list[str]) -> NDArray[np.float32]:
         """Rows [n, D]; NaN where there is no conformer, or an element the encoder does not know."""

@@ -75,7 +75,7 @@ def _run(
     splits: list[Split],
     heads: Sequence[str],
     seed: int,
-    choices: Choices | None,
+    choices: Mapping[str, Choices] | None,
     constants: dict[str, Any],
 ) -> pd.DataFrame:
     """One task and one method: all splits and heads."""
@@ -84,7 +84,7 @@ def _run(
     for repeat, fold, train, test in splits:
         for head in heads:
             start = time.perf_counter()
-            fit = fit_head(head, kind, X[train], y[train], X[test], seed, choices)
+            fit = fit_head(head, kind, X[train], y[train], X[test], seed, (choices or {}).get(head))
             rows.append(
                 constants
                 | {
@@ -104,14 +104,20 @@ def _run(
 
 
 def _key(
-    X: NDArray, y: NDArray, splits: list[Split], heads: Sequence[str], seed: int, choices: Choices | None
+    X: NDArray,
+    y: NDArray,
+    splits: list[Split],
+    heads: Sequence[str],
+    seed: int,
+    choices: Mapping[str, Choices] | None,
 ) -> str:
     """What a stored result depends on: the very features, targets and splits, heads, seed and choices."""
     digest = hashlib.sha256(repr((PROTOCOL_VERSION, X.shape, list(heads), seed)).encode())
     for array in (X, y, *(rows for _, _, *pair in splits for rows in pair)):
         digest.update(np.ascontiguousarray(array).tobytes())
-    for name, columns in (choices or {}).items():
-        digest.update(name.encode() + columns.tobytes())
+    for head, sets in (choices or {}).items():
+        for name, columns in sets.items():
+            digest.update(f"{head} {name}".encode() + columns.tobytes())
     return digest.hexdigest()
 
 
@@ -154,8 +160,8 @@ def evaluate(
     methods : mapping of str to featurizer, function or ndarray
         Stateless scikit-learn transformers from SMILES to features (those with an ``errors`` parameter run
         with ``errors="nan"``), functions that do the same with a row of NaN for a failure, or matrices with
-        one row for each of ``unique_smiles(tasks)``. An attribute ``choices`` (name to columns) offers sets
-        of columns, of which the heads take the one with the best inner score.
+        one row for each of ``unique_smiles(tasks)``. An attribute ``choices`` (head to name to columns)
+        offers sets of columns, of which the head takes the one with the best inner score.
     tasks : sequence of Task
         Tasks with distinct names.
     heads : sequence of {"linear", "forest"}

@@ -16,7 +16,7 @@ from skmol3d.encoders.equivariant_transformer import (
     check_positive,
 )
 from skmol3d.encoders.layers import Bessel, PairBiasedBlock, PairRepresentation, Pooling, random_walks
-from skmol3d.encoders.words import COVALENT_RADII, Words
+from skmol3d.encoders.words import COVALENT_RADII, Words, WordsConfig
 
 WALK_STEPS = 16
 
@@ -46,16 +46,8 @@ class REM3DIConfig:
         Statistics over the tokens that make up the invariant block, side by side.
     seeds : int
         Learned queries of ``pma``.
-    words : tuple of int
-        Classes of each vocabulary of atoms; their counts are the words block, absent without vocabularies.
-    word_columns : int
-        Most columns of the words block per vocabulary.
-    word_confidence : float
-        Probability that an atom's class must exceed to count as a word.
-    word_pairs : tuple of int
-        Vocabularies whose pairs count as words, by the number of bonds between the atoms.
-    pair_classes, pair_columns : int
-        Classes told apart in pairs, and columns per vocabulary that pairs are folded to.
+    words : WordsConfig
+        Counts of perceived substructures, absent without vocabularies.
     chiral : int
         Pseudoscalar channels, and columns of the chiral block.
     hydrogens : bool
@@ -74,12 +66,7 @@ class REM3DIConfig:
     readout: int = 384
     pooling: tuple[str, ...] = ("mean",)
     seeds: int = 4
-    words: tuple[int, ...] = ()
-    word_columns: int = 512
-    word_confidence: float = 0.5
-    word_pairs: tuple[int, ...] = ()
-    pair_classes: int = 24
-    pair_columns: int = 1024
+    words: WordsConfig = field(default_factory=WordsConfig)
     chiral: int = 64
     hydrogens: bool = False
 
@@ -90,14 +77,8 @@ class REM3DIConfig:
         if wrong or not self.pooling or len(set(self.pooling)) < len(self.pooling):
             raise ValueError(f"pooling must be distinct names from {Pooling.KINDS}, got {self.pooling}")
         check_positive(self, "width", "layers", "heads", "pair_width", "radial", "radial_length")
-        check_positive(self, "readout", "seeds", "chiral", "word_columns", "pair_classes", "pair_columns")
-        if any(n < 1 for n in self.words):
-            raise ValueError(f"words must be positive numbers of classes, got {self.words}")
-        if not 0 <= self.word_confidence < 1:
-            raise ValueError(f"word_confidence must be in [0, 1), got {self.word_confidence}")
-        if not set(self.word_pairs) <= set(range(len(self.words))):
-            raise ValueError(f"word_pairs must be places in words, got {self.word_pairs}")
-        if self.words and max(self.backbone.elements) >= len(COVALENT_RADII):
+        check_positive(self, "readout", "seeds", "chiral")
+        if self.words.classes and max(self.backbone.elements) >= len(COVALENT_RADII):
             raise ValueError("words know bonds up to iodine; the backbone has heavier elements")
         if self.width % self.heads or self.readout % self.heads:
             raise ValueError(
@@ -138,11 +119,11 @@ class Tokens:
 class REM3DI(nn.Module):
     """Molecular descriptor from the atom features of a potential (arXiv:2607.19977).
 
-    The descriptor has up to three blocks: ``invariant`` is the same for a molecule and its mirror image,
-    ``chiral`` changes sign between them, and ``words`` (`Words`, ours) counts which substructures atoms are
-    the centres of, the same for mirror images too. To keep the promises exact the pseudoscalars never enter
-    the tokens (the authors' code concatenates them): they are gated by the tokens, which are parity-even, and
-    pooled through odd maps alone.
+    The descriptor has up to four blocks: ``invariant`` is the same for a molecule and its mirror image,
+    ``chiral`` changes sign between them, ``words`` and ``pairs`` (`Words`, ours) count which substructures
+    atoms are the centres of, and pairs of these, the same for mirror images too. To keep the promises exact
+    the pseudoscalars never enter the tokens (the authors' code concatenates them): they are gated by the
+    tokens, which are parity-even, and pooled through odd maps alone.
 
     Parameters
     ----------
@@ -180,15 +161,7 @@ class REM3DI(nn.Module):
         self.norm = nn.LayerNorm(config.width)
         self.readout = nn.Sequential(nn.Linear(config.width, config.readout), nn.GELU())
         self.pool = Pooling(config.pooling, config.readout, config.heads, config.seeds)
-        self.words = Words(
-            config.width,
-            config.words,
-            config.word_columns,
-            config.word_confidence,
-            config.word_pairs,
-            config.pair_classes,
-            config.pair_columns,
-        )
+        self.words = Words(config.width, config.words)
         self.triple = nn.Linear(vectors, 3 * config.chiral, bias=False)
         self.chiral_gate = nn.Sequential(
             nn.Linear(config.width, config.chiral), nn.SiLU(), nn.Linear(config.chiral, config.chiral)
@@ -203,17 +176,17 @@ class REM3DI(nn.Module):
     def output_blocks(self) -> dict[str, int]:
         """Names and sizes of the descriptor's blocks, in column order."""
         blocks = {"invariant": self.pool.size, "chiral": self.config.chiral}
-        return blocks | ({"words": self.words.size} if self.config.words else {})
+        return blocks | {name: size for name, size in self.words.sizes.items() if size}
 
     def forward(self, batch: AtomBatch) -> Tensor:
-        """Descriptors [B, invariant + chiral + words]."""
+        """Descriptors [B, columns]."""
         return self.pooled(self.tokens(batch))
 
     def pooled(self, tokens: Tokens) -> Tensor:
-        """Descriptors [B, invariant + chiral + words] of encoded tokens."""
+        """Descriptors [B, columns] of encoded tokens."""
         chiral = self.chiral_mix((tokens.pseudoscalars * tokens.real[..., None]).sum(1))
         blocks = [self.invariant(tokens), chiral]
-        if self.config.words:
+        if sum(self.words.sizes.values()):
             blocks.append(self.words(tokens.encoded[tokens.real], tokens.atoms))
         return torch.cat(blocks, 1)
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
 from skmol3d.encoders.atoms import AtomBatch
+from skmol3d.encoders.config import check_positive
 
 LONGEST_PATH = 10
 """Bonds; pairs further apart, or not connected, share one more distance."""
 BOND_TOLERANCE = 1.25
 # Single-bond covalent radii in Å by atomic number (https://doi.org/10.1039/b801115j), to iodine.
+PRIME = 1_000_003
+SCATTER = 7919  # a prime: neighbouring keys fall into distant columns
 # fmt: off
 COVALENT_RADII = (
     0.0, 0.31, 0.28, 1.28, 0.96, 0.84, 0.76, 0.71, 0.66, 0.57, 0.58, 1.66, 1.41, 1.21, 1.11, 1.07, 1.05, 1.02,
@@ -20,75 +25,116 @@ COVALENT_RADII = (
 # fmt: on
 
 
-class Words(nn.Module):
-    """Count how many atoms take each class of several vocabularies, and how many pairs each pair of classes.
+@dataclass(frozen=True)
+class WordsConfig:
+    """Sizes and choices of `Words`; without classes there are none.
 
-    A linear map per vocabulary names the class of every atom; the counts of the classes are the columns. They
-    are whole numbers on purpose: trees split on sparse counts far better than on dense columns, of which
-    every one tells all molecules apart. An atom whose surroundings are too rare to have a class would count
-    as some other: atoms without a clear class do not count. Pairs of classes count by the number of bonds
-    between them (as atom pairs do, https://doi.org/10.1021/ci00046a002); bonds are read off the geometry.
+    Attributes
+    ----------
+    classes : tuple of int
+        Classes of each vocabulary, the most frequent first.
+    counted, spread, paired : tuple of int
+        Vocabularies (by place) whose classes count alone, with the neighbours', and in pairs.
+    columns : int
+        Most columns of a vocabulary. Class k counts in column k % columns: frequent classes have a column of
+        their own or share it with rare ones.
+    folded : int
+        Columns that neighbourhoods, and pairs, of a vocabulary are folded to.
+    confidence : float
+        Probability that an atom's class must exceed to count alone.
+    pair_classes : int
+        Classes told apart in pairs; rarer ones are one more.
+    """
+
+    classes: tuple[int, ...] = ()
+    counted: tuple[int, ...] = ()
+    spread: tuple[int, ...] = ()
+    paired: tuple[int, ...] = ()
+    columns: int = 512
+    folded: int = 1024
+    confidence: float = 0.5
+    pair_classes: int = 24
+
+    def __post_init__(self) -> None:
+        check_positive(self, "columns", "folded", "pair_classes")
+        if any(n < 1 for n in self.classes):
+            raise ValueError(f"classes must be positive numbers, got {self.classes}")
+        if not 0 <= self.confidence < 1:
+            raise ValueError(f"confidence must be in [0, 1), got {self.confidence}")
+        if not {*self.counted, *self.spread, *self.paired} <= set(range(len(self.classes))):
+            raise ValueError("counted, spread and paired must be places in classes")
+
+
+class Words(nn.Module):
+    """Count how many atoms take each class of several vocabularies, with their neighbours and in pairs.
+
+    A linear map per vocabulary names the class of every atom; counts of classes are the columns. They are
+    whole numbers on purpose: trees split on sparse counts far better than on dense columns, of which every
+    one tells all molecules apart. Three kinds of columns, each folded so that rare classes share them:
+
+    - classes, of atoms whose class is clear (the surroundings of others are too rare to have a class);
+    - classes with those of the bonded neighbours, one step of Morgan's algorithm on perceived atoms
+      (https://doi.org/10.1021/ci100050t): no vocabulary would hold all of these;
+    - pairs of classes with the bonds between them, as atom pairs (https://doi.org/10.1021/ci00046a002).
+
+    Bonds are read off the geometry.
 
     Parameters
     ----------
     width : int
         Channels of an atom.
-    classes : tuple of int
-        Classes of each vocabulary, the most frequent first.
-    columns : int
-        Most columns of a vocabulary. Class k counts in column k % columns: frequent classes have a column of
-        their own or share it with rare ones.
-    confidence : float
-        Probability that an atom's class must exceed to count.
-    paired : tuple of int
-        Vocabularies (by place) whose pairs count.
-    pair_classes, pair_columns : int
-        Classes told apart in pairs, rarer ones being one more, and columns that the pairs are folded to.
+    config : WordsConfig
     """
 
-    def __init__(
-        self,
-        width: int,
-        classes: tuple[int, ...],
-        columns: int,
-        confidence: float,
-        paired: tuple[int, ...],
-        pair_classes: int,
-        pair_columns: int,
-    ) -> None:
+    def __init__(self, width: int, config: WordsConfig) -> None:
         super().__init__()
-        self.heads = nn.ModuleList(nn.Linear(width, n) for n in classes)
-        self.columns = tuple(min(n, columns) for n in classes)
-        self.confidence = confidence
-        self.paired, self.pair_classes, self.pair_columns = paired, pair_classes, pair_columns
+        self.config = config
+        self.heads = nn.ModuleList(nn.Linear(width, n) for n in config.classes)
 
     @property
-    def size(self) -> int:
-        """Columns in all."""
-        return sum(self.columns) + len(self.paired) * self.pair_columns
+    def sizes(self) -> dict[str, int]:
+        """Columns of atoms (with and without neighbours) and of pairs."""
+        config = self.config
+        counted = sum(min(config.classes[v], config.columns) for v in config.counted)
+        return {
+            "words": counted + len(config.spread) * config.folded,
+            "pairs": len(config.paired) * config.folded,
+        }
 
     def forward(self, encoded: Tensor, atoms: AtomBatch) -> Tensor:
-        """Counts [B, size] of the encoded atoms [N, width] of a batch."""
-        counts, classes = [], []
-        for head, columns in zip(self.heads, self.columns, strict=True):
-            probability, word = head(encoded).softmax(1).max(1)
-            clear = (probability > self.confidence).to(encoded)
-            counts.append(_tally(atoms.molecule, word % columns, clear, len(atoms), columns))
-            classes.append(word)
-        if self.paired:
-            molecule, first, second, bonds = _pairs(atoms)
-            for vocabulary in self.paired:
-                word = classes[vocabulary].clamp(max=self.pair_classes)
+        """Counts [B, sum of sizes] of the encoded atoms [N, width] of a batch."""
+        config, size = self.config, len(atoms)
+        named = {
+            v: self.heads[v](encoded).softmax(1).max(1)
+            for v in sorted({*config.counted, *config.spread, *config.paired})
+        }
+        counts = []
+        for v in config.counted:
+            probability, word = named[v]
+            columns = min(config.classes[v], config.columns)
+            clear = (probability > config.confidence).to(encoded)
+            counts.append(_tally(atoms.molecule, word % columns, clear, size, columns))
+        paths = path_lengths(atoms)
+        for v in config.spread:
+            column = with_neighbours(named[v].indices, atoms, paths == 1) % config.folded
+            counts.append(_tally(atoms.molecule, column, encoded.new_ones(len(column)), size, config.folded))
+        if config.paired:
+            molecule, first, second, bonds = _pairs(atoms, paths)
+            for v in config.paired:
+                word = named[v].indices.clamp(max=config.pair_classes)
                 low, high = torch.minimum(word[first], word[second]), torch.maximum(word[first], word[second])
                 key = (high * (high + 1) // 2 + low) * (LONGEST_PATH + 2) + bonds
-                # A fixed multiplier scatters neighbouring keys over the columns.
-                column = key * 7919 % self.pair_columns
-                counts.append(
-                    _tally(
-                        molecule, column, torch.ones_like(column).to(encoded), len(atoms), self.pair_columns
-                    )
-                )
+                column = key * SCATTER % config.folded
+                counts.append(_tally(molecule, column, encoded.new_ones(len(column)), size, config.folded))
         return torch.cat(counts, 1)
+
+
+def with_neighbours(word: Tensor, atoms: AtomBatch, bonded: Tensor) -> Tensor:
+    """A hash of each atom's word [N] and the words of its neighbours, whatever their order."""
+    # The squares tell sums of different words apart.
+    hashed = atoms.pad((word * 104_729 + 991) ** 2 % PRIME)
+    neighbours = (bonded * hashed[:, None]).sum(2)[atoms.molecule, atoms.slot]
+    return ((word * SCATTER + 77) % PRIME * 31 + neighbours * 17) % PRIME
 
 
 def _tally(molecule: Tensor, column: Tensor, weight: Tensor, size: int, columns: int) -> Tensor:
@@ -96,10 +142,9 @@ def _tally(molecule: Tensor, column: Tensor, weight: Tensor, size: int, columns:
     return counts.index_add(0, molecule * columns + column, weight).view(size, columns)
 
 
-def _pairs(atoms: AtomBatch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _pairs(atoms: AtomBatch, paths: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Each pair of atoms of a molecule once: molecule, first and second atom, bonds between them."""
     index = atoms.flat_index
-    paths = path_lengths(atoms)
     real = (index >= 0)[:, :, None] & (index >= 0)[:, None]
     molecule, i, j = torch.triu(real, 1).nonzero().unbind(1)
     return molecule, index[molecule, i], index[molecule, j], paths[molecule, i, j]

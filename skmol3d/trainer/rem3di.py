@@ -101,7 +101,7 @@ def run(
         statistics.save(out)
     statistics.label(sets)
     model = {"backbone": config_to_dict(potential.config.backbone), **recipe["model"]}
-    model["words"] = statistics.classes
+    model["words"] = {**recipe["model"].get("words", {}), "classes": list(statistics.classes)}
     encoder = REM3DI(config_from_dict(REM3DIConfig, model, "recipe.model"))
     encoder.backbone.load_state_dict(potential.backbone.state_dict())
     measure_features(encoder, sets, train_rows)

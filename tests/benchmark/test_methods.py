@@ -32,22 +32,32 @@ def test_choices_are_blocks_of_columns(tiny_checkpoint, store):
 
     from skmol3d.benchmark.methods import EncodedConformers
     from skmol3d.encoders import REM3DI
+    from skmol3d.encoders.words import WordsConfig
     from skmol3d.hub import from_pretrained
 
     encoder = from_pretrained(tiny_checkpoint)
     assert EncodedConformers(encoder, store).choices is None
     torch.manual_seed(0)
     worded = REM3DI(
-        dataclasses.replace(encoder.config, words=(7, 5), word_columns=6, word_confidence=0.0)
+        dataclasses.replace(
+            encoder.config, words=WordsConfig((7, 5), (0, 1), (1,), (0,), columns=6, folded=9, confidence=0.0)
+        )
     ).eval()
     method = EncodedConformers(worded, store)
     rows = method(["CCO", "c1ccccc1O"])
     choices = method.choices
-    assert list(choices) == ["all", "words"]
-    np.testing.assert_array_equal(
-        rows[:, choices["words"]].sum(1), [2 * 3, 2 * 7]
-    )  # heavy atoms, two vocabularies
-    assert choices["all"].tolist() == list(range(rows.shape[1]))
+    assert {head: list(sets) for head, sets in choices.items()} == {
+        "linear": ["all", "words", "words and pairs"],
+        "forest": ["words", "words and pairs"],
+    }
+    assert choices["linear"]["all"].tolist() == list(range(rows.shape[1]))
+    heavy = np.array([3, 7])
+    words = rows[:, choices["forest"]["words"]]
+    both = rows[:, choices["forest"]["words and pairs"]]
+    # Two vocabularies, one of them with neighbours too; every pair once.
+    np.testing.assert_array_equal(words.sum(1), 3 * heavy)
+    np.testing.assert_array_equal(both.sum(1), 3 * heavy + heavy * (heavy - 1) // 2)
+    assert words.shape[1] == 6 + 5 + 9
 
 
 def test_random_weights_are_others_of_the_same_shape(tiny_checkpoint, store):

@@ -7,38 +7,57 @@ from encoder_examples import collate, example, moved, rem3di, reordered, rotatio
 from rdkit import Chem
 
 from skmol3d.encoders import AtomBatch
-from skmol3d.encoders.words import LONGEST_PATH, Words, path_lengths
+from skmol3d.encoders.words import LONGEST_PATH, Words, WordsConfig, path_lengths, with_neighbours
 from skmol3d.structures import ConformerSettings, embed, read_molecule
+from skmol3d.trainer.pack import atom_environments
 
 ITEMS = [example(name) for name in ("CH3CONH2", "C5H5N", "H2O")]
 
 
 def test_counts_against_a_loop():
     torch.manual_seed(0)
-    words = Words(6, (5, 3), 4, confidence=0.4, paired=(1, 0), pair_classes=2, pair_columns=50).double()
+    config = WordsConfig((5, 3), (0, 1), (1,), (1, 0), columns=4, folded=50, confidence=0.4, pair_classes=2)
+    words = Words(6, config).double()
     batch = AtomBatch.from_arrays([example("CH3CONH2"), example("C5H5N"), example("H2O")])
     encoded = torch.randn(len(batch.numbers), 6).double()
-    expected = np.zeros((3, 4 + 3 + 50 + 50))
+    assert words.sizes == {"words": 4 + 3 + 50, "pairs": 100}
+    expected = np.zeros((3, 4 + 3 + 50 + 100))
     classes = [[], []]
     for atom, m in zip(encoded, batch.molecule.tolist(), strict=True):
-        first, second = ((h.weight @ atom + h.bias).softmax(0).tolist() for h in words.heads)
-        expected[m, int(np.argmax(first)) % 4] += max(first) > 0.4
-        expected[m, 4 + int(np.argmax(second))] += max(second) > 0.4
-        classes[0].append(min(int(np.argmax(first)), 2))
-        classes[1].append(min(int(np.argmax(second)), 2))
+        for k, head in enumerate(words.heads):
+            probability = (head.weight @ atom + head.bias).softmax(0).tolist()
+            classes[k].append(int(np.argmax(probability)))
+            expected[m, 4 * k + classes[k][-1] % 4] += max(probability) > 0.4
+    assert 0 < expected.sum() < 2 * len(encoded)
     paths, start = path_lengths(batch), 0
     for m, count in enumerate(batch.counts.tolist()):
         for i in range(count):
+            near = [classes[1][start + j] for j in range(count) if paths[m, i, j] == 1]
+            key = 31 * ((classes[1][start + i] * 7919 + 77) % 1_000_003)
+            key += 17 * sum((c * 104_729 + 991) ** 2 % 1_000_003 for c in near)
+            expected[m, 7 + key % 1_000_003 % 50] += 1
             for j in range(i):
                 for k, vocabulary in enumerate((1, 0)):
-                    low, high = sorted(classes[vocabulary][start + a] for a in (i, j))
+                    low, high = sorted(min(classes[vocabulary][start + a], 2) for a in (i, j))
                     key = (high * (high + 1) // 2 + low) * 12 + int(paths[m, i, j])
-                    expected[m, 7 + 50 * k + key * 7919 % 50] += 1
+                    expected[m, 57 + 50 * k + key * 7919 % 50] += 1
         start += count
     np.testing.assert_array_equal(words(encoded, batch).detach().numpy(), expected)
-    assert words.size == expected.shape[1]
-    assert expected[:, :4].any(0).sum() > 1
-    assert 0 < expected[:, :4].sum() < len(encoded)
+
+
+@pytest.mark.parametrize("smiles", ["CC(=O)Nc1ccc(O)cc1OC", "O=S(=O)(C)C#N", "C[C@H](N)C(=O)OC1CC1"])
+def test_one_step_of_morgan_from_perfect_words_of_radius_1_is_radius_2(smiles):
+    """Atoms share a hash of their true classes of radius 1 if and only if they share that of radius 2."""
+    made = embed(read_molecule(smiles), ConformerSettings())
+    environments = atom_environments(read_molecule(smiles).mol)
+    heavy = made.numbers > 1
+    batch = AtomBatch.from_arrays([(made.numbers[heavy], made.positions[0][heavy], 0, None)])
+    classes = np.unique(environments[heavy, 1], return_inverse=True)[1]
+    hashed = with_neighbours(torch.from_numpy(classes), batch, path_lengths(batch) == 1).numpy()
+    second = environments[heavy, 2]
+    same = hashed[:, None] == hashed
+    assert (same == (second[:, None] == second)).all()
+    assert len(set(hashed)) > len(set(classes)) or len(set(second)) == len(set(classes))
 
 
 @pytest.mark.parametrize(
@@ -60,24 +79,26 @@ def test_path_lengths_are_those_of_rdkit(smiles):
     assert sorted(paths[0, :3, :3].ravel().tolist()) == [0, 0, 0, 1, 1, 1, 1, 2, 2]
 
 
-def test_block_counts_every_token_once_whatever_the_pose_and_order():
-    plain = rem3di()
-    encoder = rem3di(words=(9, 4), word_columns=6, word_confidence=0.0, word_pairs=(1,), pair_columns=20)
-    assert list(plain.output_blocks()) == ["invariant", "chiral"]
+def test_blocks_count_every_token_whatever_the_pose_and_order():
+    assert list(rem3di().output_blocks()) == ["invariant", "chiral"]
+    config = WordsConfig((9, 4), (0, 1), (1,), (1,), columns=6, folded=20, confidence=0.0)
+    encoder = rem3di(words=config)
     sizes = encoder.output_blocks()
-    assert list(sizes) == ["invariant", "chiral", "words"]
-    assert sizes["words"] == 6 + 4 + 20
+    assert list(sizes) == ["invariant", "chiral", "words", "pairs"]
+    assert (sizes["words"], sizes["pairs"]) == (6 + 4 + 20, 20)
 
-    def block(*items):
-        return encoder(collate(*items)).split(list(sizes.values()), 1)[2]
+    def counts(*items):
+        return encoder(collate(*items))[:, sizes["invariant"] + sizes["chiral"] :]
 
-    rows = block(*ITEMS)
-    heavy = torch.tensor([[(item[0] > 1).sum()] * 2 for item in ITEMS]).double()
-    torch.testing.assert_close(torch.stack([rows[:, :6].sum(1), rows[:, 6:10].sum(1)], 1), heavy)
-    torch.testing.assert_close(rows[:, 10:].sum(1), heavy[:, 0] * (heavy[:, 0] - 1) / 2)
+    rows = counts(*ITEMS)
+    heavy = torch.tensor([(item[0] > 1).sum() for item in ITEMS]).double()
+    for part, expected in zip(
+        rows.split([6, 4, 20, 20], 1), [heavy] * 3 + [heavy * (heavy - 1) / 2], strict=True
+    ):
+        torch.testing.assert_close(part.sum(1), expected)
     assert len(rows.unique(dim=0)) == len(ITEMS)
     for item, row in zip(ITEMS, rows, strict=True):
         turned = moved(item, rotation(3) @ np.diag([1.0, -1.0, 1.0]), [3.0, 0.0, -8.0])
         order = np.random.default_rng(1).permutation(len(item[0]))
-        torch.testing.assert_close(block(turned)[0], row)
-        torch.testing.assert_close(block(reordered(item, order))[0], row)
+        torch.testing.assert_close(counts(turned)[0], row)
+        torch.testing.assert_close(counts(reordered(item, order))[0], row)

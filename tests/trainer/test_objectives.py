@@ -15,7 +15,7 @@ from skmol3d.encoders import (
     PotentialConfig,
     REM3DIConfig,
 )
-from skmol3d.encoders.words import Words
+from skmol3d.encoders.words import Words, WordsConfig
 from skmol3d.trainer.objectives.atom_denoising import AtomDenoising
 from skmol3d.trainer.objectives.forces import PotentialObjective
 from skmol3d.trainer.objectives.regularisation import effective_dimension, variance_covariance
@@ -202,7 +202,7 @@ def test_handedness_is_odd(encoder, batch):
 
 
 def test_atom_environments_leave_out_atoms_without_a_class(encoder, batch):
-    module = AtomEnvironments(Words(8, (5, 3), 4, 0.5, (), 1, 1)).double()
+    module = AtomEnvironments(Words(8, WordsConfig((5, 3)))).double()
     n = len(batch.numbers)
     labels = torch.stack([torch.randint(-1, 5, (n,)), torch.randint(-1, 3, (n,))], 1)
     assert (labels == -1).any(0).all()
@@ -220,7 +220,7 @@ def test_atom_environments_leave_out_atoms_without_a_class(encoder, batch):
 def test_atom_environments_follow_the_tokens(batch):
     config = REM3DIConfig(BACKBONE, width=8, layers=1, heads=2, pair_width=4, radial=6, readout=12, chiral=4)
     encoder = REM3DI(config).double()
-    module = AtomEnvironments(Words(8, (5,), 5, 0.5, (), 1, 1)).double()
+    module = AtomEnvironments(Words(8, WordsConfig((5,)))).double()
     tokens = encoder.tokens(batch)
     labels = torch.randint(0, 5, (len(batch.numbers), 1))
     hydrogen = batch.numbers == 1

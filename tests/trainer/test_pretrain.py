@@ -12,6 +12,7 @@ import yaml
 
 from skmol3d import REM3DIFeaturizer, hub
 from skmol3d.encoders import REM3DI, Potential
+from skmol3d.encoders.words import WordsConfig
 from skmol3d.trainer import card as card_module
 from skmol3d.trainer import pretrain
 from skmol3d.trainer.pretrain import read_recipe
@@ -43,7 +44,16 @@ ENCODER = {
     "held_out": 0.2,
     "atoms": 80,
     "targets": {"classes": [8, 8], "bits": 16},
-    "model": {"width": 8, "layers": 1, "heads": 2, "pair_width": 4, "radial": 6, "readout": 12, "chiral": 4},
+    "model": {
+        "width": 8,
+        "layers": 1,
+        "heads": 2,
+        "pair_width": 4,
+        "radial": 6,
+        "readout": 12,
+        "chiral": 4,
+        "words": {"counted": [0, 1]},
+    },
     "weights": {
         "denoising": 0.3,
         "environments": 0.5,
@@ -145,7 +155,7 @@ def test_benchmark_tables_replace_older_ones(trained, tmp_path, monkeypatch):
 
 def test_start_from_another_checkpoint(trained):
     other = hub.from_pretrained(str(trained / "tiny-rem3di"))
-    config = dataclasses.replace(other.config, words=(3,))
+    config = dataclasses.replace(other.config, words=WordsConfig((3,)))
     encoder = start_from(REM3DI(config), str(trained / "tiny-rem3di"))
     for name, value in encoder.state_dict().items():
         assert name.startswith("words.") or torch.equal(value, other.state_dict()[name])
@@ -232,7 +242,8 @@ def test_shipped_recipes_are_valid(name):
     if recipe["kind"] == "potential":
         config_from_dict(PotentialConfig, recipe["model"])
     else:
-        config_from_dict(REM3DIConfig, recipe["model"] | {"words": recipe["targets"]["classes"]})
+        words = recipe["model"]["words"] | {"classes": recipe["targets"]["classes"]}
+        config_from_dict(REM3DIConfig, recipe["model"] | {"words": words})
 
 
 def test_set_changes_the_recipe():
