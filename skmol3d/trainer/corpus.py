@@ -12,7 +12,9 @@ from torch import Tensor
 
 from skmol3d.encoders.atoms import AtomBatch
 from skmol3d.trainer.data import PackedSet, read_xtb
+from skmol3d.trainer.probe import ProbeSet
 
+ATOM_TARGETS = ("environments", "membership", "handedness")
 ECFP_COLUMNS = 3  # of the packed environments; the others are of pharmacophoric features
 
 
@@ -37,6 +39,7 @@ def _read_shards(folder: Path) -> PackedSet:
     parts: dict[str, list[np.ndarray]] = {}
     for file in files:
         with np.load(file, allow_pickle=False) as data:
+            _required(data, file)
             for key in data.files:
                 value = data[key]
                 if key == "offsets":
@@ -51,7 +54,7 @@ def _read_shards(folder: Path) -> PackedSet:
         offsets=offsets,
         charge=whole["charge"],
         group=np.arange(count),
-        atom_targets={"environments": whole["environments"], "handedness": whole["handedness"]},
+        atom_targets={k: whole[k] for k in ATOM_TARGETS},
         molecule_targets={
             "descriptors": whole["descriptors"],
             "electronic": np.full((count, 3), np.nan, np.float32),
@@ -59,10 +62,19 @@ def _read_shards(folder: Path) -> PackedSet:
     )
 
 
+def _required(data: Any, file: Path) -> tuple[str, ...]:
+    missing = [k for k in ATOM_TARGETS if k not in data.files]
+    if missing:
+        raise ValueError(
+            f"{file}: no {', '.join(missing)}; pack it again with `python -m skmol3d.trainer.pack`"
+        )
+    return ATOM_TARGETS
+
+
 def _read_labelled(labels: Path, targets: Path) -> PackedSet:
     data = read_xtb(labels)
     with np.load(targets, allow_pickle=False) as extra:
-        data.atom_targets = {"environments": extra["environments"], "handedness": extra["handedness"]}
+        data.atom_targets = {k: extra[k] for k in _required(extra, targets)}
         descriptors = extra["descriptors"]
     dipole = np.linalg.norm(data.molecule_targets["dipole"], axis=1)
     dipole[data.charge != 0] = np.nan  # depends on the origin
@@ -70,6 +82,28 @@ def _read_labelled(labels: Path, targets: Path) -> PackedSet:
     columns = (columns - np.nanmean(columns, 0)) / np.nanstd(columns, 0)
     data.molecule_targets = {"descriptors": descriptors, "electronic": columns.astype(np.float32)}
     return data
+
+
+def read_probes(folder: Path) -> list[ProbeSet]:
+    """Tasks packed by ``python -m skmol3d.trainer.pack probe``."""
+    files = sorted(folder.glob("*.npz"))
+    if not files:
+        raise FileNotFoundError(f"{folder}: no packed tasks; run `python -m skmol3d.trainer.pack probe`")
+    sets = []
+    for file in files:
+        with np.load(file, allow_pickle=False) as data:
+            count = len(data["offsets"]) - 1
+            packed = PackedSet(
+                numbers=data["numbers"],
+                positions=data["positions"],
+                offsets=data["offsets"],
+                charge=data["charge"],
+                group=np.arange(count),
+                atom_targets={},
+                molecule_targets={},
+            )
+            sets.append(ProbeSet(file.stem, packed, {"value": data["value"]}))
+    return sets
 
 
 @dataclass
@@ -144,12 +178,11 @@ class CorpusStatistics:
             tensors = {k: torch.from_numpy(data[k]) for k in ("mean", "std", "bit_mean", "bit_scale")}
             return cls(vocabularies=vocabularies, bits=int(data["bits"]), **tensors)
 
-    def label(self, sets: list[PackedSet]) -> None:
-        """Add the atom target ``environment_class`` [A, vocabularies] to every set."""
-        for data in sets:
-            found = data.atom_targets["environments"]
-            labels = [_lookup(found[:, column], v) for column, v in enumerate(self.vocabularies)]
-            data.atom_targets["environment_class"] = np.stack(labels, 1)
+    def classified(self, environments: Tensor) -> Tensor:
+        """Classes [N, vocabularies] of identifiers [N, columns]; -1 for those without one."""
+        found = environments.cpu().numpy()
+        labels = [_lookup(found[:, column], v) for column, v in enumerate(self.vocabularies)]
+        return torch.from_numpy(np.stack(labels, 1)).to(environments.device)
 
     @property
     def classes(self) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from skmol3d.encoders.atoms import AtomBatch
@@ -53,10 +54,7 @@ def pack_conformer(smiles: str, random_state: int) -> Row:
         positions=positions,
         charge=conformer.charge,
         group=0,
-        atom_targets={
-            "environments": pack.atom_environments(mol),
-            "handedness": pack.handedness(mol, conformer.positions[0]),
-        },
+        atom_targets=pack.atom_labels(mol) | {"handedness": pack.handedness(mol, conformer.positions[0])},
         molecule_targets={
             "descriptors": pack.molecular_descriptors(mol),
             "electronic": np.full(3, np.nan, np.float32),
@@ -134,11 +132,15 @@ class OnlineConformers:
         return stack(rows)
 
     def batches(self, atoms: int, window: int = 256) -> Iterator[tuple[AtomBatch, dict[str, Tensor]]]:
-        """Endless batches of at most ``atoms`` (padded) atoms, out of draws of ``window`` conformers."""
+        """Endless batches of at most ``atoms`` (padded) atoms, out of draws of ``window`` conformers.
+
+        The target ``row`` [B] is the molecule's place in ``smiles``.
+        """
         while True:
             drawn = self.draw(window)
             for index in bucketed(drawn.sizes, np.arange(len(drawn)), atoms, self._rng):
-                yield drawn.batch(index)
+                batch, targets = drawn.batch(index)
+                yield batch, targets | {"row": torch.from_numpy(drawn.group[index])}
 
     @property
     def embedded(self) -> int:

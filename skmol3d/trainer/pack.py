@@ -2,7 +2,7 @@
 
 ``python -m skmol3d.trainer.pack corpus SMILES.csv.gz OUT --count 100000 --n-jobs 2`` embeds molecules of a
 corpus; ``python -m skmol3d.trainer.pack xtb LABELS.npz SMILES.csv.gz OUT.npz`` adds the same targets to
-labelled conformers.
+labelled conformers; ``python -m skmol3d.trainer.pack probe TASKS OUT`` packs what linear probes score.
 """
 
 from __future__ import annotations
@@ -18,8 +18,11 @@ from rdkit import Chem
 from rdkit.Chem import Descriptors, rdFingerprintGenerator
 from rdkit.Geometry import Point3D
 
-from skmol3d.structures import ConformerSettings, StructureError, embed, read_molecule
+from skmol3d.datasets import read_panel
+from skmol3d.structures import Conformers, ConformerSettings, StructureError, embed, read_molecule
 from skmol3d.trainer.data import POSITION_UNIT, read_xtb
+from skmol3d.trainer.membership import substructure_membership
+from skmol3d.trainer.positions import integer_positions
 
 RADIUS = 2
 GENERATORS = [
@@ -30,6 +33,7 @@ GENERATORS = [
 ]
 DESCRIPTORS = tuple(name for name, _ in Descriptors._descList)
 SHARD = 4000
+SETTINGS = ConformerSettings(relax=None, time_limit=5.0, max_attempts=50)
 
 
 def atom_environments(mol: Chem.Mol) -> np.ndarray:
@@ -52,6 +56,14 @@ def atom_environments(mol: Chem.Mol) -> np.ndarray:
     if len(kept) == heavy.GetNumAtoms():
         out[kept] = identifiers
     return out
+
+
+def atom_labels(mol: Chem.Mol) -> dict[str, np.ndarray]:
+    """Atom targets that do not depend on the conformer: ``environments`` and packed ``membership``."""
+    return {
+        "environments": atom_environments(mol),
+        "membership": np.packbits(substructure_membership(mol), axis=1),
+    }
 
 
 def handedness(mol: Chem.Mol, positions: np.ndarray) -> np.ndarray:
@@ -78,24 +90,23 @@ def molecular_descriptors(mol: Chem.Mol) -> np.ndarray:
 def pack_smiles(smiles: list[str], largest: int) -> dict[str, np.ndarray] | None:
     """One ETKDGv3 conformer and the targets of every molecule that embeds."""
     rows: list[dict[str, Any]] = []
-    settings = ConformerSettings(relax=None, time_limit=5.0, max_attempts=50)
     for text in smiles:
         try:
             molecule = read_molecule(text)
             if not 4 <= (molecule.numbers > 1).sum() <= largest:
                 continue
-            conformer = embed(molecule, settings)
-        except StructureError:
+            conformer = embed(molecule, SETTINGS)
+            positions = integer_positions(conformer.positions[0])
+        except (StructureError, ValueError):
             continue
         mol = molecule.mol
         assert mol is not None  # only ASE and XYZ inputs have none
-        positions = conformer.positions[0] - conformer.positions[0].mean(0)
         rows.append(
-            {
+            atom_labels(mol)
+            | {
                 "numbers": conformer.numbers,
-                "positions": np.round(positions / POSITION_UNIT).astype(np.int16),
-                "environments": atom_environments(mol),
-                "handedness": handedness(mol, positions),
+                "positions": positions,
+                "handedness": handedness(mol, conformer.positions[0]),
                 "charge": conformer.charge,
                 "descriptors": molecular_descriptors(mol),
             }
@@ -104,7 +115,7 @@ def pack_smiles(smiles: list[str], largest: int) -> dict[str, np.ndarray] | None
         return None
     flat = {
         k: np.concatenate([r[k] for r in rows])
-        for k in ("numbers", "positions", "environments", "handedness")
+        for k in ("numbers", "positions", "environments", "membership", "handedness")
     }
     flat["offsets"] = np.concatenate([[0], np.cumsum([len(r["numbers"]) for r in rows])])
     flat["charge"] = np.array([r["charge"] for r in rows], np.float32)
@@ -135,23 +146,52 @@ def pack_corpus(source: Path, out: Path, count: int, largest: int, n_jobs: int, 
 
 
 def pack_xtb(labels: Path, smiles: Path, out: Path) -> None:
-    """Environments, handedness and descriptors for labelled conformers whose atoms stand in SMILES order."""
+    """The corpus's targets for labelled conformers whose atoms stand in SMILES order."""
     data = read_xtb(labels)
     texts = pd.read_csv(smiles).set_index("row")["smiles"]
-    environments = np.zeros((len(data.numbers), len(GENERATORS) * (RADIUS + 1)), np.uint32)
-    chirality = np.zeros(len(data.numbers), np.int8)
+    atom_targets: list[dict[str, np.ndarray]] = []
+    labels_of: dict[int, dict[str, np.ndarray]] = {}
     descriptors: dict[int, np.ndarray] = {}
-    for m, row in enumerate(data.group):
+    for m, row in enumerate(data.group.tolist()):
         mol = Chem.AddHs(Chem.MolFromSmiles(texts[row]))
         atoms = slice(data.offsets[m], data.offsets[m + 1])
         if not np.array_equal(_atomic_numbers(mol), data.numbers[atoms]):
             raise ValueError(f"conformer {m}: its atoms are not those of SMILES {texts[row]!r} (row {row})")
-        environments[atoms] = atom_environments(mol)
-        chirality[atoms] = handedness(mol, data.positions[atoms] * POSITION_UNIT)
         if row not in descriptors:
-            descriptors[int(row)] = molecular_descriptors(mol)
-    stacked = np.stack([descriptors[int(row)] for row in data.group])
-    np.savez(out, environments=environments, handedness=chirality, descriptors=stacked)
+            descriptors[row] = molecular_descriptors(mol)
+            labels_of[row] = atom_labels(mol)
+        chirality = handedness(mol, data.positions[atoms] * POSITION_UNIT)
+        atom_targets.append(labels_of[row] | {"handedness": chirality})
+    flat = {k: np.concatenate([t[k] for t in atom_targets]) for k in atom_targets[0]}
+    np.savez(out, descriptors=np.stack([descriptors[row] for row in data.group.tolist()]), **flat)  # type: ignore[arg-type]
+
+
+def pack_probes(tasks: Path, out: Path, names: list[str] | None, count: int, n_jobs: int, seed: int) -> None:
+    """Write ``out/<task>.npz`` with conformers and values of molecules of each task's *training* part."""
+    out.mkdir(parents=True, exist_ok=True)
+    for task in read_panel(tasks, names):
+        train = np.arange(len(task.y)) if task.split is None else np.flatnonzero(task.split == "train")
+        chosen = np.random.default_rng(seed).permutation(train)[:count]
+        smiles = [task.smiles[k] for k in chosen]
+        conformers = joblib.Parallel(n_jobs=n_jobs)(joblib.delayed(_embedded)(text) for text in smiles)
+        good = [(c, y) for c, y in zip(conformers, task.y[chosen], strict=True) if c is not None]
+        sizes = [len(c.numbers) for c, _ in good]
+        np.savez(
+            out / f"{task.name}.npz",
+            numbers=np.concatenate([c.numbers for c, _ in good]),
+            positions=np.concatenate([integer_positions(c.positions[0]) for c, _ in good]),
+            offsets=np.concatenate([[0], np.cumsum(sizes)]),
+            charge=np.array([c.charge for c, _ in good], np.float32),
+            value=np.array([y for _, y in good]),
+        )
+        print(f"{task.name}: {len(good)} of {len(smiles)} molecules", flush=True)
+
+
+def _embedded(smiles: str) -> Conformers | None:
+    try:
+        return embed(read_molecule(smiles), SETTINGS)
+    except StructureError:
+        return None
 
 
 def _atomic_numbers(mol: Chem.Mol) -> np.ndarray:
@@ -172,8 +212,17 @@ def main() -> None:
     xtb = commands.add_parser("xtb", help="add targets to a set of GFN2-xTB labels")
     for name in ("labels", "smiles", "out"):
         xtb.add_argument(name, type=Path)
+    probe = commands.add_parser("probe", help="pack training molecules of a panel of tasks")
+    probe.add_argument("tasks", type=Path, help="folder as `skmol3d benchmark --tasks` reads it")
+    probe.add_argument("out", type=Path)
+    probe.add_argument("--names", nargs="+", help="tasks (default: all)")
+    probe.add_argument("--count", type=int, default=400, help="molecules of each task (default: 400)")
+    probe.add_argument("--n-jobs", type=int, default=1)
+    probe.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    if args.command == "corpus":
+    if args.command == "probe":
+        pack_probes(args.tasks, args.out, args.names, args.count, args.n_jobs, args.seed)
+    elif args.command == "corpus":
         pack_corpus(args.source, args.out, args.count, args.largest, args.n_jobs, args.seed)
     else:
         pack_xtb(args.labels, args.smiles, args.out)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -16,122 +19,122 @@ from skmol3d.encoders.atoms import AtomBatch
 from skmol3d.encoders.config import config_from_dict, config_to_dict
 from skmol3d.encoders.equivariant_transformer import Potential
 from skmol3d.encoders.rem3di import REM3DI, REM3DIConfig
-from skmol3d.trainer.corpus import CorpusStatistics, fingerprint_counts, read_corpus
+from skmol3d.trainer.corpus import CorpusStatistics, read_corpus, read_probes
 from skmol3d.trainer.data import PackedSet, bucketed
+from skmol3d.trainer.encoder_objective import EncoderObjective
 from skmol3d.trainer.loop import main_process, train
-from skmol3d.trainer.objectives.atom_denoising import AtomDenoising
-from skmol3d.trainer.objectives.regularisation import effective_dimension, variance_covariance
-from skmol3d.trainer.objectives.targets import AtomEnvironments, Handedness, MolecularTargets
+from skmol3d.trainer.objectives.global_frame import aligned_rmsd
+from skmol3d.trainer.objectives.regularisation import effective_dimension
+from skmol3d.trainer.objectives.substructures import auroc, unpack_bits
+from skmol3d.trainer.online import OnlineConformers
+from skmol3d.trainer.probe import LinearProbe
 from skmol3d.trainer.schedule import Schedule
-from skmol3d.trainer.stream import Batch, Mixture
+from skmol3d.trainer.stream import Batch, Mixture, WithOnline
 
 
-class REM3DIObjective(nn.Module):
-    """All pretraining losses of a `REM3DI` encoder over a frozen backbone."""
+@dataclass
+class Corpus:
+    """The data of a run: sets, how often each is drawn, which conformers train, what targets look like."""
 
-    def __init__(self, encoder: REM3DI, statistics: CorpusStatistics) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.encoder.backbone.requires_grad_(False)
-        self.statistics = statistics
-        size = encoder.pool.size
-        # Read-outs see standardised columns, as a user's ridge regression does.
-        self.standardise = RunningStandardiser(size)
-        self.denoising = AtomDenoising(encoder, size)
-        self.environments = AtomEnvironments(encoder.words)
-        self.descriptors = MolecularTargets(size, statistics.descriptors)
-        self.fingerprint = MolecularTargets(size, statistics.bits)
-        self.electronic = MolecularTargets(size, 3)
-        self.handedness = Handedness(encoder.config.chiral)
+    sets: list[PackedSet]
+    shares: list[float]
+    train: list[np.ndarray]
+    held_out: list[np.ndarray]
+    statistics: CorpusStatistics
 
-    def forward(self, batch: AtomBatch, targets: dict[str, Tensor]) -> dict[str, Tensor]:
-        tokens = self.encoder.tokens(batch)
-        raw = self.encoder.invariant(tokens).float()  # statistics, also in mixed precision
-        descriptor = self.standardise(raw)
-        variance, covariance = variance_covariance(raw, joint=self.training)
-        labels = self.statistics
-        return {
-            "denoising": self.denoising(tokens, descriptor),
-            "environments": self.environments(tokens, targets["environment_class"]),
-            "descriptors": self.descriptors(descriptor, labels.standardised(targets["descriptors"])),
-            "fingerprint": self.fingerprint(
-                descriptor, labels.scaled(fingerprint_counts(batch, targets["environments"], labels.bits))
-            ),
-            "electronic": self.electronic(descriptor, targets["electronic"]),
-            "handedness": self.handedness(tokens, targets["handedness"]),
-            "variance": variance,
-            "covariance": covariance,
-        }
-
-
-class RunningStandardiser(nn.Module):
-    """Standardise columns by running statistics, also in training: batches are too small for their own."""
-
-    mean: Tensor
-    variance: Tensor
-
-    def __init__(self, size: int, momentum: float = 0.02) -> None:
-        super().__init__()
-        self.momentum = momentum
-        self.register_buffer("mean", torch.zeros(size))
-        self.register_buffer("variance", torch.ones(size))
-
-    def forward(self, rows: Tensor) -> Tensor:
-        if self.training:
-            with torch.no_grad():
-                self.mean.lerp_(rows.mean(0), self.momentum)
-                self.variance.lerp_((rows - self.mean).square().mean(0), self.momentum)
-        return (rows - self.mean) / (self.variance + 1e-4).sqrt()
+    @classmethod
+    def read(cls, recipe: dict[str, Any], data: Path, resumed: Path | None = None) -> Corpus:
+        """Read what a recipe names; ``resumed`` is the folder of a run whose statistics to keep."""
+        sets, shares = read_corpus(recipe["data"], data)
+        splits = [s.split(recipe["held_out"], recipe["seed"]) for s in sets]
+        train_rows, held_out = ([split[k] for split in splits] for k in (0, 1))
+        statistics = CorpusStatistics.load(resumed) if resumed else None
+        if statistics is None:
+            statistics = CorpusStatistics.measure(sets, train_rows, **recipe["targets"])
+        return cls(sets, shares, train_rows, held_out, statistics)
 
 
 def run(
-    recipe: dict[str, Any], data: Path, out: Path, resume: bool, potential: Potential, **hardware: Any
+    recipe: dict[str, Any],
+    data: Path,
+    out: Path,
+    resume: bool,
+    potential: Potential,
+    corpus: Corpus | None = None,
+    **hardware: Any,
 ) -> REM3DI:
     """Train the encoder a recipe describes over ``potential``; ``out`` receives logs and ``metrics.json``.
 
-    ``hardware`` goes to `skmol3d.trainer.loop.train`: device, devices, nodes, precision.
+    ``corpus`` is the recipe's, should it have been read already; ``hardware`` goes to
+    `skmol3d.trainer.loop.train`: device, devices, nodes, precision.
     """
-    torch.manual_seed(recipe["seed"])
-    sets, shares = read_corpus(recipe["data"], data)
-    splits = [s.split(recipe["held_out"], recipe["seed"]) for s in sets]
-    train_rows = [t for t, _ in splits]
-    statistics = CorpusStatistics.load(out) if resume else None
-    if statistics is None:
-        statistics = CorpusStatistics.measure(sets, train_rows, **recipe["targets"])
-        statistics.save(out)
-    statistics.label(sets)
-    model = {"backbone": config_to_dict(potential.config.backbone), **recipe["model"]}
-    model["words"] = {**recipe["model"].get("words", {}), "classes": list(statistics.classes)}
-    encoder = REM3DI(config_from_dict(REM3DIConfig, model, "recipe.model"))
-    encoder.backbone.load_state_dict(potential.backbone.state_dict())
-    measure_features(encoder, sets, train_rows)
-    if recipe["initial"] is not None:
-        encoder = start_from(encoder, recipe["initial"])
-
-    batches = Mixture(sets, shares, train_rows, recipe["atoms"], recipe["seed"], smallest=2)
-    sample = np.random.default_rng(0).permutation(train_rows[0])[:300]
+    corpus = corpus or Corpus.read(recipe, data, out if resume else None)
+    encoder = build(recipe, corpus, potential)
+    if main_process():
+        corpus.statistics.save(out)
+    first, shown = corpus.sets[0], corpus.held_out[0][:600]
+    sample = np.random.default_rng(0).permutation(corpus.train[0])[:300]
 
     def evaluate(objective: nn.Module) -> dict[str, float]:
-        calibrate(objective, sets[0], sample)
-        return held_out_losses(objective, sets[0], splits[0][1][:600])
+        calibrate(objective, first, sample)
+        return held_out_losses(objective, first, shown)
 
-    best = train(
-        REM3DIObjective(encoder, statistics),
-        batches,
-        recipe["weights"],
-        config_from_dict(Schedule, recipe["schedule"], "recipe.schedule"),
-        out,
-        evaluate=evaluate,
-        resume=resume,
-        log_every=100,
-        evaluate_every=1000,
-        seed=recipe["seed"],
-        **hardware,
-    )
+    packed = Mixture(corpus.sets, corpus.shares, corpus.train, recipe["atoms"], recipe["seed"], smallest=2)
+    with _online(recipe["online"], packed, data) as batches:
+        best = train(
+            EncoderObjective(encoder, corpus.statistics, recipe["weights"].keys(), recipe["masked"]),
+            batches,
+            recipe["weights"],
+            config_from_dict(Schedule, recipe["schedule"], "recipe.schedule"),
+            out,
+            evaluate=evaluate,
+            resume=resume,
+            log_every=100,
+            evaluate_every=1000,
+            seed=recipe["seed"],
+            callbacks=_probes(recipe["probe"], data),
+            **hardware,
+        )
     if main_process():
         (out / "metrics.json").write_text(json.dumps(evaluate(best), indent=1))
     assert isinstance(best.encoder, REM3DI)
     return best.encoder.eval()
+
+
+def build(recipe: dict[str, Any], corpus: Corpus, potential: Potential) -> REM3DI:
+    """The encoder of a recipe before its first step."""
+    torch.manual_seed(recipe["seed"])
+    model = {"backbone": config_to_dict(potential.config.backbone), **recipe["model"]}
+    # Words are the classes that `environments` teaches: without it there is nothing to count.
+    words = {**recipe["model"].get("words", {}), "classes": list(corpus.statistics.classes)}
+    model["words"] = words if "environments" in recipe["weights"] else {}
+    encoder = REM3DI(config_from_dict(REM3DIConfig, model, "recipe.model"))
+    encoder.backbone.load_state_dict(potential.backbone.state_dict())
+    measure_features(encoder, corpus.sets, corpus.train)
+    return encoder if recipe["initial"] is None else start_from(encoder, recipe["initial"])
+
+
+def _probes(settings: dict[str, Any] | None, data: Path) -> list[LinearProbe]:
+    if settings is None:
+        return []
+    return [LinearProbe(read_probes(data / settings["sets"]), encode, settings["every"])]
+
+
+@contextmanager
+def _online(
+    settings: dict[str, Any] | None, packed: Mixture, data: Path
+) -> Iterator[Callable[..., Iterator[Batch]]]:
+    if settings is None:
+        yield packed
+        return
+    smiles = pd.read_csv(data / settings["smiles"])["smiles"].tolist()
+    with OnlineConformers(smiles, workers=settings["workers"], seed=packed.seed) as online:
+        yield WithOnline(packed, online, settings["share"])
+
+
+def encode(objective: Any, batch: AtomBatch) -> Tensor:
+    """All columns of the encoder, as a user's pipeline gets them."""
+    return objective.encoder(batch)
 
 
 def start_from(encoder: REM3DI, checkpoint: str) -> REM3DI:
@@ -190,16 +193,37 @@ def calibrate(objective: Any, data: PackedSet, index: np.ndarray) -> None:
 
 
 def held_out_losses(objective: Any, data: PackedSet, index: np.ndarray) -> dict[str, float]:
-    """Mean losses over held-out molecules, and the effective dimension of their descriptors."""
+    """Mean losses over held-out molecules, and marks that have a meaning of their own.
+
+    These are the ``effective_dimension`` of the invariant block; with ``substructures`` the lowest and the
+    mean ``auroc`` over the substructures, of all heavy atoms with their elements shown; with the geometry
+    losses the mean ``aligned_rmsd`` (Å, without reflection).
+    """
     objective.eval()
     sums: dict[str, float] = {}
-    rows = []
+    rows, logits, labels, rmsd = [], [], [], []
     with torch.no_grad():
         for batch, targets in _passes(objective, data, index):
             for name, value in objective(batch, targets).items():
                 sums[name] = sums.get(name, 0.0) + float(value) * len(batch) / len(index)
-            rows.append(objective.encoder(batch)[:, : objective.encoder.pool.size])
-    return sums | {"effective_dimension": effective_dimension(torch.cat(rows))}
+            tokens = objective.encoder.tokens(batch)
+            rows.append(objective.encoder.invariant(tokens))
+            if "substructures" in objective.parts:
+                part = objective.parts["substructures"]
+                logits.append(part.logits(tokens).cpu())
+                packed = targets["membership"][tokens.index]
+                labels.append(unpack_bits(packed, part.substructures).cpu())
+            if "frame" in objective.parts:
+                true = tokens.atoms.pad(tokens.atoms.positions)
+                found = objective.parts["frame"].coordinates(tokens)
+                rmsd.append(aligned_rmsd(found, true, tokens.real))
+    marks = {"effective_dimension": effective_dimension(torch.cat(rows))}
+    if logits:
+        areas = auroc(torch.cat(logits), torch.cat(labels))
+        marks |= {"auroc_lowest": float(np.nanmin(areas)), "auroc_mean": float(np.nanmean(areas))}
+    if rmsd:
+        marks["aligned_rmsd"] = float(torch.cat(rmsd).mean())
+    return sums | marks
 
 
 def _passes(objective: nn.Module, data: PackedSet, index: np.ndarray) -> Iterator[Batch]:

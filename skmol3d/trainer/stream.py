@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import count, islice
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from skmol3d.encoders.atoms import AtomBatch
 from skmol3d.trainer.data import PackedSet, mixed
+from skmol3d.trainer.online import OnlineConformers
 
 Batch = tuple[AtomBatch, dict[str, Tensor]]
 
@@ -49,6 +50,37 @@ class Mixture:
             batch, targets = self.sets[k].batch(index)
             source = {"set": torch.full((len(index),), k), "row": torch.from_numpy(index)}
             yield batch, targets | source
+
+
+@dataclass(frozen=True)
+class WithOnline:
+    """Batches of a mixture, of which a share is replaced by conformers embedded meanwhile.
+
+    Which batches these are is a function of seed and step; which conformers they hold is not (see
+    `OnlineConformers`), so a resumed run does not repeat them.
+
+    Attributes
+    ----------
+    packed : Mixture
+    online : OnlineConformers
+        Its molecules' ``set`` is the number of packed sets.
+    share : float
+        Of the batches.
+    """
+
+    packed: Mixture
+    online: OnlineConformers
+    share: float
+
+    def __call__(self, start: int = 0, stride: int = 1) -> Iterator[Batch]:
+        """Batches ``start``, ``start + stride``, ..."""
+        fresh = self.online.batches(self.packed.atoms)
+        for step, batch in zip(count(start, stride), self.packed(start, stride), strict=False):
+            if np.random.default_rng([self.packed.seed, step]).random() < self.share:
+                atoms, targets = next(fresh)
+                yield atoms, targets | {"set": torch.full((len(atoms),), len(self.packed.sets))}
+            else:
+                yield batch
 
 
 def one_by_one(batch: Batch) -> Iterator[Batch]:

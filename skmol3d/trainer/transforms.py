@@ -20,8 +20,7 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from skmol3d.encoders.atoms import AtomBatch
-
-MASK = 0  #: atomic number of a masked atom
+from skmol3d.trainer.objectives.substructures import mask_elements
 
 #: Targets that belong to one geometry; a transform that makes another turns them into NaN.
 GEOMETRIC = ("energy", "forces", "charges", "dipole", "homo", "lumo", "electronic")
@@ -195,12 +194,12 @@ class RotoInversion:
 
 @dataclass(frozen=True)
 class ElementMasking:
-    """Replace elements by `MASK` at random; the target ``masked_element`` [N] holds them, -1 elsewhere.
+    """Hide elements (`mask_elements`); the target ``masked_element`` [N] holds them, -1 elsewhere.
 
     Attributes
     ----------
     rate : float
-        Probability of each atom, hydrogens included.
+        Probability of each heavy atom.
     """
 
     rate: float
@@ -208,12 +207,9 @@ class ElementMasking:
     def __call__(
         self, batch: AtomBatch, targets: Targets, rng: np.random.Generator
     ) -> tuple[AtomBatch, Targets]:
-        mask = torch.from_numpy(rng.random(len(batch.numbers)) < self.rate)
-        hidden = torch.where(mask, batch.numbers, -1)
-        return (
-            replace(batch, numbers=batch.numbers.masked_fill(mask, MASK)),
-            {**targets, "masked_element": hidden},
-        )
+        generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
+        masked, where = mask_elements(batch, self.rate, generator)
+        return masked, {**targets, "masked_element": torch.where(where, batch.numbers, -1)}
 
 
 #: Å, Cordero et al. 2008 (doi:10.1039/b801115j), as in ASE; a bond shorter than this share of the sum of its

@@ -16,11 +16,11 @@ from skmol3d.encoders import (
     REM3DIConfig,
 )
 from skmol3d.encoders.words import Words, WordsConfig
+from skmol3d.trainer.encoder_objective import RunningStandardiser
 from skmol3d.trainer.objectives.atom_denoising import AtomDenoising
 from skmol3d.trainer.objectives.forces import PotentialObjective
 from skmol3d.trainer.objectives.regularisation import effective_dimension, variance_covariance
 from skmol3d.trainer.objectives.targets import AtomEnvironments, Handedness, MolecularTargets
-from skmol3d.trainer.rem3di import RunningStandardiser
 
 BACKBONE = EquivariantTransformerConfig(width=8, layers=1, heads=2, radial=6)
 

@@ -6,6 +6,7 @@ import json
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -15,6 +16,8 @@ from skmol3d.encoders import REM3DI, Potential
 from skmol3d.encoders.words import WordsConfig
 from skmol3d.trainer import card as card_module
 from skmol3d.trainer import pretrain
+from skmol3d.trainer.corpus import read_corpus
+from skmol3d.trainer.objectives.substructures import MASK
 from skmol3d.trainer.pretrain import read_recipe
 from skmol3d.trainer.rem3di import start_from
 
@@ -41,9 +44,12 @@ ENCODER = {
         {"xtb": "labels.npz", "targets": "targets.npz", "share": 0.5},
         {"shards": "corpus", "share": 0.5},
     ],
+    "online": None,
     "held_out": 0.2,
     "atoms": 80,
     "targets": {"classes": [8, 8], "bits": 16},
+    "masked": 0.15,
+    "probe": {"sets": "probe", "every": 3},
     "model": {
         "width": 8,
         "layers": 1,
@@ -61,6 +67,10 @@ ENCODER = {
         "fingerprint": 1.0,
         "electronic": 0.2,
         "handedness": 0.2,
+        "substructures": 0.5,
+        "distances": 0.1,
+        "angles": 0.1,
+        "dihedrals": 0.1,
         "variance": 0.5,
         "covariance": 0.5,
     },
@@ -129,17 +139,69 @@ def test_encoder(trained):
     assert isinstance(encoder, REM3DI)
     potential = hub.from_pretrained(str(trained / "tiny-potential"))
     for name, value in potential.backbone.state_dict().items():
-        assert torch.equal(encoder.backbone.state_dict()[name], value)  # frozen
+        own = encoder.backbone.state_dict()[name]
+        if "embedding" in name and name.endswith("weight"):
+            # Hidden atoms look like an average element to a backbone that never saw them.
+            own, mask = own[:MASK], own[MASK]
+            torch.testing.assert_close(mask, value[list(encoder.elements)].mean(0), atol=1e-3, rtol=1e-3)
+            value = value[:MASK]
+        assert torch.equal(own, value)  # frozen
     assert encoder.scalar_std.min() > 0
     assert not torch.equal(encoder.scalar_std, torch.ones_like(encoder.scalar_std))
     metrics = json.loads((trained / "tiny-rem3di.run" / "metrics.json").read_text())
-    assert set(metrics) == {*ENCODER["weights"], "effective_dimension"}
+    marks = {"effective_dimension", "auroc_lowest", "auroc_mean", "aligned_rmsd"}
+    assert set(metrics) == {*ENCODER["weights"], *marks}
+    assert 0 <= metrics["auroc_lowest"] <= metrics["auroc_mean"] <= 1
+    assert 0 < metrics["aligned_rmsd"] < 5
     assert 1 <= metrics["effective_dimension"] <= 6
     card = (trained / "tiny-rem3di" / "README.md").read_text(encoding="utf-8")
     for name, value in metrics.items():
         assert name in card
         assert f"{value:.4g}" in card
     assert yaml.safe_load(card.split("```yaml")[1].split("```")[0]) == ENCODER
+
+
+def test_probe_scores_are_logged(trained):
+    rows = pd.read_csv(trained / "tiny-rem3di.run" / "evaluation.csv")
+    scored = rows.dropna(subset="length.value.r2")
+    assert scored["step"].tolist() == [0, 3, 6]
+    assert (scored["length.value.mae"] > 0).all()
+
+
+def test_only_losses_with_a_weight_are_computed(trained, data_root, tmp_path):
+    changes = {"weights": {"substructures": 1.0, "angles": 0.5}, "probe": None, "name": "few"}
+    recipe = ENCODER | changes | {"potential": str(trained / "tiny-potential")}
+    run(write(recipe, tmp_path / "few.yaml"), data_root, tmp_path)
+    encoder = hub.from_pretrained(str(tmp_path / "few"))
+    assert encoder.output_blocks() == {"invariant": 12, "chiral": 4}  # no words without environments
+    log = pd.read_csv(tmp_path / "few.run" / "log.csv")
+    assert {"substructures", "angles"} <= set(log.columns)
+    assert not {"denoising", "distances", "variance"} & set(log.columns)
+    wrong = recipe | {"weights": {"angle": 1.0}}
+    with pytest.raises(ValueError, match=r"recipe.weights: no such losses \['angle'\]; there are denoising"):
+        run(write(wrong, tmp_path / "wrong.yaml"), data_root, tmp_path)
+
+
+def test_conformers_embedded_while_training(trained, data_root, tmp_path):
+    changes = {
+        "online": {"smiles": "smiles.csv", "workers": 1, "share": 1.0},
+        "probe": None,
+        "name": "online",
+    }
+    recipe = ENCODER | changes | {"potential": str(trained / "tiny-potential")}
+    recipe["data"] = [{"xtb": "labels.npz", "targets": "targets.npz", "share": 1.0}]
+    run(write(recipe, tmp_path / "online.yaml"), data_root, tmp_path)
+    log = pd.read_csv(tmp_path / "online.run" / "log.csv")
+    # Molecules embedded from SMILES have no xTB labels: the loss of an objective without labels is zero.
+    assert log["electronic"].iloc[-1] == 0
+    assert log["environments"].iloc[-1] > 0
+
+
+def test_shards_of_an_older_format(data_root, tmp_path):
+    with np.load(data_root / "corpus" / "shard_0000.npz") as shard:
+        np.savez(tmp_path / "shard_0000.npz", **{k: v for k, v in shard.items() if k != "membership"})
+    with pytest.raises(ValueError, match=r"shard_0000.npz: no membership; pack it again"):
+        read_corpus([{"shards": ".", "share": 1.0}], tmp_path)
 
 
 def test_benchmark_tables_replace_older_ones(trained, tmp_path, monkeypatch):
@@ -185,7 +247,8 @@ def test_backbone_features_are_standardised(trained, data_root):
 
 def test_resume(trained, data_root, tmp_path):
     recipe = write(
-        ENCODER | {"name": "again", "potential": str(trained / "tiny-potential")}, tmp_path / "again.yaml"
+        ENCODER | {"name": "again", "potential": str(trained / "tiny-potential"), "probe": None},
+        tmp_path / "again.yaml",
     )
     run(recipe, data_root, tmp_path, "--set", "schedule.steps=2")
     run(recipe, data_root, tmp_path, "--resume", "--set", "schedule.steps=4")

@@ -72,12 +72,15 @@ class SubstructureMembership(nn.Module):
         return self.head(tokens.encoded[tokens.real])
 
 
-def mask_elements(batch: AtomBatch, share: float) -> tuple[AtomBatch, Tensor]:
+def mask_elements(
+    batch: AtomBatch, share: float, generator: torch.Generator | None = None
+) -> tuple[AtomBatch, Tensor]:
     """Hide the element of a random ``share`` of the heavy atoms; BoolTensor [N] says of which.
 
     Hydrogens keep theirs: a bond length of 1 Å gives it away, and encoders leave them out of the tokens.
     """
-    masked = (torch.rand(len(batch.numbers), device=batch.numbers.device) < share) & (batch.numbers > 1)
+    drawn = torch.rand(len(batch.numbers), device=batch.numbers.device, generator=generator)
+    masked = (drawn < share) & (batch.numbers > 1)
     return dataclasses.replace(batch, numbers=torch.where(masked, MASK, batch.numbers)), masked
 
 

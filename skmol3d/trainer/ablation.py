@@ -1,0 +1,143 @@
+"""What each objective is worth.
+
+``python -m skmol3d.trainer.ablation RECIPE --data DATA --probe SETS --out DIR``
+
+Trains a ``rem3di`` recipe with each group of its losses alone and with each left out, at the same number of
+steps and from the same start, and scores every encoder by linear probes on training parts of tasks (packed by
+``python -m skmol3d.trainer.pack probe``). Rows without training: the untrained encoder, and the pooled
+features of the potential. Finished runs are kept in DIR, so that a killed ablation continues; the table is
+printed from them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from skmol3d import hub
+from skmol3d.benchmark.methods import PooledBackbone, reinitialised
+from skmol3d.benchmark.report import markdown
+from skmol3d.trainer import rem3di
+from skmol3d.trainer.corpus import read_probes
+from skmol3d.trainer.encoder_objective import GEOMETRY
+from skmol3d.trainer.pretrain import read_recipe
+from skmol3d.trainer.probe import LinearProbe
+from skmol3d.trainer.rem3di import Corpus
+
+GROUPS = {
+    "denoising": ("denoising",),
+    "environments": ("environments",),
+    "molecular targets": ("descriptors", "fingerprint", "electronic"),
+    "handedness": ("handedness",),
+    "substructures": ("substructures",),
+    "geometry": GEOMETRY,
+    "regularisation": ("variance", "covariance"),
+}
+RANDOM = ", random weights"
+MARKS = {"auroc_lowest": "lowest AUROC", "aligned_rmsd": "RMSD (Å)", "effective_dimension": "eff. dim."}
+
+
+def variants(recipe: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Recipes by name: all losses, each group alone, each left out, other structure, other potential."""
+    weights = recipe["weights"]
+    found = {"all": recipe}
+    for name, losses in GROUPS.items():
+        own = {k: v for k, v in weights.items() if k in losses}
+        if own:
+            found[f"only {name}"] = recipe | {"weights": own}
+            found[f"without {name}"] = recipe | {
+                "weights": {k: v for k, v in weights.items() if k not in own}
+            }
+    found["all, structure none"] = recipe | {"model": recipe["model"] | {"structure": "none"}}
+    random = recipe | {"potential": recipe["potential"] + RANDOM}
+    untrained = {"untrained encoder": recipe, "pooled backbone": recipe, "pooled random backbone": random}
+    return found | {"all, random potential": random} | untrained
+
+
+def run(
+    recipe: dict[str, Any], name: str, data: Path, corpus: Corpus, probe: LinearProbe, out: Path
+) -> dict[str, float]:
+    """Train one variant, or read its result; scores by task, ``probe_r2`` and held-out marks."""
+    done = out / f"{name.replace(' ', '_').replace(',', '')}_{recipe['seed']}"
+    result = done / "result.json"
+    if not result.exists():
+        potential: Any = hub.from_pretrained(recipe["potential"].removesuffix(RANDOM))
+        if recipe["potential"].endswith(RANDOM):
+            potential = reinitialised(potential, recipe["seed"])
+        encoder: Any
+        marks: dict[str, float] = {}
+        if name.startswith("pooled"):
+            encoder = PooledBackbone(potential)
+        elif name == "untrained encoder":
+            encoder = rem3di.build(recipe, corpus, potential).eval()
+        else:
+            encoder = rem3di.run(recipe, data, done, False, potential, corpus, device="cpu")
+            marks = json.loads((done / "metrics.json").read_text())
+        done.mkdir(parents=True, exist_ok=True)
+        result.write_text(json.dumps(probe.scores(_Frozen(encoder)) | marks, indent=1))
+    return json.loads(result.read_text())
+
+
+class _Frozen(torch.nn.Module):
+    """What a probe expects of an objective, for encoders that are no modules."""
+
+    def __init__(self, encoder: Any) -> None:
+        super().__init__()
+        self.device = torch.nn.Parameter(torch.zeros(0))
+        self.encoder = encoder
+
+
+def table(results: pd.DataFrame) -> str:
+    """Markdown from one row per variant and seed: means and standard deviations over the seeds.
+
+    ``MAE / all`` is the mean over the tasks of the error's ratio to that of the variant ``all``.
+    """
+    errors = [c for c in results.columns if str(c).endswith(".mae")]
+    reference = results[results["variant"] == "all"][errors].mean()
+    rows = []
+    for name, runs in results.groupby("variant", sort=False):
+        ratio = (runs[errors] / reference).mean(axis=1)
+        marks = [_spread(runs[mark]) if runs[mark].notna().any() else "" for mark in MARKS]
+        rows.append([str(name), _spread(runs["probe_r2"]), _spread(ratio), *marks])
+    return markdown(rows, ["variant", "probe R²", "MAE / all", *MARKS.values()])
+
+
+def _spread(values: pd.Series) -> str:
+    spread = f" ± {values.std():.3f}" if len(values) > 1 else ""
+    return f"{values.mean():.3f}{spread}"
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Command line of this module."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("recipe", help="of kind rem3di")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--probe", type=Path, required=True, help="folder of packed tasks")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as in pretrain")
+    args = parser.parse_args(argv)
+    recipe = read_recipe(args.recipe, args.set)
+    probe = LinearProbe(read_probes(args.probe), encode=rem3di.encode, every=1)
+    rows = []
+    for seed in args.seeds:
+        corpus = rem3di.Corpus.read(recipe | {"seed": seed}, args.data)
+        for name, plan in variants(recipe | {"seed": seed}).items():
+            scores = run(plan, name, args.data, corpus, probe, args.out)
+            rows.append({"variant": name, "seed": seed} | scores)
+    results = pd.DataFrame(rows).reindex(columns=[*dict.fromkeys(k for row in rows for k in row), *MARKS])
+    results = results.loc[:, ~results.columns.duplicated()]
+    results.to_csv(args.out / "results.csv", index=False)
+    print(table(results))
+
+
+if __name__ == "__main__":
+    main()
