@@ -2,10 +2,12 @@
 
 import numpy as np
 import pandas as pd
+from scipy.stats import t as student
 from scipy.stats import wilcoxon
 
 from skmol3d.benchmark.heads import METRIC
 
+LEVEL = 0.05
 SPLIT = ["task", "method", "repeat", "fold"]
 SELECTIONS = {
     "inner": "for each task and method the head chosen by its score inside the training part",
@@ -100,6 +102,42 @@ def paired(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["method", "rival", "wins", "losses", "ties", "p"])
 
 
+def resampled(results: pd.DataFrame, method: str, rival: str) -> pd.DataFrame:
+    """Compare two methods on each task over its splits.
+
+    The variance-corrected resampled t-test (Nadeau and Bengio, doi:10.1023/A:1024068626366): training parts
+    of different splits overlap, so that the plain t-test finds too much.
+
+    Parameters
+    ----------
+    results : DataFrame
+        From `evaluate`, one head per split (see `best_head`).
+    method : str
+        Whose wins are told.
+    rival : str
+        What it is compared with.
+
+    Returns
+    -------
+    DataFrame
+        Index ``task``; columns ``difference`` (mean over splits of score - rival's score), ``wins`` (whether
+        it is for the better) and ``p``, two-sided; nan with fewer than two splits.
+    """
+    rows = []
+    for task, part in results.groupby("task", sort=False):
+        scores = part.pivot_table(index=["repeat", "fold"], columns="method", values="score")
+        difference = (scores[method] - scores[rival]).to_numpy()
+        count, mean, p = len(difference), difference.mean(), float("nan")
+        if count > 1:
+            variance = difference.var(ddof=1)
+            share = (part["n_test"] / part["n_train"]).mean()
+            error = np.sqrt((1 / count + share) * variance)
+            p = float(2 * student.sf(abs(mean) / error, count - 1)) if error else float(mean == 0)
+        wins = bool(mean < 0) if part["kind"].iloc[0] == "reg" else bool(mean > 0)
+        rows.append({"task": task, "difference": mean, "wins": wins, "p": p})
+    return pd.DataFrame(rows).set_index("task")
+
+
 def mean_ranks(table: pd.DataFrame) -> pd.Series:
     """Mean rank of each method over tasks, 1 the best, ties sharing their mean rank."""
     return losses(table).rank(axis=1).mean().rename("mean rank")
@@ -149,6 +187,8 @@ def render(results: pd.DataFrame, by: str = "inner", ours: str = "rem3di") -> st
     ]
     if ours in table and len(table.columns) > 1:
         parts.append(_wins(table, ours))
+        if chosen.groupby("task")[["repeat", "fold"]].nunique().to_numpy().max() > 1:
+            parts.append(_significant(chosen, ours))
     return "\n\n".join(parts)
 
 
@@ -164,3 +204,19 @@ def _wins(table: pd.DataFrame, ours: str) -> str:
             outcome = f"{pair['wins']}/{pair['losses']}/{pair['ties']}"
             rows.append([f"{ours} – {pair['rival']}", METRIC[kind], outcome, p])
     return markdown(rows, ["pair", "tasks by", "wins/losses/ties", "Wilcoxon p"])
+
+
+def _significant(chosen: pd.DataFrame, ours: str) -> str:
+    rows = []
+    for rival in dict.fromkeys(chosen["method"]):
+        if rival == ours:
+            continue
+        for kind, part in chosen.groupby("kind", sort=False):
+            found = resampled(part, ours, rival)
+            sure = found["p"] < LEVEL
+            counts = [int((found["wins"] & sure).sum()), int((~found["wins"] & sure).sum())]
+            rows.append(
+                [f"{ours} – {rival}", METRIC[str(kind)], *map(str, [*counts, len(found) - sum(counts)])]
+            )
+    header = ["pair", "tasks by", f"better (p < {LEVEL})", f"worse (p < {LEVEL})", "neither"]
+    return "Corrected resampled t-test over the splits of each task.\n\n" + markdown(rows, header)

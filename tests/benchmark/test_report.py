@@ -3,10 +3,19 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binomtest, ttest_1samp
+from scipy.stats import t as student
 
 from skmol3d.benchmark.plots import plot_win_rates
-from skmol3d.benchmark.report import best_head, better_of, mean_ranks, paired, render, score_table
+from skmol3d.benchmark.report import (
+    best_head,
+    better_of,
+    mean_ranks,
+    paired,
+    render,
+    resampled,
+    score_table,
+)
 
 # task: kind, then MAE (lower is better) or AUROC (higher is better) of ours, rival a, rival b
 SCORES = {
@@ -106,3 +115,39 @@ def test_rendered_deviation_over_splits(results):
 def test_plot_is_a_picture(results, tmp_path):
     path = plot_win_rates(score_table(best_head(results, "test")), tmp_path / "wins.png")
     assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def splits_of(difference, kind="reg", n_train=80, n_test=20):
+    """Results of two methods whose scores differ by ``difference`` [splits]."""
+    rng = np.random.default_rng(1)
+    rows = []
+    for fold, value in enumerate(difference):
+        base = 1.0 + rng.normal()
+        for method, score in (("rem3di", base + value), ("ecfp", base)):
+            rows.append(("t", kind, "eV", method, 0, 0, "linear", 0, fold, score, 0.0, n_train, n_test))
+    names = "task kind unit method n_failed n_dropped head repeat fold score inner_score n_train n_test"
+    return pd.DataFrame(rows, columns=names.split())
+
+
+def test_resampled_t_test():
+    """With next to no test molecules it is the paired t-test; with more of them it is more careful."""
+    difference = np.array([-0.3, -0.1, -0.25, -0.2, 0.05])
+    plain = ttest_1samp(difference, 0.0).pvalue
+    found = resampled(splits_of(difference, n_train=10**9, n_test=1), "rem3di", "ecfp").loc["t"]
+    assert found["p"] == pytest.approx(plain, rel=1e-6)
+    assert found["difference"] == pytest.approx(difference.mean())
+    assert found["wins"]
+    corrected = resampled(splits_of(difference), "rem3di", "ecfp").loc["t"]
+    # 5-fold: the variance of the mean grows by the factor 1 + 5 / 4.
+    statistic = ttest_1samp(difference, 0.0).statistic / 1.5
+    assert corrected["p"] == pytest.approx(2 * student.sf(abs(statistic), 4))
+    assert not resampled(splits_of(difference, kind="cls"), "rem3di", "ecfp").loc["t", "wins"]
+    assert np.isnan(resampled(splits_of(difference[:1]), "rem3di", "ecfp").loc["t", "p"])
+    assert resampled(splits_of(np.zeros(3)), "rem3di", "ecfp").loc["t", "p"] == 1.0
+
+
+def test_significant_differences_are_counted():
+    text = render(splits_of(np.array([-0.3, -0.31, -0.29])))
+    assert "| rem3di – ecfp | MAE | 1 | 0 | 0 |" in text
+    assert "| rem3di – ecfp | MAE | 0 | 0 | 1 |" in render(splits_of(np.array([-0.3, 0.3, -0.2])))
+    assert "resampled" not in render(splits_of(np.array([-0.3])))
