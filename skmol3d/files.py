@@ -1,11 +1,13 @@
 """Molecules out of files and rows into files, one after the other: memory stays flat."""
 
 import csv
+import gzip
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 INPUTS = (".csv", ".tsv", ".smi", ".sdf")
+PACKED = (".csv", ".tsv", ".smi")  # may be compressed by gzip
 OUTPUTS = (".npy", ".csv")
 
 
@@ -15,7 +17,8 @@ def read_inputs(path: Path, column: str = "smiles") -> Iterator[object]:
     Parameters
     ----------
     path : path
-        ``.csv`` or ``.tsv`` with a header, ``.smi`` (first word of each line), or ``.sdf``.
+        ``.csv`` or ``.tsv`` with a header, or ``.smi`` (first word of each line), these also with ``.gz`` at
+        the end; or ``.sdf``.
     column : str
         Column of the table with the SMILES.
 
@@ -35,30 +38,41 @@ def read_inputs(path: Path, column: str = "smiles") -> Iterator[object]:
         from skmol3d.structures import iter_inputs
 
         return iter_inputs(path)
-    if path.suffix not in INPUTS:
+    if file_type(path) not in INPUTS:
         raise ValueError(f"{path}: unknown input type; expected {', '.join(INPUTS)}")
-    if path.suffix == ".smi":
+    if file_type(path) == ".smi":
         path.open("rb").close()
         return _smi_lines(path)
-    with path.open(newline="", encoding="utf-8-sig") as file:
+    with _text(path) as file:
         header = next(csv.reader(file, delimiter=_delimiter(path)), [])
     if column not in header:
         raise ValueError(f"{path}: no column {column!r}; there are: {', '.join(header)}")
     return _table_column(path, header.index(column))
 
 
+def file_type(path: Path) -> str:
+    """The suffix that tells what is in a file: ``.csv`` of ``a.csv.gz``, but not ``.sdf`` of ``a.sdf.gz``."""
+    inner = Path(path.stem).suffix
+    return inner if path.suffix == ".gz" and inner in PACKED else path.suffix
+
+
+def _text(path: Path) -> TextIO:
+    opened = gzip.open if path.suffix == ".gz" else open
+    return opened(path, "rt", newline="", encoding="utf-8-sig")
+
+
 def _delimiter(path: Path) -> str:
-    return "\t" if path.suffix == ".tsv" else ","
+    return "\t" if file_type(path) == ".tsv" else ","
 
 
 def _smi_lines(path: Path) -> Iterator[str]:
-    with path.open(encoding="utf-8") as file:
+    with _text(path) as file:
         for line in file:
             yield (line.split(maxsplit=1) or [""])[0]
 
 
 def _table_column(path: Path, column: int) -> Iterator[str | None]:
-    with path.open(newline="", encoding="utf-8-sig") as file:
+    with _text(path) as file:
         reader = csv.reader(file, delimiter=_delimiter(path))
         next(reader)
         for row in reader:

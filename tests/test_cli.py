@@ -227,3 +227,15 @@ def test_pretrain_hands_its_arguments_to_the_trainer(monkeypatch, capsys):
     with pytest.raises(SystemExit, match="0"):
         main(["pretrain", "--help"])
     assert "usage: skmol3d pretrain" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["in.smi", "in.csv"])
+def test_compressed_tables(name, tmp_path):
+    import gzip
+
+    lines = ["smiles", "CCO", "CCN"] if name.endswith("csv") else ["CCO name", "CCN"]
+    with gzip.open(tmp_path / f"{name}.gz", "wt") as file:
+        file.write("\n".join(lines))
+    assert list(files.read_inputs(tmp_path / f"{name}.gz")) == ["CCO", "CCN"]
+    with pytest.raises(ValueError, match="unknown input type"):
+        files.read_inputs(tmp_path / "in.sdf.gz")

@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from skmol3d.files import INPUTS, read_inputs
+from skmol3d.files import INPUTS, file_type, read_inputs
 from skmol3d.structures import ConformerSettings, Failure, StructureError, embed, read_molecule
 from skmol3d.structures.errors import shorten
 from skmol3d.trainer.frames import iter_frames, iter_sdf
@@ -171,7 +171,7 @@ def label_file(
 def _open_inputs(path: Path, column: str) -> Iterator[object]:
     suffix = Path(path.name.removesuffix(".gz")).suffix
     if suffix not in (".sdf", ".xyz", ".extxyz"):
-        if path.suffix not in INPUTS:
+        if file_type(path) not in INPUTS:
             raise ValueError(f"{path}: unknown input type; expected {', '.join(INPUTS)}, .xyz, .extxyz")
         return read_inputs(path, column)
     path.open("rb").close()  # now, not when the first record is asked for
