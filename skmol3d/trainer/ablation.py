@@ -77,7 +77,8 @@ def run(
         elif name == "untrained encoder":
             encoder = rem3di.build(recipe, corpus, potential).eval()
         else:
-            encoder = rem3di.run(recipe, data, done, False, potential, corpus, device="cpu")
+            # A collapse is a result here, not a reason to stop.
+            encoder = rem3di.run(recipe, data, done, False, potential, corpus, device="cpu", collapse=0.0)
             marks = json.loads((done / "metrics.json").read_text())
         done.mkdir(parents=True, exist_ok=True)
         result.write_text(json.dumps(probe.scores(_Frozen(encoder)) | marks, indent=1))

@@ -61,12 +61,12 @@ def run(
     resume: bool,
     potential: Potential,
     corpus: Corpus | None = None,
-    **hardware: Any,
+    **settings: Any,
 ) -> REM3DI:
     """Train the encoder a recipe describes over ``potential``; ``out`` receives logs and ``metrics.json``.
 
-    ``corpus`` is the recipe's, should it have been read already; ``hardware`` goes to
-    `skmol3d.trainer.loop.train`: device, devices, nodes, precision.
+    ``corpus`` is the recipe's, should it have been read already; ``settings`` go to
+    `skmol3d.trainer.loop.train`: device, devices, nodes, precision, collapse.
     """
     corpus = corpus or Corpus.read(recipe, data, out if resume else None)
     encoder = build(recipe, corpus, potential)
@@ -93,7 +93,7 @@ def run(
             evaluate_every=1000,
             seed=recipe["seed"],
             callbacks=_probes(recipe["probe"], data),
-            **hardware,
+            **settings,
         )
     if main_process():
         (out / "metrics.json").write_text(json.dumps(evaluate(best), indent=1))
