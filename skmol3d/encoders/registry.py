@@ -3,6 +3,11 @@
 from torch import nn
 
 from skmol3d.encoders.equivariant_transformer import Potential
+from skmol3d.encoders.mo3enet import Mo3ENet
 from skmol3d.encoders.rem3di import REM3DI
 
-ENCODERS: dict[str, type[nn.Module]] = {REM3DI.name: REM3DI, Potential.name: Potential}
+ENCODERS: dict[str, type[nn.Module]] = {
+    REM3DI.name: REM3DI,
+    Mo3ENet.name: Mo3ENet,
+    Potential.name: Potential,
+}

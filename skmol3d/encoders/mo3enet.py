@@ -1,0 +1,276 @@
+"""Mo3ENet: a molecule's conformation and pose as vectors that turn with it, and back to atoms."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import gelu
+
+from skmol3d.encoders.atoms import MAX_NUMBER, AtomBatch
+from skmol3d.encoders.config import check_elements, check_positive
+from skmol3d.encoders.mo3enet_axes import molecular_axes
+from skmol3d.encoders.mo3enet_decoder import (
+    DECODERS,
+    DecodedAtoms,
+    DecoderConfig,
+    Embedding,
+    EMLPDecoderConfig,
+    Swarm,
+    find_atoms,
+)
+from skmol3d.encoders.mo3enet_layers import (
+    AugmentedSoftmax,
+    EquivariantMLP,
+    GaussianRadial,
+    GraphConvolution,
+    pair_distances,
+)
+from skmol3d.encoders.rem3di import select_atoms
+
+WAVES = 8  # of the coordinates along each axis: half-wavelengths from 1 to 8 Å
+KEY = 24
+SYMBOLS = (
+    "X H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr Rb Sr "
+    "Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta W "
+    "Re Os Ir Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf Es Fm Md No Lr Rf Db Sg Bh Hs Mt "
+    "Ds Rg Cn Nh Fl Mc Lv Ts Og"
+).split()
+
+
+@dataclass(frozen=True)
+class Mo3ENetConfig:
+    """Sizes and choices of a `Mo3ENet`.
+
+    Attributes
+    ----------
+    width, vectors : int
+        Scalars and vectors per atom.
+    layers : int
+        Graph convolutions, each after an equivariant layer.
+    radial, cutoff : int, float
+        Gaussian functions of the distance, and the largest distance (Å) of neighbours.
+    messages : int
+        Channels of a message.
+    pooled : int
+        Scalars that are pooled, as sum and as maximum; both are columns of a row.
+    context : int
+        Width of the network that chooses, by molecule, what the channels of the embedding attend to.
+    embedding : int
+        K: the embedding has K vectors and K scalars.
+    swarm : int
+        Points of the decoder; a molecule with more atoms is refused.
+    decoder : config
+        ``kind: emlp`` (equivariant layers on the embedding) or ``kind: egnn`` (on a graph of the points).
+    hydrogens : bool
+        Whether hydrogens are encoded; without them they are not even looked at.
+    radius : float
+        Å; positions are divided by it.
+    elements : tuple of int
+        Atomic numbers it can encode; others are refused.
+    """
+
+    width: int = 96
+    vectors: int = 32
+    layers: int = 2
+    radial: int = 50
+    cutoff: float = 4.0
+    messages: int = 32
+    pooled: int = 128
+    context: int = 384
+    embedding: int = 64
+    swarm: int = 64
+    decoder: DecoderConfig = field(default_factory=EMLPDecoderConfig)
+    hydrogens: bool = True
+    radius: float = 5.0
+    elements: tuple[int, ...] = (1, 6, 7, 8, 9)
+
+    def __post_init__(self) -> None:
+        check_positive(self, "width", "vectors", "layers", "radial", "cutoff", "messages")
+        check_positive(self, "pooled", "context", "embedding", "swarm", "radius")
+        check_elements(self.elements)
+        if not self.elements or list(self.elements) != sorted(set(self.elements)):
+            raise ValueError(f"elements must ascend without repeats, got {self.elements}")
+
+
+class Mo3ENet(nn.Module):
+    """Equivariant autoencoder of molecules as point clouds (arXiv:2405.13791).
+
+    ``embed`` gives K vectors and K scalars per molecule; ``decode`` turns them into a swarm of weighted
+    points, and ``atoms`` a swarm into atoms; no other information passes. Rotating, reflecting or inverting
+    a molecule does the same to its vectors and to what is decoded from them, and leaves scalars alone;
+    translation and the order of atoms change nothing, but for symmetric molecules, whose vectors depend on
+    the order of equivalent atoms by a symmetry operation of the molecule (`molecular_axes` says why they
+    must; what is decoded is the same molecule). The vectors of a single atom are zero.
+
+    Building blocks, loss and data are the paper's. Ours, for convergence in minutes instead of days: atoms
+    know their coordinates along `molecular_axes`; the softmax of the vectors' aggregation is of learned
+    scores, so that a vector can be the position of one atom (or a mean of several), passed on exactly; and
+    the decoder's points start at these vectors.
+
+    Parameters
+    ----------
+    config : Mo3ENetConfig
+    """
+
+    name: ClassVar[str] = "mo3enet"
+    version: ClassVar[int] = 1
+    Config: ClassVar[type] = Mo3ENetConfig
+    place: Tensor
+    wave: Tensor
+
+    def __init__(self, config: Mo3ENetConfig) -> None:
+        super().__init__()
+        self.config = config
+        width, vectors, channels = config.width, config.vectors, config.embedding
+        place = torch.full((MAX_NUMBER,), -1)
+        place[list(config.elements)] = torch.arange(len(config.elements))
+        self.register_buffer("place", place, persistent=False)
+        self.register_buffer("wave", math.pi / 8 * torch.arange(1.0, WAVES + 1), persistent=False)
+        self.element = nn.Embedding(len(config.elements), 32)
+        features = 32 + 1 + 6 * WAVES
+        self.scalar_start = nn.Linear(features, width)
+        self.vector_start = nn.Linear(4, vectors, bias=False)
+        self.vector_gate = nn.Linear(features, vectors)
+        self.radial = GaussianRadial(config.radial, config.cutoff)
+        self.layers = nn.ModuleList(EquivariantMLP(width, vectors) for _ in range(config.layers + 2))
+        self.convolutions = nn.ModuleList(
+            GraphConvolution(width, vectors, config.radial, config.messages) for _ in range(config.layers)
+        )
+        self.pool = nn.Linear(width, config.pooled)
+        self.context = nn.Sequential(
+            nn.LayerNorm(2 * config.pooled),
+            nn.Linear(2 * config.pooled, config.context),
+            nn.GELU(),
+            nn.Linear(config.context, config.context),
+            nn.GELU(),
+        )
+        self.query = nn.Linear(config.context, channels * KEY)
+        self.key = nn.Linear(width, KEY)
+        self.weigh = AugmentedSoftmax(channels)
+        nn.init.zeros_(self.weigh.sum)
+        self.content = nn.Linear(vectors, channels, bias=False)
+        self.content.weight.data.mul_(0.1)
+        self.label = nn.Linear(width, channels)
+        self.scalars = nn.Linear(config.context, channels)
+        decoder = DECODERS[config.decoder.kind]
+        self.decoder = decoder(config.decoder, channels, config.swarm, len(config.elements))
+
+    @property
+    def elements(self) -> tuple[int, ...]:
+        """Atomic numbers it can encode."""
+        return self.config.elements
+
+    def output_blocks(self) -> dict[str, int]:
+        """Names and sizes of the columns of a row: the embedding's scalars, and the pooled atom scalars."""
+        return {"scalar": self.config.embedding, "pooled": 2 * self.config.pooled}
+
+    def forward(self, batch: AtomBatch) -> Tensor:
+        """Invariant rows [B, columns]."""
+        embedding, pooled = self._encode(batch)
+        return torch.cat([embedding.scalars, pooled], 1)
+
+    def embed(self, batch: AtomBatch) -> Embedding:
+        """Scalars [B, K] and vectors [B, 3, K] (Å).
+
+        Raises
+        ------
+        ValueError
+            Names the molecules of the batch with other elements or with more atoms than the swarm holds.
+        """
+        return self._encode(batch)[0]
+
+    def decode(self, embedding: Embedding) -> Swarm:
+        """Swarm of an embedding; positions are relative to the centroid of the encoded atoms."""
+        return self.decoder(embedding)
+
+    def atoms(self, swarm: Swarm) -> AtomBatch:
+        """The atoms that swarms stand for (see `find_atoms`), with a charge of zero and no bonds.
+
+        A molecule whose swarm holds no atom has a count of zero.
+        """
+        found: DecodedAtoms = find_atoms(swarm)
+        elements = torch.tensor(self.config.elements, device=found.types.device)
+        charge = swarm.positions.new_zeros(len(found.counts))
+        return AtomBatch(elements[found.types], found.positions, found.counts, charge)
+
+    def encoded_atoms(self, batch: AtomBatch) -> AtomBatch:
+        """The atoms of ``batch`` that are encoded, each molecule moved to their centroid.
+
+        Without ``config.hydrogens`` these are the heavy ones; of a molecule of hydrogens alone, all.
+
+        Raises
+        ------
+        ValueError
+            As `embed`.
+        """
+        if not self.config.hydrogens:
+            heavy = batch.numbers > 1
+            several = torch.zeros_like(batch.counts).index_add(0, batch.molecule, heavy.long()) > 0
+            batch = select_atoms(batch, (heavy | ~several[batch.molecule]).nonzero()[:, 0])
+        self._refuse(batch)
+        total = batch.positions.new_zeros(len(batch), 3).index_add(0, batch.molecule, batch.positions)
+        centre = total / batch.counts[:, None]
+        centred = batch.positions - centre.index_select(0, batch.molecule)
+        return replace(batch, positions=centred)
+
+    def _refuse(self, batch: AtomBatch) -> None:
+        unknown = self.place[batch.numbers] < 0
+        if unknown.any():
+            first = int(batch.molecule[unknown][0])
+            symbols = ", ".join(SYMBOLS[z] for z in batch.numbers[unknown].unique().tolist())
+            known = ", ".join(SYMBOLS[z] for z in self.config.elements)
+            raise ValueError(
+                f"molecule {first} of the batch: {symbols}: not among the elements the model knows ({known})"
+            )
+        if int(batch.counts.max()) > self.config.swarm:
+            large = int(batch.counts.argmax())
+            raise ValueError(
+                f"molecule {large} of the batch: {int(batch.counts[large])} atoms, more than the "
+                f"{self.config.swarm} points of the decoder's swarm can hold"
+            )
+
+    def _encode(self, batch: AtomBatch) -> tuple[Embedding, Tensor]:
+        atoms = self.encoded_atoms(batch)
+        x, real = atoms.pad(atoms.positions), atoms.flat_index >= 0
+        scalars, vectors = self._start(x, atoms.pad(atoms.numbers), real)
+        distances = pair_distances(x)
+        pairs = (distances < self.config.cutoff) & real[:, :, None] & real[:, None]
+        radial = self.radial(distances)
+        for layer, convolution in zip(self.layers, self.convolutions, strict=False):
+            scalars, vectors = convolution(*layer(scalars, vectors), radial, pairs)
+        scalars, vectors = self.layers[-2](scalars, vectors)
+        every = real[..., None]
+        each = self.pool(scalars)
+        pooled = torch.cat(
+            [(gelu(each) * every).sum(1) / 10.0, each.masked_fill(~every, -torch.inf).amax(1)], 1
+        )
+        context = self.context(pooled)
+        scalars, vectors = self.layers[-1](scalars, vectors)
+        query = self.query(context).unflatten(-1, (-1, KEY))
+        weights = self.weigh(self.key(scalars) @ query.transpose(1, 2), every, 1)
+        kept = self.scalars(context) + (weights * self.label(scalars)).sum(1)
+        # A vector of weights one is an atom's position, and a learned correction.
+        values = x[..., None] + self.content(vectors)
+        return Embedding(kept, (weights[:, :, None] * values).sum(1)), pooled
+
+    def _start(self, x: Tensor, numbers: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
+        axes, coordinates = molecular_axes(x, numbers, real)
+        phase = (coordinates[..., None] * self.wave).flatten(-2)
+        distance = x.norm(dim=-1, keepdim=True) / self.config.radius
+        types = self.element(self.place[numbers].clamp(min=0))
+        features = torch.cat([types, distance, phase.sin(), phase.cos()], -1)
+        given = torch.cat(
+            [x[..., None] / self.config.radius, axes[:, None].expand(-1, x.shape[1], -1, -1)], -1
+        )
+        return self.scalar_start(features), self.vector_start(given) * self.vector_gate(features)[:, :, None]
+
+    @classmethod
+    def upgrade(
+        cls, config: dict[str, Any], state: dict[str, Tensor], version: int
+    ) -> tuple[dict[str, Any], dict]:
+        """Nothing to upgrade: this is the first version."""
+        return config, state
