@@ -96,8 +96,9 @@ class EquivariantTransformer(nn.Module):
         x = self._embed(batch, edges, radial, envelope)
         vectors = x.new_zeros(len(x), 3, self.config.width)
         taps = []
-        for layer in self.layers:
-            dx, dv = layer(x, vectors, edges, radial, envelope)
+        for k, layer in enumerate(self.layers):
+            # The first layer would spend much of its work on zeros.
+            dx, dv = layer(x, vectors if k else None, edges, radial, envelope)
             x, vectors = x + dx, vectors + dv
             taps.append(x)
         taps[-1] = self.norm(x)
@@ -112,7 +113,10 @@ class EquivariantTransformer(nn.Module):
 
 
 class EquivariantAttention(nn.Module):
-    """One update: attention-weighted messages change the scalars [N, F] and the vectors [N, 3, F]."""
+    """One update: attention-weighted messages change the scalars [N, F] and the vectors [N, 3, F].
+
+    Vectors that are all zero can be given as None.
+    """
 
     def __init__(self, config: EquivariantTransformerConfig) -> None:
         super().__init__()
@@ -132,7 +136,7 @@ class EquivariantAttention(nn.Module):
             nn.init.zeros_(linear.bias)
 
     def forward(
-        self, x: Tensor, vectors: Tensor, edges: Edges, radial: Tensor, envelope: Tensor
+        self, x: Tensor, vectors: Tensor | None, edges: Edges, radial: Tensor, envelope: Tensor
     ) -> tuple[Tensor, Tensor]:
         width = x.shape[1]
         normed = self.norm(x)
@@ -145,14 +149,15 @@ class EquivariantAttention(nn.Module):
         value = self.value(normed).index_select(0, edges.source) * filters
         scalar, along, across = value.chunk(3, 1)
         scalar = (scalar.view(-1, self.heads, width // self.heads) * attention[:, :, None]).view(-1, width)
-        push = (
-            vectors.index_select(0, edges.source) * along[:, None]
-            + across[:, None] * edges.direction[:, :, None]
-        )
+        push = across[:, None] * edges.direction[:, :, None]
+        if vectors is not None:
+            push = push + vectors.index_select(0, edges.source) * along[:, None]
         gathered = torch.zeros_like(x).index_add(0, edges.target, scalar)
-        pushed = torch.zeros_like(vectors).index_add(0, edges.target, push)
-        first, second, third = self.vectors(vectors).chunk(3, 2)
+        pushed = push.new_zeros(len(x), 3, width).index_add(0, edges.target, push)
         mix, dot, shift = self.out(gathered).chunk(3, 1)
+        if vectors is None:
+            return shift, pushed
+        first, second, third = self.vectors(vectors).chunk(3, 2)
         return (first * second).sum(1) * dot + shift, third * mix[:, None] + pushed
 
 
