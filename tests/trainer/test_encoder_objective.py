@@ -1,0 +1,73 @@
+"""All losses together, over either backbone."""
+
+import pytest
+import torch
+
+from skmol3d.encoders import REM3DI, Potential, PotentialConfig, config_from_dict
+from skmol3d.trainer.encoder_objective import LOSSES, EncoderObjective
+from skmol3d.trainer.objectives.substructures import MASK
+from skmol3d.trainer.rem3di import Corpus, build
+
+BACKBONES = {
+    "equivariant-transformer": {"width": 8, "layers": 1, "heads": 2, "radial": 6},
+    "egnn": {"width": 8, "layers": 1, "radial": 6},
+}
+RECIPE = {
+    "seed": 0,
+    "initial": None,
+    "data": [{"xtb": "labels.npz", "targets": "targets.npz", "share": 1.0}],
+    "held_out": 0.2,
+    "targets": {"classes": [8, 8], "bits": 16},
+    "model": {"width": 16, "layers": 1, "heads": 2, "pair_width": 4, "readout": 24, "chiral": 4},
+    "weights": dict.fromkeys(LOSSES, 1.0),
+}
+
+
+@pytest.fixture(params=sorted(BACKBONES))
+def made(request, data_root):
+    settings = {"kind": request.param} | BACKBONES[request.param]
+    potential = Potential(config_from_dict(PotentialConfig, {"backbone": settings}))
+    corpus = Corpus.read(RECIPE, data_root)
+    return potential, build(RECIPE, corpus, potential), corpus
+
+
+def test_both_backbones_train_under_all_losses(made):
+    potential, encoder, corpus = made
+    objective = EncoderObjective(encoder, corpus.statistics, LOSSES).train()
+    batch, targets = corpus.sets[0].batch(corpus.train[0])
+    trained = [p for p in objective.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(trained, lr=1e-2)
+    torch.manual_seed(0)
+    history = []
+    for _ in range(40):
+        losses = objective(batch, targets)
+        assert losses.keys() == set(LOSSES)
+        optimiser.zero_grad()
+        sum(losses.values()).backward()
+        optimiser.step()
+        history.append({k: v.item() for k, v in losses.items()})
+    parts = history[:5], history[-5:]
+    first, last = ({k: sum(h[k] for h in part) / 5 for k in LOSSES} for part in parts)
+    # Two losses regularise: they may pay for what the others gain.
+    worse = {k for k in LOSSES if last[k] >= first[k]} - {"variance", "covariance"}
+    assert not worse, (first, last)
+    frozen = potential.backbone.state_dict()
+    for name, value in encoder.backbone.state_dict().items():
+        if "embedding" in name and name.endswith("weight"):
+            value, frozen[name] = value[:MASK], frozen[name][:MASK]
+        assert torch.equal(value, frozen[name])
+
+
+def test_losses_do_not_depend_on_which_others_are_computed(made):
+    _, encoder, corpus = made
+    batch, targets = corpus.sets[0].batch(corpus.train[0][:8])
+    everything = EncoderObjective(encoder, corpus.statistics, LOSSES).eval()
+    few = EncoderObjective(encoder, corpus.statistics, ("descriptors", "angles", "variance")).eval()
+    few.load_state_dict({k: v for k, v in everything.state_dict().items() if k in few.state_dict()})
+    torch.manual_seed(0)
+    found = few(batch, targets)
+    assert found.keys() == {"descriptors", "angles", "variance"}
+    expected = everything(batch, targets)
+    for name in ("descriptors", "variance"):  # angles draw their atoms at random
+        assert found[name].item() == pytest.approx(expected[name].item(), rel=1e-5)
+    assert isinstance(everything.encoder, REM3DI)
