@@ -35,6 +35,7 @@ def molecular_axes(positions: Tensor, numbers: Tensor, real: Tensor) -> tuple[Te
     positions : Tensor of shape [B, L, 3]
         Å, padded, relative to each molecule's centroid.
     numbers : LongTensor of shape [B, L]
+        Atomic numbers.
     real : BoolTensor of shape [B, L]
         Places that hold an atom.
 

@@ -152,11 +152,12 @@ class EMLPDecoder(nn.Module):
         self.swarm = swarm
         self.start = nn.Linear(embedding, config.width)
         self.scalarize = Scalarizer(embedding, config.width)
-        self.layers = nn.ModuleList(EquivariantMLP(config.width, embedding) for _ in range(config.layers))
-        for layer in self.layers:
+        layers = [EquivariantMLP(config.width, embedding) for _ in range(config.layers)]
+        for layer in layers:
             # Vectors pass nearly unchanged at first: they are the points already.
             layer.gate.weight.data.mul_(0.1)
             layer.gate.bias.data.mul_(0.1)
+        self.layers = nn.ModuleList(layers)
         self.anchors = _Anchors(embedding, swarm)
         self.head = nn.Linear(config.width, swarm * (1 + elements))
 
@@ -187,9 +188,10 @@ class EGNNDecoder(nn.Module):
             GraphConvolution(config.width, config.vectors, config.radial, config.messages)
             for _ in range(config.layers)
         )
-        self.moves = nn.ModuleList(nn.Linear(config.vectors, 1, bias=False) for _ in range(config.layers))
-        for move in self.moves:
+        moves = [nn.Linear(config.vectors, 1, bias=False) for _ in range(config.layers)]
+        for move in moves:
             nn.init.normal_(move.weight, std=1e-2)
+        self.moves = nn.ModuleList(moves)
         self.head = nn.Linear(config.width, 1 + elements)
 
     def forward(self, embedding: Embedding) -> Swarm:

@@ -1,0 +1,167 @@
+"""Mo3ENet's training set (arXiv:2405.13791, section 3.4), made on the fly from packed conformers.
+
+The paper's six steps, and what they are here: (1) a random molecule, (2) its conformer: drawn from the packed
+sets; (3) truncation at rotatable bonds, capped with hydrogen: `truncate`; (4) random torsions and (5) no
+severe overlaps: `TorsionScrambling`, which draws an angle again rather than minimising an energy; (6) noise
+and a global scale. Random rotations are left out, the network being equivariant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ase.data import covalent_radii
+from numpy.typing import NDArray
+
+from skmol3d.encoders.atoms import AtomBatch
+from skmol3d.trainer.data import PackedSet, read_xtb
+from skmol3d.trainer.stream import Batch, Mixture
+from skmol3d.trainer.transforms import CoordinateNoise, RandomScale, TorsionScrambling, rotatable_bonds
+
+BONDED = 1.25  # atoms nearer than this times the sum of their covalent radii are bonded
+REFERENCE = 3  # the ``kind`` of QM9's own (B3LYP) geometries in the labelled sets
+
+
+def read_sets(
+    sources: Sequence[dict[str, Any]], root: Path, held_out: float, seed: int
+) -> tuple[list[PackedSet], list[tuple[np.ndarray, np.ndarray]]]:
+    """Sets of a recipe, ``{xtb: npz, share: w}`` or ``{shards: folder, share: w}``, and their splits.
+
+    A split is (train, held out); held out are all conformers of a share of the molecules, but of a labelled
+    set with QM9 geometries only these.
+    """
+    sets, splits = [], []
+    for source in sources:
+        reference: Any = True
+        if "xtb" in source:
+            data = read_xtb(root / source["xtb"])
+            with np.load(root / source["xtb"], allow_pickle=False) as arrays:
+                if "kind" in arrays and (arrays["kind"] == REFERENCE).any():
+                    reference = arrays["kind"] == REFERENCE
+        else:
+            data = _read_shards(root / source["shards"])
+        train, held = data.split(held_out, seed)
+        sets.append(data)
+        splits.append((train, held[np.broadcast_to(reference, len(data))[held]]))
+    return sets, splits
+
+
+def _read_shards(folder: Path) -> PackedSet:
+    """The structures alone of a corpus from `skmol3d.trainer.pack`, without its targets."""
+    files = sorted(folder.glob("shard_????.npz"))
+    if not files:
+        raise FileNotFoundError(f"{folder}: no shard_*.npz; run `python -m skmol3d.trainer.pack corpus`")
+    parts: dict[str, list[np.ndarray]] = {"numbers": [], "positions": [], "charge": [], "offsets": []}
+    for file in files:
+        with np.load(file, allow_pickle=False) as shard:
+            for name, found in parts.items():
+                found.append(np.diff(shard[name]) if name == "offsets" else shard[name])
+    whole = {name: np.concatenate(found) for name, found in parts.items()}
+    return PackedSet(
+        numbers=whole["numbers"],
+        positions=whole["positions"],
+        offsets=np.concatenate([[0], np.cumsum(whole["offsets"])]),
+        charge=whole["charge"],
+        group=np.arange(len(whole["charge"])),
+        atom_targets={},
+        molecule_targets={},
+    )
+
+
+def suitable(data: PackedSet, index: np.ndarray, elements: Sequence[int], largest: int) -> np.ndarray:
+    """Those of the conformers ``index`` with no other elements and no more than ``largest`` atoms."""
+    foreign = np.concatenate([[0], np.cumsum(~np.isin(data.numbers, elements))])
+    alien = foreign[data.offsets[1:]] > foreign[data.offsets[:-1]]
+    return index[~alien[index] & (data.sizes[index] <= largest)]
+
+
+@dataclass(frozen=True)
+class Augmented:
+    """Batches of a `Mixture`, truncated, scrambled, noised and scaled; a function of seed and step.
+
+    Attributes
+    ----------
+    mixture : Mixture
+    heavy : int
+        Molecules with more heavy atoms are truncated.
+    torsions : float
+        Share of the batches whose molecules get random torsions.
+    noise : float
+        Standard deviation of the noise on each coordinate, Å.
+    low, high : float
+        Limits of the uniform factor that scales a molecule.
+    """
+
+    mixture: Mixture
+    heavy: int
+    torsions: float
+    noise: float
+    low: float
+    high: float
+
+    def __call__(self, start: int = 0, stride: int = 1) -> Iterator[Batch]:
+        noise, scale = CoordinateNoise(self.noise), RandomScale(self.low, self.high)
+        steps = count(start, stride)
+        for step, (batch, targets) in zip(steps, self.mixture(start, stride), strict=False):
+            rng = np.random.default_rng([self.mixture.seed, step])
+            source = {name: targets[name] for name in ("set", "row")}
+            batch = self._reshaped(batch, rng, rng.random() < self.torsions)
+            yield scale(*noise(batch, source, rng), rng)
+
+    def _reshaped(self, batch: AtomBatch, rng: np.random.Generator, scramble: bool) -> AtomBatch:
+        heavy = torch.zeros_like(batch.counts).index_add(0, batch.molecule, (batch.numbers > 1).long())
+        large = (heavy > self.heavy).tolist()
+        if not scramble and not any(large):
+            return batch
+        scrambler = TorsionScrambling()
+        stop = torch.cumsum(batch.counts, 0).tolist()
+        molecules = []
+        for begin, end, cut, charge in zip([0, *stop[:-1]], stop, large, batch.charge.tolist(), strict=True):
+            numbers = batch.numbers[begin:end].numpy()
+            positions = batch.positions[begin:end].numpy().astype(np.float64)
+            if cut:
+                numbers, positions = truncate(numbers, positions, self.heavy, rng)
+            if scramble:
+                positions = scrambler.scramble(numbers, positions, near_bonds(numbers, positions), rng)
+            molecules.append((numbers, positions, charge, None))
+        return AtomBatch.from_arrays(molecules)
+
+
+def truncate(
+    numbers: NDArray[np.integer], positions: NDArray[np.float64], heavy: int, rng: np.random.Generator
+) -> tuple[NDArray[np.integer], NDArray[np.float64]]:
+    """Cut a molecule at random rotatable bonds until it has at most ``heavy`` heavy atoms.
+
+    Of a cut bond a random side is kept, with probabilities as its heavy atoms, and capped with a hydrogen in
+    the same direction. A molecule without rotatable bonds stays as it is.
+    """
+    while (numbers > 1).sum() > heavy:
+        ends = rotatable_bonds(numbers, positions, near_bonds(numbers, positions))
+        if not ends:
+            break
+        kept, lost, side = ends[rng.integers(len(ends))]
+        keep = np.ones(len(numbers), bool)
+        keep[side] = False
+        if rng.random() < (numbers[side] > 1).sum() / (numbers > 1).sum():
+            kept, lost, keep = lost, kept, ~keep
+        direction = positions[lost] - positions[kept]
+        length = covalent_radii[numbers[kept]] + covalent_radii[1]
+        cap = positions[kept] + length / np.linalg.norm(direction) * direction
+        numbers = np.append(numbers[keep], 1)
+        positions = np.concatenate([positions[keep], cap[None]])
+    return numbers, positions
+
+
+def near_bonds(numbers: NDArray[np.integer], positions: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Pairs [K, 2] of atoms nearer than 1.25 times the sum of their covalent radii; H-H are never bonded."""
+    radii = covalent_radii[numbers]
+    distances = np.linalg.norm(positions[:, None] - positions, axis=-1)
+    near = distances < BONDED * (radii[:, None] + radii)
+    hydrogen = numbers == 1
+    return np.argwhere(np.triu(near & ~(hydrogen[:, None] & hydrogen), 1))

@@ -1,0 +1,234 @@
+"""Reconstruction of a molecule by a swarm of points: losses of Mo3ENet and deviations in Å."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, one_hot, smooth_l1_loss
+
+from skmol3d.encoders.atoms import AtomBatch
+from skmol3d.encoders.mo3enet import Mo3ENet
+from skmol3d.encoders.mo3enet_decoder import Swarm
+
+TYPE_SCALE = 2.0  # Å between two elements, c_T of the paper
+FACTOR = 0.99  # of σ at each reduction
+LEAST_OVERLAP = 1e-3  # σ is not reduced below this self-overlap of the input's atoms
+MOMENTUM = 0.02  # of the running loss that is compared with the threshold
+MATCH, MATCHED = 0.5, 0.25  # Å, and least weight within it, of an atom that was found again
+ROUNDS = 15
+# Weights in the cost of an assignment, in Å, of wrong elements and absent points.
+TYPE_COST, ABSENCE_COST = 0.3, 0.3
+
+
+class Target(NamedTuple):
+    """Encoded atoms, padded: positions [B, L, 3] (Å), places in the encoder's elements and mask [B, L]."""
+
+    positions: Tensor
+    types: Tensor
+    real: Tensor
+
+
+class Reconstruction(nn.Module):
+    """All losses of a `Mo3ENet`; ``objective(batch, targets)`` gives them by name.
+
+    Of the paper (arXiv:2405.13791, section 3.2), each a mean over molecules:
+
+    - ``mixture``: overlap of the swarm's Gaussian mixture with every atom, against the atoms' overlap with
+      themselves (equation 4), with the authors' smooth L1 in place of the absolute value;
+    - ``confinement``: how far points lie outside the molecule's largest radius (equation 5);
+    - ``balance``: how far weights fall below a tenth of the molecule's mean (as in the authors' code; the
+      text says positive deviations);
+    - ``nearest``: mean square distance of the atoms to their nearest point (equation 6, without its factor).
+
+    The width σ (Å², in exp(−d²/σ)) starts at ``sigma`` and shrinks by 1 % whenever the running mean of the
+    mixture loss is below ``threshold``, until the atoms' mean overlap with each other is 0.001. Both are
+    buffers, so that a resumed run goes on where it was.
+
+    Ours, and what trains fast: every atom is *assigned* to points by entropic optimal transport in which a
+    point takes at most one atom, and gets gradients however far they are,
+
+    - ``position``: distance (Å) of the atoms to the points they are assigned to;
+    - ``element``: cross-entropy of these points' elements;
+    - ``presence``: cross-entropy of every point's weight, per atom.
+
+    Parameters
+    ----------
+    encoder : Mo3ENet
+    sigma, threshold : float
+        See above; the defaults are the paper's.
+    blur : float, default=0.15
+        Entropy of the assignment, Å.
+    """
+
+    sigma: Tensor
+    running: Tensor
+
+    def __init__(
+        self, encoder: Mo3ENet, sigma: float = 2.0, threshold: float = 0.15, blur: float = 0.15
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.threshold, self.blur = threshold, blur
+        self.register_buffer("sigma", torch.tensor(float(sigma)))
+        self.register_buffer("running", torch.tensor(1.0))
+
+    def forward(self, batch: AtomBatch, targets: dict[str, Tensor]) -> dict[str, Tensor]:
+        swarm, target = reconstruct(self.encoder, batch)
+        distances = _distances(target.positions, swarm.positions)
+        mixture, overlap = mixture_loss(swarm, target, self.sigma.clone())  # it changes below
+        if self.training:
+            self._narrow(mixture.detach(), overlap)
+        return {
+            "mixture": mixture,
+            "confinement": confinement(swarm, target),
+            "balance": balance(swarm.weights),
+            "nearest": _mean(distances.amin(2).square(), target.real),
+            **assignment_losses(swarm, target, distances, self.blur),
+        }
+
+    @torch.no_grad()
+    def _narrow(self, loss: Tensor, overlap: Tensor) -> None:
+        self.running.lerp_(loss.to(self.running.dtype), MOMENTUM)
+        ready = (self.running < self.threshold) & (overlap > LEAST_OVERLAP)
+        self.sigma.mul_(torch.where(ready, FACTOR, 1.0).to(self.sigma.dtype))
+
+
+def reconstruct(encoder: Mo3ENet, batch: AtomBatch) -> tuple[Swarm, Target]:
+    """Decode what is encoded of ``batch``, and what the swarm should have been."""
+    atoms = encoder.encoded_atoms(batch)
+    swarm = encoder.decode(encoder.embed(atoms))
+    types = atoms.pad(encoder.place[atoms.numbers])
+    return swarm, Target(atoms.pad(atoms.positions), types, atoms.flat_index >= 0)
+
+
+def mixture_loss(swarm: Swarm, target: Target, sigma: Tensor | float) -> tuple[Tensor, Tensor]:
+    """Equation 4, and the atoms' mean overlap with other atoms, which the schedule of σ looks at.
+
+    d² is taken in space and, at 2 Å per element, in the probabilities of the elements.
+    """
+    own = one_hot(target.types, swarm.elements.shape[-1]).to(swarm.positions) * TYPE_SCALE
+    other = swarm.types * TYPE_SCALE
+    crossed = _squared(target.positions, swarm.positions) + _squared(own, other)
+    found = (torch.exp(-crossed / sigma) * swarm.weights[:, None]).sum(2)
+    among = _squared(target.positions, target.positions) + _squared(own, own)
+    wanted = (torch.exp(-among / sigma) * target.real[:, None]).sum(2)
+    loss = _mean(smooth_l1_loss(found, wanted, reduction="none"), target.real)
+    return loss, _mean(wanted.detach() - 1.0, target.real)
+
+
+def confinement(swarm: Swarm, target: Target) -> Tensor:
+    """Mean over points of how far (Å) they lie outside their molecule's largest radius (equation 5)."""
+    radius = target.positions.square().sum(-1).amax(1).sqrt()
+    lengths = (swarm.positions.square().sum(-1) + 1e-6).sqrt()
+    return (lengths - radius[:, None]).clamp(min=0.0).mean()
+
+
+def balance(weights: Tensor) -> Tensor:
+    """Mean relu((w̄ − w)/w̄ − 0.9) over the weights [B, M] of all points."""
+    mean = weights.mean(1, keepdim=True)
+    return ((mean - weights) / mean - 0.9).clamp(min=0.0).mean()
+
+
+def assignment_losses(swarm: Swarm, target: Target, distances: Tensor, blur: float) -> dict[str, Tensor]:
+    """Losses of points that atoms are assigned to; ``distances`` [B, L, M] are between atoms and points."""
+    log_types = swarm.elements.log_softmax(-1).transpose(1, 2)
+    places = target.types[:, :, None].expand(-1, -1, log_types.shape[2])
+    surprise = -log_types.gather(1, places)
+    with torch.no_grad():
+        absent = 1.0 - swarm.weights[:, None]
+        cost = distances + TYPE_COST * surprise.clamp(max=3.0) + ABSENCE_COST * absent
+        plan = assign(cost, target.real, blur)
+        taken = plan.sum(1).clamp(max=1.0)
+    atoms = target.real.sum()
+    presence = binary_cross_entropy_with_logits(swarm.presence, taken, reduction="sum")
+    return {
+        "position": (plan * distances).sum() / atoms,
+        "element": (plan * surprise).sum() / atoms,
+        "presence": presence / atoms,
+    }
+
+
+def assign(cost: Tensor, real: Tensor, blur: float) -> Tensor:
+    """Share of each atom that each point gets, [B, L, M]: rows sum to 1 and columns to 1 at most.
+
+    Minimises cost less ``blur`` times entropy by Sinkhorn's iterations with an inequality on the columns
+    (arXiv:1607.05816); after the last of them rows are exact, columns nearly.
+    """
+    rows = real.to(cost.dtype)
+    kernel = torch.exp((cost.amin(2, keepdim=True) - cost) / blur) * rows[..., None] + 1e-30
+    columns = torch.ones_like(cost[:, 0])
+    for _ in range(ROUNDS):
+        scale = rows / (kernel @ columns[..., None])[..., 0]
+        columns = (1.0 / (scale[:, None] @ kernel)[:, 0].clamp(min=1e-30)).clamp(max=1.0)
+    scale = rows / (kernel @ columns[..., None])[..., 0]
+    return scale[..., None] * kernel * columns[:, None]
+
+
+class Match(NamedTuple):
+    """How well each atom was found again, padded [B, L] (False and 0 where there is no atom).
+
+    Attributes
+    ----------
+    real, matched, element : BoolTensor
+        Whether there is an atom; whether it was matched; whether it was and has the right element.
+    deviation : Tensor
+        Å, of matched atoms.
+    """
+
+    real: Tensor
+    matched: Tensor
+    element: Tensor
+    deviation: Tensor
+
+
+@torch.no_grad()
+def match(swarm: Swarm, target: Target) -> Match:
+    """The paper's rule (appendix B), in Cartesian space alone.
+
+    For every atom, the points within 0.5 Å are averaged by their weights; if these sum to 0.25 or more the
+    atom is matched, and its deviation is its distance to that average. The element of an average is the one
+    with the largest weighted probability; the rule itself does not ask for it.
+    """
+    near = (_distances(target.positions, swarm.positions) <= MATCH) * swarm.weights[:, None]
+    mass = near.sum(2)
+    share = near / mass.clamp(min=1e-9)[..., None]
+    deviation = (share @ swarm.positions - target.positions).square().sum(-1).sqrt()
+    matched = (mass >= MATCHED) & target.real
+    element = matched & ((share @ swarm.types).argmax(-1) == target.types)
+    return Match(target.real, matched, element, deviation.masked_fill(~matched, 0.0))
+
+
+def summarise(matches: list[Match]) -> dict[str, float]:
+    """Deviations (Å) of matched atoms and of molecules matched as a whole, and the shares of both.
+
+    ``deviation_atoms`` is the mean over all matched atoms, ``deviation_molecules`` the mean over molecules
+    whose atoms are all matched of their atoms' mean (NaN if there is none); ``exact`` is the share of
+    molecules whose atoms are all matched with the right elements.
+    """
+    atoms = torch.cat([m.real.sum(1) for m in matches]).double()
+    matched = torch.cat([m.matched.sum(1) for m in matches]).double()
+    right = torch.cat([m.element.sum(1) for m in matches]).double()
+    total = torch.cat([m.deviation.double().sum(1) for m in matches])
+    whole = matched == atoms
+    return {
+        "deviation_atoms": float(total.sum() / matched.sum()),
+        "deviation_molecules": float((total / atoms)[whole].mean()),
+        "matched_atoms": float(matched.sum() / atoms.sum()),
+        "matched_molecules": float(whole.double().mean()),
+        "exact": float((right == atoms).double().mean()),
+    }
+
+
+def _squared(a: Tensor, b: Tensor) -> Tensor:
+    return (a[:, :, None] - b[:, None]).square().sum(-1)
+
+
+def _distances(a: Tensor, b: Tensor) -> Tensor:
+    return (_squared(a, b) + 1e-8).sqrt()
+
+
+def _mean(values: Tensor, real: Tensor) -> Tensor:
+    """Mean over molecules of the means over their atoms."""
+    return ((values * real).sum(1) / real.sum(1)).mean()
