@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 
 from skmol3d.crystals.errors import CrystalError
 from skmol3d.crystals.molecules import whole_molecules
-from skmol3d.crystals.symmetry import SpaceGroup, space_group
+from skmol3d.crystals.symmetry import SpaceGroup, quiet_spglib, space_group
 
 Floats = NDArray[np.float64]
 
@@ -54,11 +54,10 @@ def asymmetric_unit(atoms: Atoms, symprec: float) -> AsymmetricUnit:
     """
     found = whole_molecules(atoms)
     cell = atoms.cell.array
-    try:
+    with quiet_spglib():
         data = spglib.get_symmetry_dataset((cell, atoms.get_scaled_positions(), atoms.numbers), symprec)
-    except spglib.SpglibError as error:
-        raise CrystalError(f"spglib finds no space group at symprec={symprec:g}: {error}") from error
-    assert data is not None  # as older versions of spglib had it
+    if data is None:
+        raise CrystalError(f"spglib finds no space group at symprec={symprec:g}")
     group = space_group(data.number)
 
     # Fractional coordinates x (columns) are transformation_matrix @ x + origin_shift in the standard setting.
@@ -66,7 +65,7 @@ def asymmetric_unit(atoms: Atoms, symprec: float) -> AsymmetricUnit:
     turned = group.rotations.transpose(0, 2, 1) @ axes @ axes.T @ group.rotations
     to_standard = np.linalg.inv(axes)
     places = atoms.positions @ to_standard + data.origin_shift
-    orbits = [min(data.equivalent_atoms[index]) for index, _ in found]
+    orbits = [min(data.crystallographic_orbits[index]) for index, _ in found]
     independent = [found[orbits.index(orbit)] for orbit in sorted(set(orbits))]
     numbers = [atoms.numbers[index] for index, _ in independent]
     molecules = [whole @ to_standard + data.origin_shift for _, whole in independent]

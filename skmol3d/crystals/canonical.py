@@ -18,8 +18,8 @@ Floats = NDArray[np.float64]
 LENGTH_TIE, COSINE_TIE = 1e-3, 1e-4
 """Axes whose lengths (Å) and angles differ by less are equally good."""
 
-KEY_TIES = np.array([0] + [1e-4] * 6 + [1e-3] * 4)
-"""Likewise for the columns of `_Copies.keys`: handedness, centroids (fractions), rotation (rad)."""
+KEY_TIES = np.array([0] + [1e-4] * 6 + [1e-3] * 4 + [0])
+"""Likewise for the columns of keys in `_Copies.smallest`: handedness, centroids (fractions), rotation (rad), frame."""
 
 WRAP = 1e-6
 """A coordinate this little below 0 or 1 is 0."""
@@ -155,7 +155,8 @@ class _Copies(NamedTuple):
         """The copy with the smallest key after adding `shift` to all coordinates."""
         wrapped = self.centroids + shift
         wrapped -= np.floor(wrapped + WRAP)
-        centroids = np.repeat(wrapped, len(self.rotations) // len(wrapped), axis=0)
+        frames = len(self.rotations) // len(wrapped)
+        centroids = np.repeat(wrapped, frames, axis=0)
         keys = np.column_stack(
             [
                 self.handedness < 0,
@@ -163,10 +164,11 @@ class _Copies(NamedTuple):
                 centroids,
                 np.linalg.norm(self.vectors, axis=1),
                 self.vectors,
+                np.tile(np.arange(frames), len(wrapped)),
             ]
         )
         i = lexicographic_minimum(keys, KEY_TIES)[0]
-        turn = self.turns[i // (len(self.rotations) // len(wrapped))]
+        turn = self.turns[i // frames]
         return Choice(
             molecule,
             int(self.handedness[i]),

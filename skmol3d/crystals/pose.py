@@ -18,7 +18,7 @@ are symmetric to about this."""
 DEGENERATE = 0.01
 """Moments of inertia that differ by less than this share of the largest are equal."""
 
-MOMENT_TIE = 0.02
+MOMENT_TIE = 3e-3
 """Moments of the scaled geometry that differ by less do not tell two frames apart."""
 
 SIGNS = np.array(list(product((1.0, -1.0), repeat=3)))
@@ -30,9 +30,10 @@ def principal_frames(numbers: NDArray[np.integer], offsets: Floats) -> Floats:
 
     The axes are those of the inertia tensor of the heavy atoms with unit masses, by ascending moment, each
     signed to overlap with the vector from their centre to the farthest of them. Molecules with fewer than
-    three heavy atoms, or with all of them on a line, use all atoms. Where this leaves a choice: within a plane (symmetric tops) or space (spherical tops) of equal moments, axes point to the farthest
-    atoms; of the frames that remain, those are kept in which the third- and fourth-order moments of the
-    geometry are largest. Frames that a symmetry of the molecule carries over into each other stay.
+    three heavy atoms, or with all of them on a line, use all atoms. Where this leaves a choice, axes within a
+    plane (symmetric tops) or space (spherical tops) of equal moments point to the farthest atoms, and of the
+    frames that remain those are kept in which the moments of the geometry up to the fourth are largest.
+    Frames that a symmetry of the molecule carries over into each other all stay.
 
     Parameters
     ----------
@@ -44,7 +45,7 @@ def principal_frames(numbers: NDArray[np.integer], offsets: Floats) -> Floats:
     Returns
     -------
     ndarray, shape [K, 3, 3]
-        The three axes as rows of each frame; right-handed (determinant 1) or left-handed (-1). A single atom
+        The three axes as rows of each frame, in descending order of these moments; right-handed (determinant 1) or left-handed (-1). A single atom
         has none (K = 0); the last two axes of linear molecules are zero.
     """
     points = offsets[numbers > 1]
@@ -104,7 +105,8 @@ def _largest_moments(numbers: NDArray[np.integer], offsets: Floats, frames: Floa
     seen = scaled @ frames.transpose(0, 2, 1)
     weights = numbers / numbers.sum()
     moments = np.stack([np.einsum("n,kn->k", weights, seen[..., list(p)].prod(-1)) for p in POWERS], 1)
-    return lexicographic_minimum(-moments, MOMENT_TIE)
+    kept = lexicographic_minimum(-moments, MOMENT_TIE)
+    return kept[np.lexsort(np.round(-moments[kept], 6).T[::-1])]
 
 
 def lexicographic_minimum(keys: Floats, tie: float | Floats) -> NDArray[np.intp]:

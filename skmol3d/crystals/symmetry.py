@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -45,7 +48,8 @@ class SpaceGroup:
 def space_group(number: int) -> SpaceGroup:
     """Look up a space group by its number (1 to 230)."""
     hall = _default_hall_numbers()[number]
-    operations, kind = spglib.get_symmetry_from_database(hall), spglib.get_spacegroup_type(hall)
+    with quiet_spglib():
+        operations, kind = spglib.get_symmetry_from_database(hall), spglib.get_spacegroup_type(hall)
     assert operations is not None
     assert kind is not None  # both are there for all Hall numbers
     rotations = np.asarray(operations["rotations"], np.int64)
@@ -58,10 +62,19 @@ def space_group(number: int) -> SpaceGroup:
 def _default_hall_numbers() -> dict[int, int]:
     first: dict[int, int] = {}
     for hall in range(1, 531):
-        kind = spglib.get_spacegroup_type(hall)
+        with quiet_spglib():
+            kind = spglib.get_spacegroup_type(hall)
         assert kind is not None
         first.setdefault(kind.number, hall)
     return first
+
+
+@contextmanager
+def quiet_spglib() -> Iterator[None]:
+    """Without spglib 2.8's warning, at every call, that version 3 will raise errors where it returns None."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        yield
 
 
 @dataclass(frozen=True, slots=True, eq=False)

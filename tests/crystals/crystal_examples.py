@@ -65,34 +65,45 @@ def random_crystal(number: int, seed: int, molecules: tuple[Atoms, ...] = (CHIRA
 
 
 def same_crystal(a: Atoms, b: Atoms, cutoff: float = 7.0) -> float:
-    """Largest difference (Å) of the distances in two crystals, each from one kind of element to another.
+    """Largest difference (Å) between the surroundings of the atoms in two crystals, in both directions.
 
-    Independent of cell, origin, orientation and order: for each pair of elements, the distances below
-    `cutoff` around an atom, sorted, and the atoms sorted by them. Infinite for other numbers of atoms.
+    The surroundings of an atom are its distances, below `cutoff`, to the atoms of each element. Independent
+    of cell, origin, orientation and order; infinite if an element is missing.
     """
-    largest = 0.0
-    tables = [_distances(atoms, cutoff) for atoms in (a, b)]
-    if tables[0].keys() != tables[1].keys():
+    one, other = _surroundings(a, cutoff), _surroundings(b, cutoff)
+    if one.keys() != other.keys():
         return np.inf
-    for key, one in tables[0].items():
-        other = tables[1][key]
-        # Supercells list every atom several times: compare each with the nearest of the other crystal.
-        width = min(one.shape[1], other.shape[1])
-        for x, y in ((one[:, :width], other[:, :width]), (other[:, :width], one[:, :width])):
-            largest = max(largest, cKDTree(x).query(y, p=np.inf)[0].max())
-    return largest
+    pairs = [(x, other[k]) for k, x in one.items()]
+    return max(max(_farthest(x, y), _farthest(y, x)) for x, y in pairs)
 
 
-def _distances(atoms: Atoms, cutoff: float) -> dict[tuple[int, int], np.ndarray]:
+def _surroundings(atoms: Atoms, cutoff: float) -> dict[int, list[np.ndarray]]:
     i, j, d = neighbor_list("ijd", atoms, cutoff)
-    table = {}
-    for one in np.unique(atoms.numbers):
-        for other in np.unique(atoms.numbers):
-            rows = [
-                np.sort(d[(i == k) & (atoms.numbers[j] == other)])
-                for k in np.flatnonzero(atoms.numbers == one)
-            ]
-            # Distances within 0.01 Å of the cutoff may be on either side of it.
-            shortest = min((row < cutoff - 0.01).sum() for row in rows)
-            table[int(one), int(other)] = np.array([row[:shortest] for row in rows])
+    elements = np.unique(atoms.numbers)
+    table: dict[int, list[np.ndarray]] = {}
+    for k, number in enumerate(atoms.numbers):
+        mine = i == k
+        kinds = atoms.numbers[j[mine]]
+        # Sorted by element, then distance; filled up so that a missing neighbour shows as one at the cutoff.
+        row = [np.sort(np.append(d[mine][kinds == e], [cutoff] * 60))[:60] for e in elements]
+        table.setdefault(int(number), []).append(np.concatenate(row))
     return table
+
+
+def _farthest(rows: list[np.ndarray], others: list[np.ndarray]) -> float:
+    return float(cKDTree(np.array(others)).query(np.array(rows), p=np.inf)[0].max())
+
+
+def scrambled(atoms: Atoms, seed: int) -> Atoms:
+    """The same crystal in another cell of its lattice, moved, turned, and with its atoms in another order."""
+    rng = np.random.default_rng(seed)
+    axes = np.eye(3, dtype=int)
+    for _ in range(4):
+        shear = np.eye(3, dtype=int)
+        shear[tuple(rng.choice(3, 2, replace=False))] = rng.integers(-2, 3)
+        axes = axes @ shear
+    turn = Rotation.random(random_state=int(rng.integers(2**31))).as_matrix()
+    positions = (atoms.positions + rng.uniform(-5, 5, 3)) @ turn
+    moved = Atoms(atoms.numbers, positions, cell=axes @ atoms.cell.array @ turn, pbc=True)
+    moved.wrap()
+    return moved[rng.permutation(len(moved))]
