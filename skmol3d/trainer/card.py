@@ -24,16 +24,30 @@ tags: [chemistry, molecules, 3d, {kind}]
 
 """
 
-POTENTIAL = """Equivariant Transformer (arXiv:2202.02541) trained as a potential on GFN2-xTB labels, with an
-energy head whose gradient is the force. Energies in eV, positions in Å. Gas phase, closed shells.
+NETWORKS = {
+    "equivariant-transformer": "Equivariant Transformer (arXiv:2202.02541)",
+    "egnn": "E(n)-equivariant graph network (EGNN, arXiv:2102.09844)",
+}
 
-**Limits.** It knows the level of theory (GFN2-xTB), the elements and the size of molecules below (mostly up
-to 21 heavy atoms), conformers near minima and distorted by up to 0.15 Å; it was never used for, nor tested
-in, molecular dynamics. No metals, no radicals, no periodic systems.
+POTENTIAL = """{network} with an energy head whose gradient is the force. {trained}{started}
+
+**Limits.** It knows the level of theory, the elements and the kinds of molecules and geometries of the data
+below, and no others; it was never used for, nor tested in, molecular dynamics. No metals, no radicals, no
+periodic systems.{xtb}
 
 Metrics below: mean absolute errors of force components (`force_mae`, eV/Å), energy per molecule and per atom
-(eV), Mulliken charges (e) and frontier orbitals (eV).
+(eV), atomic charges (e) and frontier orbitals (eV); other columns are training losses.
 """
+
+XTB = """ The GFN2-xTB labels are for the gas phase and closed shells, of molecules mostly up to 21 heavy
+atoms, near minima and distorted by up to 0.15 Å."""
+
+ENERGIES = "Trained on energies (eV) of conformers at positions in Å, and on: {losses}."
+FORCES = """Trained on forces (eV/Å) but not on energies: its energy (eV) compares conformers of one molecule,
+not different molecules. Losses: {losses}."""
+NEITHER = """Trained on neither energies nor forces: its energy is no physical one, and it is a starting point
+for fine-tuning. Losses: {losses} (`efp` and `inp`: force and scale of Riemann-Gaussian noise, 3D-EMGP,
+arXiv:2207.08824)."""
 
 REM3DI = """REM3DI descriptor (arXiv:2607.19977) over the frozen potential {potential}: pair-biased
 transformer over heavy atoms, pooled statistics, a chiral block that changes sign between mirror images, and
@@ -54,6 +68,12 @@ cross-entropies for environments and handedness).
 """
 
 
+ORIGIN = """ (xTB labels computed with tblite 0.8; the corpus, and the drug-like \
+molecules drawn from it, are public molecules from ChEMBL, PubChem, NCI, OpenFF and ZINC subsets \
+without those of the benchmark panel; QM9 was not filtered). No benchmark label was used. The \
+shipped table of small organics has the same level of theory and shares molecules with these \
+sets: a result on it is no test"""
+
 BENCHMARK = "## Benchmark"
 
 
@@ -61,7 +81,8 @@ def write_card(recipe: dict[str, Any], logs: Path, encoder: Any, hardware: str) 
     """Markdown with the Hub's YAML head: what it is, data, training, held-out metrics, limits."""
     import yaml
 
-    about = POTENTIAL if recipe["kind"] == "potential" else REM3DI.format(potential=recipe["potential"])
+    potential = recipe["kind"] == "potential"
+    about = _about_potential(recipe) if potential else REM3DI.format(potential=recipe["potential"])
     log = pd.read_csv(logs / "log.csv")
     last = log.iloc[-1]
     # Where a run was resumed the step falls back, and takes what was done twice off again.
@@ -71,11 +92,7 @@ def write_card(recipe: dict[str, Any], logs: Path, encoder: Any, hardware: str) 
         HEAD.format(**recipe) + about,
         "## Training\n",
         f"- Command: `skmol3d pretrain {recipe['name']} --data DATA`",
-        f"- Data: {_data(recipe)} (xTB labels computed with tblite 0.8; the corpus, and the drug-like "
-        "molecules drawn from it, are public molecules from ChEMBL, PubChem, NCI, OpenFF and ZINC subsets "
-        "without those of the benchmark panel; QM9 was not filtered). No benchmark label was used. The "
-        "shipped table of small organics has the same level of theory and shares molecules with these "
-        "sets: a result on it is no test",
+        f"- Data: {_data(recipe)}{ORIGIN if not potential or _xtb(recipe) else ''}",
         f"- {int(last['step'])} steps, about {int(seen):,} molecules seen, {last['seconds'] / 60:.0f} min of "
         f"training; {hardware}",
         f"- Elements: {', '.join(chemical_symbols[z] for z in encoder.elements)}",
@@ -89,6 +106,23 @@ def write_card(recipe: dict[str, Any], logs: Path, encoder: Any, hardware: str) 
     return "\n".join(lines) + "\n"
 
 
+def _about_potential(recipe: dict[str, Any]) -> str:
+    weights, initial = recipe["weights"], recipe["initial"]
+    trained = ENERGIES if "energy" in weights else NEITHER
+    if "energy" not in weights and not {"forces", "force_centric"}.isdisjoint(weights):
+        trained = FORCES
+    return POTENTIAL.format(
+        network=NETWORKS[recipe["model"]["backbone"]["kind"]],
+        trained=trained.format(losses=", ".join(f"`{name}`" for name in weights)),
+        started="" if initial is None else f" It started from `{initial}`.",
+        xtb=XTB if _xtb(recipe) else "",
+    )
+
+
+def _xtb(recipe: dict[str, Any]) -> bool:
+    return any(name.startswith("xtb/") for name in recipe["data"])
+
+
 def _data(recipe: dict[str, Any]) -> str:
     if isinstance(recipe["data"], dict):
         return ", ".join(f"{name} ({share:.0%})" for name, share in recipe["data"].items())
@@ -96,12 +130,11 @@ def _data(recipe: dict[str, Any]) -> str:
 
 
 def _table(metrics: dict[str, dict[str, float]]) -> str:
-    columns = list(next(iter(metrics.values())))
+    columns = list(dict.fromkeys(name for values in metrics.values() for name in values))
     rows = ["| set | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
-    rows += [
-        f"| {name} | " + " | ".join(f"{values[c]:.4g}" for c in columns) + " |"
-        for name, values in metrics.items()
-    ]
+    for name, values in metrics.items():
+        cells = [f"{values[c]:.4g}" if c in values else "" for c in columns]
+        rows.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(rows)
 
 

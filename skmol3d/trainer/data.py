@@ -15,6 +15,8 @@ from torch import Tensor
 from skmol3d.encoders.atoms import AtomBatch
 from skmol3d.trainer.positions import POSITION_UNIT
 
+RELAXED = 2  # the ``kind`` of conformers relaxed with the method that labelled them
+
 
 @dataclass
 class PackedSet:
@@ -107,10 +109,14 @@ def read_xtb(path: Path | str) -> PackedSet:
     path : Path
         npz with, per conformer, ``offsets``, ``row`` (its molecule), ``total_charge`` (e), ``energy``,
         ``homo`` and ``lumo`` (eV), ``dipole`` (e·Å) and, per atom, ``numbers``, ``positions`` (0.001 Å),
-        ``forces`` (eV/Å) and ``charges`` (e).
+        ``forces`` (eV/Å) and ``charges`` (e). From ``kind``, where there is one, comes the target
+        ``equilibrium``: whether the conformer is a minimum of its energy (`RELAXED`).
     """
     with np.load(path, allow_pickle=False) as data:
         arrays = {k: data[k] for k in data.files}
+    targets = {k: arrays[k] for k in ("energy", "dipole", "homo", "lumo")}
+    if "kind" in arrays:
+        targets["equilibrium"] = arrays["kind"] == RELAXED
     return PackedSet(
         numbers=arrays["numbers"],
         positions=arrays["positions"],
@@ -118,7 +124,7 @@ def read_xtb(path: Path | str) -> PackedSet:
         charge=arrays["total_charge"].astype(np.float32),
         group=arrays["row"].astype(np.int64),
         atom_targets={"forces": arrays["forces"], "charges": arrays["charges"]},
-        molecule_targets={k: arrays[k] for k in ("energy", "dipole", "homo", "lumo")},
+        molecule_targets=targets,
     )
 
 

@@ -11,7 +11,10 @@ from skmol3d.trainer.card import write_card
 
 RECIPES = Path(__file__).parent / "recipes"
 COMMON = {"kind", "name", "seed", "data", "held_out", "atoms", "model", "weights", "schedule"}
-KEYS = {"potential": COMMON, "rem3di": COMMON | {"potential", "initial", "targets"}}
+KEYS = {
+    "potential": COMMON | {"initial", "test"},
+    "rem3di": COMMON | {"potential", "initial", "targets", "masked", "probe", "online"},
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -102,4 +102,5 @@ def test_read_xtb(data_root):
     assert batch.charge.tolist() == [1.0]
     assert targets["forces"].shape == batch.positions.shape
     assert torch.pdist(batch.positions).min() > 0.9  # Å
-    assert set(targets) == {"forces", "charges", "energy", "dipole", "homo", "lumo"}
+    assert set(targets) == {"forces", "charges", "energy", "dipole", "homo", "lumo", "equilibrium"}
+    assert data.molecule_targets["equilibrium"].tolist() == [True, False, False] * 10

@@ -26,7 +26,10 @@ def embedded(smiles, seed=0):
 
 
 def write_labels(path, smiles, conformers=3):
-    """Labels in the format of shared/data/xtb: energies by element and noise, all else random."""
+    """Labels in the format of shared/data/xtb: energies by element and noise, all else random.
+
+    The first conformer of each molecule is said to be relaxed.
+    """
     rng = np.random.default_rng(0)
     rows = [(row, *embedded(text, seed)) for row, text in enumerate(smiles) for seed in range(conformers)]
     numbers = [np.array([a.GetAtomicNum() for a in mol.GetAtoms()], np.uint8) for _, mol, _ in rows]
@@ -43,5 +46,6 @@ def write_labels(path, smiles, conformers=3):
         homo=rng.normal(-10, 1, len(rows)).astype(np.float32),
         lumo=rng.normal(-7, 1, len(rows)).astype(np.float32),
         total_charge=np.array([Chem.GetFormalCharge(mol) for _, mol, _ in rows], np.int8),
+        kind=np.array([2, *[0] * (conformers - 1)] * len(smiles), np.uint8),
         row=np.array([row for row, *_ in rows], np.int32),
     )

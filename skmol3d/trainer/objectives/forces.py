@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import torch
 from torch import Tensor, nn
 
 from skmol3d.encoders.atoms import AtomBatch
 from skmol3d.encoders.equivariant_transformer import Potential
+
+LABELLED = ("forces", "energy", "charges", "dipole", "homo", "lumo")
 
 
 class PotentialObjective(nn.Module):
@@ -15,36 +19,46 @@ class PotentialObjective(nn.Module):
     ``forces`` is the mean norm of the force error per atom (eV/Å): the norm keeps the loss rotation-invariant
     and, being linear far from zero, is not ruled by the few conformers with forces of tens of eV/Å.
     ``energy`` is the mean absolute error per square root of the atom number (eV). The other heads (charges e,
-    HOMO and LUMO eV, dipole e·Å) exist only here, so that the features know electrons too.
+    HOMO and LUMO eV, dipole e·Å) exist only here, so that the features know electrons too. Of these only
+    ``names`` are computed, from targets of the same names.
     """
 
-    def __init__(self, potential: Potential) -> None:
+    def __init__(self, potential: Potential, names: Collection[str] = LABELLED) -> None:
         super().__init__()
         self.potential = potential
+        self.names = names
         scalars, vectors = potential.backbone.sizes
         self.charges = nn.Linear(scalars, 1)
         self.atomic_dipole = nn.Linear(vectors, 1, bias=False)
         self.orbitals = nn.Sequential(nn.Linear(scalars, 128), nn.SiLU(), nn.Linear(128, 4))
 
     def forward(self, batch: AtomBatch, targets: dict[str, Tensor]) -> dict[str, Tensor]:
-        batch = AtomBatch(batch.numbers, batch.positions.requires_grad_(), batch.counts, batch.charge)
+        positions = batch.positions.detach().requires_grad_()
+        batch = AtomBatch(batch.numbers, positions, batch.counts, batch.charge)
         features = self.potential.backbone(batch)
-        energy = self.potential.energy(batch, features)
-        (gradient,) = torch.autograd.grad(energy.sum(), batch.positions, create_graph=True)
-        charges = self.charges(features.scalars)[:, 0]
-        molecule, size = batch.molecule, len(batch)
-        dipole = charges[:, None] * batch.positions + self.atomic_dipole(features.vectors)[:, :, 0]
-        dipole = dipole.new_zeros(size, 3).index_add(0, molecule, dipole)
-        neutral = batch.charge == 0  # an ion's dipole depends on the origin
-        homo, lumo = self._orbitals(batch, features.scalars)
-        return {
-            "forces": (gradient + targets["forces"]).norm(dim=1).mean(),
-            "energy": ((energy - targets["energy"]).abs() / batch.counts.sqrt()).mean(),
-            "charges": (charges - targets["charges"]).abs().mean(),
-            "dipole": ((dipole - targets["dipole"]).norm(dim=1) * neutral).sum() / neutral.sum().clamp(min=1),
-            "homo": (homo - targets["homo"]).abs().mean(),
-            "lumo": (lumo - targets["lumo"]).abs().mean(),
-        }
+        losses = {}
+        if "forces" in self.names or "energy" in self.names:
+            energy = self.potential.energy(batch, features)
+        if "forces" in self.names:
+            (gradient,) = torch.autograd.grad(energy.sum(), positions, create_graph=True)
+            losses["forces"] = (gradient + targets["forces"]).norm(dim=1).mean()
+        if "energy" in self.names:
+            losses["energy"] = ((energy - targets["energy"]).abs() / batch.counts.sqrt()).mean()
+        if "charges" in self.names or "dipole" in self.names:
+            charges = self.charges(features.scalars)[:, 0]
+        if "charges" in self.names:
+            losses["charges"] = (charges - targets["charges"]).abs().mean()
+        if "dipole" in self.names:
+            dipole = charges[:, None] * positions + self.atomic_dipole(features.vectors)[:, :, 0]
+            dipole = dipole.new_zeros(len(batch), 3).index_add(0, batch.molecule, dipole)
+            neutral = batch.charge == 0  # an ion's dipole depends on the origin
+            distance = (dipole - targets["dipole"]).norm(dim=1)
+            losses["dipole"] = (distance * neutral).sum() / neutral.sum().clamp(min=1)
+        if "homo" in self.names or "lumo" in self.names:
+            homo, lumo = self._orbitals(batch, features.scalars)
+            levels = {"homo": homo, "lumo": lumo}
+            losses |= {k: (v - targets[k]).abs().mean() for k, v in levels.items() if k in self.names}
+        return losses
 
     def _orbitals(self, batch: AtomBatch, scalars: Tensor) -> tuple[Tensor, Tensor]:
         # A frontier orbital sits on some of the atoms: softmax-weighted mean of atomic levels.

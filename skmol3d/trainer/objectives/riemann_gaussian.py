@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 
 import torch
 from torch import Tensor, nn
@@ -31,15 +32,23 @@ class RiemannGaussian(nn.Module):
         a backbone with a cutoff sees no neighbours, and learns nothing, in molecules torn that far apart.
     levels : int
         Noise levels.
+    names : collection of str
+        Losses to compute.
     """
 
     sigmas: Tensor
 
     def __init__(
-        self, potential: Potential, largest: float = 1.0, smallest: float = 0.01, levels: int = 50
+        self,
+        potential: Potential,
+        largest: float = 1.0,
+        smallest: float = 0.01,
+        levels: int = 50,
+        names: Collection[str] = ("efp", "inp"),
     ) -> None:
         super().__init__()
         self.potential = potential
+        self.names = names
         width = potential.config.backbone.width
         self.atom = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
         self.level = nn.Sequential(nn.Linear(2 * width, width), nn.SiLU(), nn.Linear(width, levels))
@@ -52,19 +61,21 @@ class RiemannGaussian(nn.Module):
         return self.losses(batch, noisy, level)
 
     def losses(self, batch: AtomBatch, noisy: Tensor, level: Tensor) -> dict[str, Tensor]:
-        """Both losses for perturbed positions ``noisy`` [N, 3] (Å) at noise levels ``level`` [B]."""
-        target = force_target(batch, noisy, self.sigmas[level].to(noisy))
+        """The losses for perturbed positions ``noisy`` [N, 3] (Å) at noise levels ``level`` [B]."""
+        losses = {}
         with torch.enable_grad():
             perturbed = dataclasses.replace(batch, positions=noisy.detach().requires_grad_())
             features = self.potential.backbone(perturbed)
-            energy = self.potential.energy(perturbed, features)
-            (gradient,) = torch.autograd.grad(energy.sum(), perturbed.positions, create_graph=True)
-        after = self._molecules(batch, features.scalars)
-        before = self._molecules(batch, self.potential.backbone(batch).scalars)
-        return {
-            "efp": (gradient + target).square().sum() / len(batch),
-            "inp": cross_entropy(self.level(torch.cat([before, after], 1)), level),
-        }
+            if "efp" in self.names:
+                energy = self.potential.energy(perturbed, features)
+                (gradient,) = torch.autograd.grad(energy.sum(), perturbed.positions, create_graph=True)
+                target = force_target(batch, noisy, self.sigmas[level].to(noisy))
+                losses["efp"] = (gradient + target).square().sum() / len(batch)
+        if "inp" in self.names:
+            after = self._molecules(batch, features.scalars)
+            before = self._molecules(batch, self.potential.backbone(batch).scalars)
+            losses["inp"] = cross_entropy(self.level(torch.cat([before, after], 1)), level)
+        return losses
 
     def _molecules(self, batch: AtomBatch, scalars: Tensor) -> Tensor:
         return _total(batch, self.atom(scalars[:, -self.potential.config.backbone.width :]))
