@@ -67,6 +67,20 @@ Metrics below: the training losses on held-out molecules (squared errors of stan
 cross-entropies for environments and handedness).
 """
 
+MO3ENET = """Mo3ENet autoencoder (arXiv:2405.13791): the types and positions of a molecule's atoms as vectors
+(Å) that turn with it and scalars that do not, and back. Ours are the axes that atoms know their coordinates
+along, the learned scores of the aggregation and the loss by optimal transport; see `skmol3d.encoders.mo3enet`.
+
+**Limits.** Elements below only, neutral or not (charges are not encoded); molecules and fragments of up to 9
+heavy atoms in training, larger ones decode poorly: look at the reconstruction error. The vectors of exactly
+symmetric molecules depend, by a symmetry operation, on the order of equivalent atoms.
+
+Metrics below: an atom is matched if points within 0.5 Å weigh 0.25 or more together; deviations (Å) are those
+of the points' mean, over matched atoms and over molecules whose atoms are all matched; `exact` is the share of
+molecules matched with the right elements, `decoded` that of molecules whose clustered swarm has the right
+number of atoms of each element. QM9 geometries as they are (B3LYP); corpus molecules truncated, with random
+torsions.
+"""
 
 ORIGIN = """ (xTB labels computed with tblite 0.8; the corpus, and the drug-like \
 molecules drawn from it, are public molecules from ChEMBL, PubChem, NCI, OpenFF and ZINC subsets \
@@ -82,7 +96,10 @@ def write_card(recipe: dict[str, Any], logs: Path, encoder: Any, hardware: str) 
     import yaml
 
     potential = recipe["kind"] == "potential"
-    about = _about_potential(recipe) if potential else REM3DI.format(potential=recipe["potential"])
+    if potential:
+        about = _about_potential(recipe)
+    else:
+        about = MO3ENET if recipe["kind"] == "mo3enet" else REM3DI.format(potential=recipe["potential"])
     log = pd.read_csv(logs / "log.csv")
     last = log.iloc[-1]
     # Where a run was resumed the step falls back, and takes what was done twice off again.

@@ -14,6 +14,7 @@ COMMON = {"kind", "name", "seed", "data", "held_out", "atoms", "model", "weights
 KEYS = {
     "potential": COMMON | {"initial", "test"},
     "rem3di": COMMON | {"potential", "initial", "targets", "masked", "probe", "online"},
+    "mo3enet": COMMON | {"augment", "objective"},
 }
 
 
@@ -50,7 +51,7 @@ def run(args: argparse.Namespace) -> None:
 
     from skmol3d import hub
     from skmol3d.encoders import Potential
-    from skmol3d.trainer import potential, rem3di
+    from skmol3d.trainer import mo3enet, potential, rem3di
     from skmol3d.trainer.loop import main_process
 
     hardware = {name: getattr(args, name) for name in ("device", "devices", "nodes", "precision")}
@@ -58,6 +59,8 @@ def run(args: argparse.Namespace) -> None:
     logs = args.out / f"{recipe['name']}.run"
     if recipe["kind"] == "potential":
         encoder: Any = potential.run(recipe, args.data, logs, args.resume, **hardware)
+    elif recipe["kind"] == "mo3enet":
+        encoder = mo3enet.run(recipe, args.data, logs, args.resume, **hardware)
     else:
         trained = args.out / recipe["potential"]
         source = str(trained) if trained.exists() else recipe["potential"]
