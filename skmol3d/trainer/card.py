@@ -69,15 +69,16 @@ cross-entropies for environments and handedness).
 
 MO3ENET = """Mo3ENet autoencoder (arXiv:2405.13791): the types and positions of a molecule's atoms as vectors
 (Å) that turn with it and scalars that do not, and back. Ours are the axes that atoms know their coordinates
-along, the learned scores of the aggregation and the loss by optimal transport; see `skmol3d.encoders.mo3enet`.
+along, the learned scores of the aggregation and the loss by optimal transport
+(`skmol3d.encoders.mo3enet.Mo3ENet`).
 
-**Limits.** Elements below only, neutral or not (charges are not encoded); molecules and fragments of up to 9
-heavy atoms in training, larger ones decode poorly: look at the reconstruction error. The vectors of exactly
-symmetric molecules depend, by a symmetry operation, on the order of equivalent atoms.
+**Limits.** Elements below only; charges are not encoded. Molecules and fragments of up to 9 heavy atoms in
+training: larger ones decode poorly, which their reconstruction error shows. The vectors of exactly symmetric
+molecules depend, by a symmetry operation, on the order of equivalent atoms.
 
 Metrics below: an atom is matched if points within 0.5 Å weigh 0.25 or more together; deviations (Å) are those
-of the points' mean, over matched atoms and over molecules whose atoms are all matched; `exact` is the share of
-molecules matched with the right elements, `decoded` that of molecules whose clustered swarm has the right
+of the points' mean, over matched atoms and over molecules whose atoms are all matched; `exact` is the share
+of molecules matched with the right elements, `decoded` that of molecules whose clustered swarm has the right
 number of atoms of each element. QM9 geometries as they are (B3LYP); corpus molecules truncated, with random
 torsions.
 """

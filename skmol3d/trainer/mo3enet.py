@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.functional import one_hot
 
+from skmol3d.encoders.atoms import AtomBatch
 from skmol3d.encoders.config import config_from_dict
 from skmol3d.encoders.mo3enet import Mo3ENet, Mo3ENetConfig
-from skmol3d.trainer.data import PackedSet, bucketed
+from skmol3d.encoders.mo3enet_decoder import find_atoms
+from skmol3d.trainer.data import bucketed
 from skmol3d.trainer.loop import main_process, train
 from skmol3d.trainer.mo3enet_data import Augmented, read_sets, suitable
 from skmol3d.trainer.objectives.reconstruction import Reconstruction, match, reconstruct, summarise
@@ -19,14 +23,15 @@ from skmol3d.trainer.schedule import Schedule
 from skmol3d.trainer.stream import Mixture
 
 CURVE = 500  # held-out molecules behind each point of the evaluation curve
+EVALUATED = 2048  # padded atoms per batch of them
 
 
 def run(recipe: dict[str, Any], data: Path, out: Path, resume: bool, **hardware: Any) -> Mo3ENet:
     """Train the autoencoder a recipe describes; ``out`` receives logs and ``metrics.json``.
 
     ``augment`` goes to `Augmented`, ``objective`` to `Reconstruction`; deviations are measured on the
-    held-out molecules of each set (those of the first set make the curve). ``hardware`` goes to
-    `skmol3d.trainer.loop.train`: device, devices, nodes, precision.
+    held-out molecules of each set, those of shards truncated and with random torsions (some of the first set
+    make the curve). ``hardware`` goes to `skmol3d.trainer.loop.train`: device, devices, nodes, precision.
     """
     torch.manual_seed(recipe["seed"])
     encoder = Mo3ENet(config_from_dict(Mo3ENetConfig, recipe["model"], "recipe.model"))
@@ -38,10 +43,24 @@ def run(recipe: dict[str, Any], data: Path, out: Path, resume: bool, **hardware:
     mixture = Mixture(
         sets, [float(s["share"]) for s in sources], [t for t, _ in kept], recipe["atoms"], recipe["seed"]
     )
-    sample = np.random.default_rng(0).permutation(kept[0][1])[:CURVE]
+    reshaped = {**recipe["augment"], "torsions": 1.0, "noise": 0.0, "low": 1.0, "high": 1.0}
+
+    def held_out(k: int, most: int | None = None) -> Iterator[AtomBatch]:
+        index = np.random.default_rng(0).permutation(kept[k][1])[:most]
+        if "xtb" in sources[k]:
+            for part in bucketed(sets[k].sizes, index, EVALUATED, np.random.default_rng(0)):
+                yield sets[k].batch(part)[0]
+        else:
+            once = Mixture([sets[k]], [1.0], [index], EVALUATED, recipe["seed"])
+            left = len(index)
+            for batch, _ in Augmented(once, **reshaped)():
+                yield batch
+                left -= len(batch)
+                if left <= 0:  # one pass: the mixture itself is endless
+                    return
 
     def evaluate(objective: Any) -> dict[str, float]:
-        return deviations(objective.encoder, sets[0], sample) | {"sigma": float(objective.sigma)}
+        return deviations(objective.encoder, held_out(0, CURVE)) | {"sigma": float(objective.sigma)}
 
     best = train(
         Reconstruction(encoder, **recipe["objective"]),
@@ -59,21 +78,30 @@ def run(recipe: dict[str, Any], data: Path, out: Path, resume: bool, **hardware:
     assert isinstance(best.encoder, Mo3ENet)
     encoder = best.encoder.eval()
     if main_process():
-        metrics = {
-            source.get("xtb") or source["shards"]: deviations(encoder, s, held)
-            for source, s, (_, held) in zip(sources, sets, kept, strict=True)
-        }
+        names = [source.get("xtb") or source["shards"] for source in sources]
+        metrics = {name: deviations(encoder, held_out(k)) for k, name in enumerate(names)}
         (out / "metrics.json").write_text(json.dumps(metrics, indent=1))
     return encoder
 
 
-def deviations(encoder: Mo3ENet, data: PackedSet, index: np.ndarray, atoms: int = 2048) -> dict[str, float]:
-    """Deviations (Å) and matched shares of conformers ``index`` as they are, and how many these are."""
+@torch.no_grad()
+def deviations(encoder: Mo3ENet, batches: Iterable[AtomBatch]) -> dict[str, float]:
+    """Deviations (Å) and matched shares of the molecules of ``batches`` (see `summarise`).
+
+    ``decoded`` is the share of molecules whose swarm, clustered without knowing them (`find_atoms`), has the
+    right number of atoms of each element; ``molecules`` is their number.
+    """
     encoder.eval()
     device = next(encoder.parameters()).device
-    with torch.no_grad():
-        found = [
-            match(*reconstruct(encoder, data.batch(part)[0].to(device)))
-            for part in bucketed(data.sizes, index, atoms, np.random.default_rng(0))
-        ]
-    return summarise(found) | {"molecules": float(len(index))}
+    found, decoded, molecules = [], 0, 0
+    for batch in batches:
+        swarm, target = reconstruct(encoder, batch.to(device))
+        found.append(match(swarm, target))
+        kinds = len(encoder.elements)
+        atoms = find_atoms(swarm)
+        owner = torch.repeat_interleave(torch.arange(len(batch), device=device), atoms.counts)
+        formula = one_hot(target.types, kinds).mul(target.real[..., None]).sum(1)
+        clustered = torch.zeros_like(formula).index_add(0, owner, one_hot(atoms.types, kinds))
+        decoded += int((formula == clustered).all(1).sum())
+        molecules += len(batch)
+    return summarise(found) | {"decoded": decoded / molecules, "molecules": float(molecules)}

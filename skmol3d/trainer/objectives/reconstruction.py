@@ -19,7 +19,8 @@ MOMENTUM = 0.02  # of the running loss that is compared with the threshold
 MATCH, MATCHED = 0.5, 0.25  # Å, and least weight within it, of an atom that was found again
 ROUNDS = 15
 # Weights in the cost of an assignment, in Å, of wrong elements and absent points.
-TYPE_COST, ABSENCE_COST = 0.3, 0.3
+# Twins that share an atom part only if absence costs clearly more than the blur.
+TYPE_COST, ABSENCE_COST = 0.3, 0.5
 
 
 class Target(NamedTuple):
@@ -58,7 +59,7 @@ class Reconstruction(nn.Module):
     encoder : Mo3ENet
     sigma, threshold : float
         See above; the defaults are the paper's.
-    blur : float, default=0.15
+    blur : float, default=0.1
         Entropy of the assignment, Å.
     """
 
@@ -66,7 +67,7 @@ class Reconstruction(nn.Module):
     running: Tensor
 
     def __init__(
-        self, encoder: Mo3ENet, sigma: float = 2.0, threshold: float = 0.15, blur: float = 0.15
+        self, encoder: Mo3ENet, sigma: float = 2.0, threshold: float = 0.15, blur: float = 0.1
     ) -> None:
         super().__init__()
         self.encoder = encoder
