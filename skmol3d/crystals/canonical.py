@@ -19,7 +19,7 @@ LENGTH_TIE, COSINE_TIE = 1e-3, 1e-4
 """Axes whose lengths (Å) and angles differ by less are equally good."""
 
 KEY_TIES = np.array([0] + [1e-4] * 6 + [1e-3] * 4 + [0])
-"""Likewise for the columns of keys in `_Copies.smallest`: handedness, centroids (fractions), rotation (rad), frame."""
+"""Likewise for the keys in `_Copies.smallest`: handedness, centroids (fractions), rotation (rad), frame."""
 
 WRAP = 1e-6
 """A coordinate this little below 0 or 1 is 0."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -128,6 +130,24 @@ class MolecularCrystal:
                 " try a smaller symprec"
             )
         return crystal
+
+    @classmethod
+    def from_molecules(cls, molecules: Sequence[tuple[Any, Any]], cell: Any) -> MolecularCrystal:
+        """Describe molecules in a cell in space group P1, whatever their symmetry and contacts.
+
+        Parameters
+        ----------
+        molecules : sequence of (numbers [n], positions [n, 3] in Å)
+            Whole; one row of parameters for each.
+        cell : array_like, shape [3, 3]
+            Right-handed cell vectors as rows, Å.
+        """
+        cell = np.asarray(cell, float)
+        numbers = [np.asarray(n, np.int64) for n, _ in molecules]
+        places = [np.asarray(positions, float) @ np.linalg.inv(cell) for _, positions in molecules]
+        group = space_group(1)
+        atoms = np.concatenate(numbers), np.concatenate(places)
+        return _canonical(AsymmetricUnit(group, cell @ cell.T, numbers, places, *atoms))
 
     @property
     def symbol(self) -> str:

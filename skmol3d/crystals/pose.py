@@ -45,8 +45,9 @@ def principal_frames(numbers: NDArray[np.integer], offsets: Floats) -> Floats:
     Returns
     -------
     ndarray, shape [K, 3, 3]
-        The three axes as rows of each frame, in descending order of these moments; right-handed (determinant 1) or left-handed (-1). A single atom
-        has none (K = 0); the last two axes of linear molecules are zero.
+        The three axes as rows of each frame, in descending order of these moments; right-handed
+        (determinant 1) or left-handed (-1). A single atom has none (K = 0); the last two axes of linear
+        molecules are zero.
     """
     points = offsets[numbers > 1]
     if len(points) < 3 or _is_linear(points):

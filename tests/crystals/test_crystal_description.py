@@ -1,4 +1,4 @@
-"""`MolecularCrystal`: exact inverse in every space group, and rows that do not depend on the way of writing."""
+"""`MolecularCrystal`: an exact inverse in every space group, and rows that depend on the crystal alone."""
 
 from __future__ import annotations
 
