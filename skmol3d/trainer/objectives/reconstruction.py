@@ -17,7 +17,7 @@ FACTOR = 0.99  # of σ at each reduction
 LEAST_OVERLAP = 1e-3  # σ is not reduced below this self-overlap of the input's atoms
 MOMENTUM = 0.02  # of the running loss that is compared with the threshold
 MATCH, MATCHED = 0.5, 0.25  # Å, and least weight within it, of an atom that was found again
-ROUNDS = 15
+ROUNDS, COARSE = 16, 2.0  # of the assignment, and its first blur in Å
 # Weights in the cost of an assignment, in Å, of wrong elements and absent points.
 # Twins that share an atom part only if absence costs clearly more than the blur.
 TYPE_COST, ABSENCE_COST = 0.3, 0.5
@@ -48,7 +48,7 @@ class Reconstruction(nn.Module):
     buffers, so that a resumed run goes on where it was.
 
     Ours, and what trains fast: every atom is *assigned* to points by entropic optimal transport in which a
-    point takes at most one atom, and gets gradients however far they are,
+    point takes at most one atom; it draws points to atoms from several Å,
 
     - ``position``: distance (Å) of the atoms to the points they are assigned to;
     - ``element``: cross-entropy of these points' elements;
@@ -155,16 +155,18 @@ def assign(cost: Tensor, real: Tensor, blur: float) -> Tensor:
     """Share of each atom that each point gets, [B, L, M]: rows sum to 1 and columns to 1 at most.
 
     Minimises cost less ``blur`` times entropy by Sinkhorn's iterations with an inequality on the columns
-    (arXiv:1607.05816); after the last of them rows are exact, columns nearly.
+    (arXiv:1607.05816), from a coarse blur to the final one, so that prices can rise by several Å in a few
+    rounds; after the last of them rows are exact, columns nearly.
     """
-    rows = real.to(cost.dtype)
-    kernel = torch.exp((cost.amin(2, keepdim=True) - cost) / blur) * rows[..., None] + 1e-30
-    columns = torch.ones_like(cost[:, 0])
-    for _ in range(ROUNDS):
-        scale = rows / (kernel @ columns[..., None])[..., 0]
-        columns = (1.0 / (scale[:, None] @ kernel)[:, 0].clamp(min=1e-30)).clamp(max=1.0)
-    scale = rows / (kernel @ columns[..., None])[..., 0]
-    return scale[..., None] * kernel * columns[:, None]
+    cost = cost.masked_fill(~real[..., None], 0.0)
+    price = torch.zeros_like(cost[:, 0])  # of a point, at most 0
+    start = max(COARSE, blur)
+    for k in range(ROUNDS):
+        width = max(blur, start * (blur / start) ** (2 * k / ROUNDS))
+        gain = torch.logsumexp((price[:, None] - cost) / width, 2, keepdim=True)
+        bids = (-cost / width - gain).masked_fill(~real[..., None], -torch.inf)
+        price = (-width * torch.logsumexp(bids, 1)).clamp(max=0.0)
+    return ((price[:, None] - cost) / blur).softmax(2) * real[..., None]
 
 
 class Match(NamedTuple):
