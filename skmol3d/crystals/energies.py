@@ -79,7 +79,8 @@ class RigidCrystals:
         cls, crystals: Iterable[MolecularCrystal], dtype: torch.dtype = torch.float64
     ) -> RigidCrystals:
         """Collect all molecules in the conventional cells of the crystals."""
-        cells, molecules, owners = [], [], []
+        cells: list[np.ndarray] = []
+        molecules, owners = [], []
         for crystal in crystals:
             for molecule, copies in zip(crystal.molecules, crystal.copies, strict=True):
                 molecules += [(molecule.numbers, positions) for positions in copies]
@@ -111,6 +112,7 @@ def lattice_energies(crystals: RigidCrystals, pair_energy: PairEnergy, cutoff: f
     Parameters
     ----------
     crystals : RigidCrystals
+        One or many, of any sizes.
     pair_energy : callable
         `lennard_jones`, `buckingham`, or any other function of distances and sums of radii.
     cutoff : float, default=10.0

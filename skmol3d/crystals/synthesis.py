@@ -92,6 +92,7 @@ def synthesise(
     molecules : sequence of (numbers [n], positions [n, 3] in Å)
         Conformers; the same one may be there several times.
     settings : Synthesis
+        Steps, copies and the rest.
     generator : torch.Generator
         On the CPU, so that a seed gives the same starting points on every device.
     device : device, default="cpu"
@@ -119,7 +120,9 @@ def synthesise(
 
     cells, rotations = _descend(positions, sizes, cell_vectors(lengths, angles), rotations, settings)
     lengths, angles = _lengths_and_angles(cells)
-    optimal = _score(torch.arange(count, device=device), positions, sizes, lengths, angles, rotations, settings)
+    optimal = _score(
+        torch.arange(count, device=device), positions, sizes, lengths, angles, rotations, settings
+    )
 
     index = torch.arange(count, device=device).repeat_interleave(settings.copies)
     noise = settings.noise * torch.randn(len(index), 9, generator=generator).to(device)
@@ -141,7 +144,7 @@ def synthesise(
 def rigid_crystals(
     cells: PackedCells, molecules: Sequence[tuple[np.ndarray, np.ndarray]], dtype: torch.dtype = torch.float32
 ) -> RigidCrystals:
-    """Posed molecules and cells of synthesised crystals, for other energies; `molecules` as in `synthesise`."""
+    """Molecules and cells of synthesised crystals, for other energies; `molecules` as in `synthesise`."""
     centred = [(numbers, positions - np.mean(positions, axis=0)) for numbers, positions in molecules]
     device = cells.lengths.device
     positions, sizes = (x.to(device) for x in pad_molecules(centred, dtype))
@@ -159,7 +162,7 @@ def canonical_crystal(
 
 
 def cell_vectors(lengths: Tensor, angles: Tensor) -> Tensor:
-    """Cell vectors [K, 3, 3] as rows, a along x and b in the xy plane, from lengths and angles [K, 3] (rad)."""
+    """Cell vectors [K, 3, 3] as rows from lengths and angles (rad) [K, 3]; a along x, b in the xy plane."""
     a, b, c = lengths.T
     cos_alpha, cos_beta, cos_gamma = angles.cos().T
     sin_gamma = angles[:, 2].sin()

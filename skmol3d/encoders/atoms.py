@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, wraps
+from functools import cached_property, singledispatch, wraps
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -130,6 +130,7 @@ class Edges(NamedTuple):
     direction: Tensor
 
 
+@singledispatch
 def radius_edges(batch: AtomBatch, cutoff: float) -> Edges:
     """All pairs of atoms of one molecule closer than ``cutoff`` (Å), and each atom with itself.
 

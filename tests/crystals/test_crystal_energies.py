@@ -1,0 +1,219 @@
+"""Lattice energies against ASE and direct sums; synthesis of P1 crystals."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from ase.build import molecule
+from ase.calculators.lj import LennardJones
+from ase.data import vdw_radii
+from ase.neighborlist import neighbor_list
+from ase.spacegroup import crystal
+from crystal_examples import CHIRAL, random_crystal
+
+from skmol3d.crystals import CrystalError, MolecularCrystal
+from skmol3d.crystals.energies import (
+    PairEnergy,
+    RigidCrystals,
+    buckingham,
+    lattice_energies,
+    lennard_jones,
+    pad_molecules,
+    radii,
+)
+from skmol3d.crystals.mlip import PotentialCalculator, lattice_energy
+from skmol3d.crystals.synthesis import (
+    Synthesis,
+    canonical_crystal,
+    cell_vectors,
+    molecular_volumes,
+    rigid_crystals,
+    rotation_matrices,
+    synthesise,
+)
+from skmol3d.encoders.egnn import EGNNConfig
+from skmol3d.encoders.equivariant_transformer import EquivariantTransformerConfig, Potential, PotentialConfig
+
+WATER = Atoms("OHH", [(0, 0, 0), (0.76, 0.59, 0), (-0.76, 0.59, 0)])
+MOLECULES = [(m.numbers, m.positions) for m in (molecule("C6H6"), molecule("CH3CONH2"), CHIRAL)]
+SHORT = Synthesis(steps=60, copies=3)
+
+
+def direct_sum(found: MolecularCrystal, energy: PairEnergy, cutoff: float) -> float:
+    """Per molecule, by ASE's neighbour list, without the distance vectors within one molecule."""
+    atoms = found.to_atoms()
+    sizes = [len(m.numbers) for m, copies in zip(found.molecules, found.copies, strict=True) for _ in copies]
+    owner = np.repeat(np.arange(len(sizes)), sizes)
+    i, j, d, way = neighbor_list("ijdD", atoms, cutoff)
+    within = (owner[i] == owner[j]) & np.isclose(atoms.positions[j] - atoms.positions[i], way, atol=1e-6).all(
+        1
+    )
+    sums = vdw_radii[atoms.numbers[i]] + vdw_radii[atoms.numbers[j]]
+    pairs = energy(torch.tensor(d[~within]), torch.tensor(sums[~within]))
+    return pairs.sum().item() / 2 / len(sizes)
+
+
+@pytest.mark.parametrize("energy", [lennard_jones, buckingham])
+def test_energies_equal_direct_sums(energy: PairEnergy) -> None:
+    atoms = [random_crystal(n, seed=n) for n in (1, 2, 14, 33)] + [random_crystal(4, 1, (CHIRAL, WATER))]
+    found = [MolecularCrystal.read(a) for a in atoms]
+    batched = lattice_energies(RigidCrystals.from_crystals(found), energy, cutoff=9.0)
+    expected = [direct_sum(one, energy, 9.0) for one in found]
+    np.testing.assert_allclose(batched, expected, rtol=1e-9, atol=1e-9)
+
+
+def test_argon_against_ase() -> None:
+    argon = crystal("Ar", [(0, 0, 0)], spacegroup=225, cellpar=[5.3] * 3 + [90] * 3)
+    sigma, cutoff = 2 * vdw_radii[18], 9.0
+    argon.calc = LennardJones(sigma=sigma, epsilon=1.0, rc=cutoff)
+    # ASE lifts every pair by its energy at the cutoff.
+    pairs = len(neighbor_list("i", argon, cutoff)) / 2
+    lift = 4 * ((sigma / cutoff) ** 12 - (sigma / cutoff) ** 6)
+    expected = (argon.get_potential_energy() + pairs * lift) / len(argon)
+    found = RigidCrystals.from_crystals([MolecularCrystal.read(argon)])
+    assert lattice_energies(found, lennard_jones, cutoff).item() == pytest.approx(expected, rel=1e-9)
+
+
+def test_pair_energies() -> None:
+    r = torch.linspace(2.0, 9.0, 7001, dtype=torch.float64)
+    s = torch.full_like(r, 3.4)
+    assert r[buckingham(r, s).argmin()] == pytest.approx(3.4, abs=2e-3)
+    assert buckingham(r, s).min() == pytest.approx(-1.0, abs=1e-4)
+    assert r[lennard_jones(r, s).argmin()] == pytest.approx(3.4 * 2 ** (1 / 6), abs=2e-3)
+    assert lennard_jones(r, s).min() == pytest.approx(-1.0, abs=1e-6)
+    close = torch.tensor([2.4], dtype=torch.float64)
+    assert lennard_jones(close, s[:1]) > buckingham(close, s[:1]) > 0
+    with pytest.raises(CrystalError, match="no van der Waals radius for Fe"):
+        radii(np.array([6, 26]))
+
+
+def test_energies_are_differentiable() -> None:
+    found = RigidCrystals.from_crystals([MolecularCrystal.read(random_crystal(2, seed=1))])
+    cells = found.cells.clone().requires_grad_()
+    positions = found.positions.clone().requires_grad_()
+
+    def energy(cells: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+        # No pair crosses this cutoff within the step of the finite differences.
+        return lattice_energies(RigidCrystals(cells, positions, found.radii, found.crystal), buckingham, 7.0)
+
+    assert torch.autograd.gradcheck(energy, (cells, positions), eps=1e-5)
+
+
+def test_volumes_of_unions_of_spheres() -> None:
+    apart, distance = 10.0, 1.5
+    a, b = 1.7, 1.2
+    positions = torch.tensor([[[0, 0, 0], [apart, 0, 0]], [[0, 0, 0], [distance, 0, 0]]], dtype=torch.float64)
+    sizes = torch.tensor([[a, b], [a, b]], dtype=torch.float64)
+    both = 4 / 3 * np.pi * (a**3 + b**3)
+    lens = (
+        np.pi
+        * (a + b - distance) ** 2
+        * (distance**2 + 2 * distance * (a + b) - 3 * (a - b) ** 2)
+        / (12 * distance)
+    )
+    found = molecular_volumes(positions, sizes)
+    assert found[0].item() == pytest.approx(both, rel=1e-6)
+    assert found[1].item() == pytest.approx(both - lens, rel=0.02)
+
+
+def test_synthesis() -> None:
+    cells = synthesise(MOLECULES, SHORT, torch.Generator().manual_seed(0))
+    assert cells.molecule.tolist() == [0, 1, 2, 0, 0, 0, 1, 1, 1, 2, 2, 2]
+    assert cells.optimised.tolist() == [True] * 3 + [False] * 9
+    assert (cells.energies[:3] < -20).all()  # each pair of neighbouring atoms brings about -1
+    assert (cells.energies[3:] > cells.energies[cells.molecule[3:]]).all()
+    volumes = torch.linalg.det(cell_vectors(cells.lengths, cells.angles))
+    packing = molecular_volumes(*pad_molecules(MOLECULES))[cells.molecule] / volumes
+    assert ((packing[:3] > 0.6) & (packing[:3] < 0.85)).all()  # as real organic crystals pack
+
+    rescored = lattice_energies(rigid_crystals(cells, MOLECULES, torch.float64), lennard_jones)
+    np.testing.assert_allclose(rescored, cells.energies, rtol=1e-3, atol=1e-2)
+    for k in (0, 2, 5):
+        found = canonical_crystal(cells, k, MOLECULES)
+        energy = lattice_energies(RigidCrystals.from_crystals([found]), lennard_jones)
+        assert energy.item() == pytest.approx(rescored[k].item(), rel=1e-4)
+        assert found.space_group == 1
+        np.testing.assert_allclose(found.parameters[0, 6:9], 0.5)
+        assert (np.diff(found.parameters[0, :3]) > -1e-3).all()
+
+
+def test_synthesis_starts_at_the_packing_and_follows_its_seed() -> None:
+    start = Synthesis(steps=0, copies=1, packing=0.4)
+    one, two = (synthesise(MOLECULES, start, torch.Generator().manual_seed(7)) for _ in range(2))
+    assert torch.equal(one.energies, two.energies)
+    volumes = torch.linalg.det(cell_vectors(one.lengths, one.angles))[:3]
+    np.testing.assert_allclose(molecular_volumes(*pad_molecules(MOLECULES)) / volumes, 0.4, rtol=1e-4)
+    other = synthesise(MOLECULES, start, torch.Generator().manual_seed(8))
+    assert not torch.isclose(one.energies, other.energies).any()
+
+
+def test_rotation_matrices() -> None:
+    quarter = rotation_matrices(torch.tensor([[0.0, 0.0, np.pi / 2]], dtype=torch.float64))[0]
+    np.testing.assert_allclose(
+        quarter @ torch.tensor([1.0, 0, 0], dtype=torch.float64), [0, 1, 0], atol=1e-12
+    )
+
+
+BACKBONES = [
+    EquivariantTransformerConfig(
+        width=16, layers=2, heads=2, radial=8, cutoff=4.0, elements=(1, 6, 8, 9, 17, 35)
+    ),
+    EGNNConfig(width=16, layers=2, elements=(1, 6, 8, 9, 17, 35)),
+]
+
+
+@pytest.mark.parametrize("backbone", BACKBONES, ids=["equivariant transformer", "egnn"])
+def test_potentials_in_crystals(backbone: EquivariantTransformerConfig | EGNNConfig) -> None:
+    torch.manual_seed(0)
+    calculator = PotentialCalculator(Potential(PotentialConfig(backbone)))
+    atoms = random_crystal(1, seed=0)  # narrower than the cutoff
+    atoms.calc = calculator
+    energy, forces = atoms.get_potential_energy(), atoms.get_forces()
+
+    larger = atoms.repeat((2, 1, 3))
+    larger.wrap()
+    larger.calc = calculator
+    assert larger.get_potential_energy() == pytest.approx(6 * energy, rel=1e-9)
+    np.testing.assert_allclose(larger.get_forces(), np.tile(forces, (6, 1)), atol=1e-8)
+
+    # A molecule in a box wider than the cutoff is a molecule alone.
+    alone = CHIRAL.copy()
+    alone.calc = calculator
+    boxed = Atoms(CHIRAL.numbers, CHIRAL.positions, cell=[30, 30, 30], pbc=True)
+    boxed.calc = calculator
+    assert boxed.get_potential_energy() == pytest.approx(alone.get_potential_energy(), abs=1e-9)
+
+    step = np.zeros_like(atoms.positions)
+    step[2, 1] = 1e-4
+    ends = []
+    for sign in (1, -1):
+        moved = Atoms(atoms.numbers, atoms.positions + sign * step, cell=atoms.cell, pbc=True)
+        moved.calc = calculator
+        ends.append(moved.get_potential_energy())
+    assert forces[2, 1] == pytest.approx(-(ends[0] - ends[1]) / 2e-4, abs=1e-5)
+
+    found = MolecularCrystal.read(atoms)
+    assert lattice_energy(found, calculator) == pytest.approx(energy - alone.get_potential_energy(), abs=1e-6)
+
+
+def test_lattice_energy_of_several_molecules_by_ase() -> None:
+    found = MolecularCrystal.read(random_crystal(4, 1, (CHIRAL, WATER)))
+    calculator = LennardJones(sigma=2.0, epsilon=0.1, rc=6.0)
+    atoms = found.to_atoms()
+    atoms.calc = calculator
+    expected = atoms.get_potential_energy()
+    for single in (CHIRAL, WATER):
+        alone = single.copy()
+        alone.calc = calculator
+        expected -= 2 * alone.get_potential_energy()
+    assert lattice_energy(found, calculator) == pytest.approx(expected / 4, rel=1e-6)
+
+
+def test_potentials_refuse_what_they_do_not_know() -> None:
+    calculator = PotentialCalculator(Potential(PotentialConfig(BACKBONES[0])))
+    with pytest.raises(CrystalError, match="not trained on N"):
+        calculator.get_potential_energy(molecule("NH3"))
+    with pytest.raises(CrystalError, match="some directions"):
+        calculator.get_potential_energy(Atoms("C", cell=[5, 5, 5], pbc=[True, True, False]))

@@ -1,0 +1,177 @@
+"""Crystals from files and other libraries, and what is refused with which reason."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import ase.io
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk, molecule
+from ase.spacegroup import crystal
+from crystal_examples import CHIRAL, random_crystal, same_crystal
+from test_crystal_description import assert_same_description
+
+from skmol3d.benchmark.crystals import main
+from skmol3d.crystals import CrystalError, MolecularCrystal, iter_crystals
+
+# P2_1/n, another setting of P2_1/c.
+SETTING = ["x,y,z", "1/2-x,1/2+y,1/2-z", "-x,-y,-z", "1/2+x,1/2-y,1/2+z"]
+CELL = (8.1, 9.3, 7.7, 90, 97.3, 90)
+
+
+def write_cif(path: Path, sites: str, operations: list[str] = SETTING, columns: str = "") -> Path:
+    a, b, c, alpha, beta, gamma = CELL
+    listed = "\n".join(f"'{operation}'" for operation in operations)
+    path.write_text(
+        f"data_example\n_cell_length_a {a}\n_cell_length_b {b}\n_cell_length_c {c}\n"
+        f"_cell_angle_alpha {alpha}\n_cell_angle_beta {beta}\n_cell_angle_gamma {gamma}\n"
+        f"loop_\n_symmetry_equiv_pos_as_xyz\n{listed}\n"
+        "loop_\n_atom_site_label\n_atom_site_type_symbol\n_atom_site_fract_x\n_atom_site_fract_y\n"
+        f"_atom_site_fract_z\n{columns}{sites}"
+    )
+    return path
+
+
+def fractions() -> np.ndarray:
+    return CHIRAL.positions @ np.linalg.inv(Atoms(cell=CELL).cell.array) + [0.25, 0.12, 0.28]
+
+
+def sites(places: np.ndarray, more: str = "") -> str:
+    rows = zip(CHIRAL.symbols, places, strict=True)
+    return "".join(f"{s}1 {s} {x:.6f} {y:.6f} {z:.6f}{more}\n" for s, (x, y, z) in rows)
+
+
+def test_cif_in_another_setting(tmp_path: Path) -> None:
+    found = MolecularCrystal.read(write_cif(tmp_path / "a.cif", sites(fractions())))
+    assert (found.space_group, found.symbol, found.z) == (14, "P2_1/c", 4)
+    x, y, z = fractions().T
+    copies = [(x, y, z), (0.5 - x, 0.5 + y, 0.5 - z), (-x, -y, -z), (0.5 + x, 0.5 - y, 0.5 + z)]
+    places = np.concatenate([np.stack(copy, 1) for copy in copies])
+    atoms = Atoms(list(CHIRAL.symbols) * 4, cell=CELL, scaled_positions=places, pbc=True)
+    assert same_crystal(found.to_atoms(), atoms) < 1e-4
+
+    other_copy = MolecularCrystal.read(write_cif(tmp_path / "b.cif", sites(places[5:10] - [1, 0, 1])))
+    assert_same_description(found, other_copy, 1e-4)
+    everything = "".join(sites(places[5 * k : 5 * k + 5]) for k in range(4))
+    expanded = MolecularCrystal.read(write_cif(tmp_path / "c.cif", everything, ["x,y,z"]))
+    assert_same_description(found, expanded, 1e-4)
+
+
+def test_sites_on_symmetry_elements_are_listed_once(tmp_path: Path) -> None:
+    carbon_dioxide = "C1 C 0 0 0\nO1 O 0.1 0.07 0.05\n"
+    found = MolecularCrystal.read(write_cif(tmp_path / "a.cif", carbon_dioxide))
+    assert (found.space_group, found.z, found.z_prime) == (14, 2, 0.5)
+    assert sorted(found.molecules[0].numbers.tolist()) == [6, 8, 8]
+
+
+def test_same_crystal_from_every_source(tmp_path: Path) -> None:
+    atoms = random_crystal(19, seed=0)
+    found = MolecularCrystal.read(atoms)
+    for name in ("a.extxyz", "a.extxyz.gz", "a.cif"):
+        ase.io.write(tmp_path / name, atoms)
+        assert_same_description(found, MolecularCrystal.read(tmp_path / name), 1e-3)
+        assert_same_description(found, MolecularCrystal.read(str(tmp_path / name)), 1e-3)
+    pymatgen = [SimpleNamespace(is_ordered=True, specie=SimpleNamespace(Z=int(n))) for n in atoms.numbers]
+    structure = _Structure(pymatgen, atoms.cell.array, atoms.get_scaled_positions())
+    assert_same_description(found, MolecularCrystal.read(structure))
+    left_handed = atoms.copy()
+    left_handed.set_cell(atoms.cell.array[[1, 0, 2]])
+    assert_same_description(found, MolecularCrystal.read(left_handed))
+
+
+class _Structure(list):
+    """What is used of `pymatgen.core.Structure`."""
+
+    def __init__(self, sites: list, matrix: np.ndarray, frac_coords: np.ndarray) -> None:
+        super().__init__(sites)
+        self.lattice = SimpleNamespace(matrix=matrix)
+        self.frac_coords = frac_coords
+
+    @property
+    def is_ordered(self) -> bool:
+        return all(site.is_ordered for site in self)
+
+
+def test_disorder_is_refused(tmp_path: Path) -> None:
+    columns = "_atom_site_occupancy\n"
+    half = write_cif(tmp_path / "a.cif", sites(fractions(), " 0.5"), columns=columns)
+    with pytest.raises(CrystalError, match=r"disordered: 5 site\(s\) with an occupancy below one"):
+        MolecularCrystal.read(half)
+    full = write_cif(tmp_path / "b.cif", sites(fractions(), " 1.0"), columns=columns)
+    assert MolecularCrystal.read(full).space_group == 14
+    with pytest.raises(CrystalError, match="disordered"):
+        MolecularCrystal.read(crystal("CO", [(0, 0, 0), (0.2, 0, 0)], occupancies=[1, 0.9], cellpar=CELL))
+    structure = _Structure([SimpleNamespace(is_ordered=False)], np.eye(3), np.zeros((1, 3)))
+    with pytest.raises(CrystalError, match=r"disordered: 1 site"):
+        MolecularCrystal.read(structure)
+    hydrogens = Atoms("OHH", [(0, 0, 0), (0.97, 0, 0), (0.97, 0.5, 0)], cell=[6, 6, 6], pbc=True)
+    with pytest.raises(CrystalError, match=r"atoms H1 and H2 are 0\.50 Å apart"):
+        MolecularCrystal.read(hydrogens)
+
+
+def test_what_has_no_finite_molecules_is_refused() -> None:
+    with pytest.raises(CrystalError, match=r"without end in 3 dimension\(s\)"):
+        MolecularCrystal.read(bulk("Si"))
+    chain = Atoms("CHH", [(0, 0, 0), (0, 1.09, 0), (0, -1.09, 0)], cell=[1.4, 8, 8], pbc=True)
+    with pytest.raises(CrystalError, match=r"without end in 1 dimension\(s\)"):
+        MolecularCrystal.read(chain)
+
+
+def test_salts_and_short_hydrogen_bonds() -> None:
+    # H is 1.2 Å from one oxygen and 1.25 Å from the other: it belongs to the nearer one.
+    chain = Atoms("FH", [(0, 0, 0), (1.1, 0, 0)], cell=[2.3, 6, 6.5], pbc=True)
+    found = MolecularCrystal.read(chain)
+    assert [sorted(m.numbers.tolist()) for m in found.molecules] == [[1, 9]]
+    salt = Atoms("NHHHHCl", np.zeros((6, 3)), cell=[6.3, 6.4, 6.5], pbc=True)
+    salt.positions[1:5] = 0.6 * np.array([(1, 1, 1), (-1, -1, 1), (1, -1, -1), (-1, 1, -1)])
+    salt.positions[5] = (3.1, 3.2, 3.3)
+    found = MolecularCrystal.read(salt)
+    assert [len(m.numbers) for m in found.molecules] == [1, 5]
+    np.testing.assert_array_equal(found.parameters[0, 9:], 0.0)
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (Atoms(), "no atoms"),
+        (molecule("H2O"), "not periodic in three dimensions"),
+        (Atoms("C", cell=[5, 5, 5], pbc=[True, True, False]), "not periodic"),
+        (Atoms("C", [(np.nan, 0, 0)], cell=[5, 5, 5], pbc=True), "not finite"),
+        (Atoms("X", cell=[5, 5, 5], pbc=True), "no element"),
+        (3.5, "cannot read a float"),
+        ("crystal.pdb", "unknown file type"),
+        ("no-such-file.cif", "cannot read no-such-file.cif: No such file"),
+    ],
+)
+def test_unusable_inputs(value: object, reason: str) -> None:
+    with pytest.raises(CrystalError, match=reason):
+        MolecularCrystal.read(value)
+
+
+def test_broken_records(tmp_path: Path) -> None:
+    unknown = write_cif(tmp_path / "a.cif", "C1 C ? ? ?\n")
+    with pytest.raises(CrystalError, match="not a valid CIF block example"):
+        MolecularCrystal.read(unknown)
+    frames = [random_crystal(2, 0), random_crystal(4, 1)]
+    path = tmp_path / "two.extxyz"
+    ase.io.write(path, frames)
+    with pytest.raises(CrystalError, match="holds 2 crystals"):
+        MolecularCrystal.read(path)
+    assert [MolecularCrystal.read(one).space_group for one in iter_crystals(path)] == [2, 4]
+    path.write_text(path.read_text() + "3\nLattice=broken\n")
+    *good, bad = iter_crystals(path)
+    assert len(good) == 2
+    assert isinstance(bad, CrystalError)
+
+
+def test_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "some.extxyz"
+    ase.io.write(path, [random_crystal(2, 0), bulk("Si"), random_crystal(33, 1)])
+    main([str(path)])
+    text = capsys.readouterr().out
+    assert "3 crystals, 1 refused, 2 with one independent molecule. Within 1e-4 Å of the file: 2" in text
+    assert "| 1 | refused: no finite molecule" in text
+    assert "| 2 | Pna2_1 (33) | 4 | 1 | 5 atoms |" in text
