@@ -181,7 +181,7 @@ def encode(
         What is left of the budget.
     """
     if device.type == "cpu":
-        _prime_malloc()
+        prime_malloc()
     rows = np.full((len(items), sum(encoder.output_blocks().values())), np.nan, np.float32)
     reasons: dict[int, str] = {}
     # Largest first: if memory is short, it shows at once. Molecules without bonds stay among themselves,
@@ -207,7 +207,7 @@ def encode(
 
 
 @lru_cache(maxsize=1)
-def _prime_malloc() -> None:
+def prime_malloc() -> None:
     """Make glibc keep freed memory for the next batch, up to 64 MB.
 
     At first glibc maps blocks from 128 KiB on anew each time and hands memory back at every chance, so that

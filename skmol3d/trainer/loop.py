@@ -17,6 +17,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor, nn
 
+from skmol3d.featurizers.encoding import prime_malloc
 from skmol3d.trainer.logs import Bar, Logging, Logs, Saving
 from skmol3d.trainer.schedule import Schedule
 from skmol3d.trainer.stream import Batch, one_by_one
@@ -96,6 +97,7 @@ def train(
     ValueError
         Losses and weights differ in their names.
     """
+    prime_malloc()
     module = Pretraining(objective, batches, weights, schedule, seed)
     first = Logging(out, evaluate, log_every, evaluate_every, collapse)
     bar = [Bar(refresh_rate=5)] if sys.stdout.isatty() else []

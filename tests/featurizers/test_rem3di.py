@@ -145,7 +145,7 @@ def test_freed_memory_is_used_again():
     code = (
         "import resource, torch\n"
         "from skmol3d.featurizers import encoding\n"
-        "encoding._prime_malloc()\n"
+        "encoding.prime_malloc()\n"
         "def use():\n"
         "    return [torch.ones(2**19) for _ in range(20)]\n"
         "use()\n"
