@@ -9,6 +9,7 @@ from skmol3d.encoders.equivariant_transformer import (
     Potential,
     PotentialConfig,
 )
+from skmol3d.encoders.mo3enet import Mo3ENet, Mo3ENetConfig
 from skmol3d.encoders.registry import ENCODERS
 from skmol3d.encoders.rem3di import REM3DI, REM3DIConfig
 
@@ -22,6 +23,8 @@ __all__ = [
     "EGNNConfig",
     "EquivariantTransformer",
     "EquivariantTransformerConfig",
+    "Mo3ENet",
+    "Mo3ENetConfig",
     "Potential",
     "PotentialConfig",
     "REM3DIConfig",

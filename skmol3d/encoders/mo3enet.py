@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 
-from skmol3d.encoders.atoms import MAX_NUMBER, AtomBatch
+from skmol3d.encoders.atoms import MAX_NUMBER, AtomBatch, full_precision
 from skmol3d.encoders.config import check_elements, check_positive
 from skmol3d.encoders.mo3enet_axes import molecular_axes
 from skmol3d.encoders.mo3enet_decoder import (
@@ -149,6 +149,8 @@ class Mo3ENet(nn.Module):
             nn.GELU(),
         )
         self.query = nn.Linear(config.context, channels * KEY)
+        # Channels must begin by looking at different atoms, or many end up at the same ones.
+        nn.init.normal_(self.query.bias, std=0.5)
         self.key = nn.Linear(width, KEY)
         self.weigh = AugmentedSoftmax(channels)
         nn.init.zeros_(self.weigh.sum)
@@ -185,7 +187,9 @@ class Mo3ENet(nn.Module):
 
     def decode(self, embedding: Embedding) -> Swarm:
         """Swarm of an embedding; positions are relative to the centroid of the encoded atoms."""
-        return self.decoder(embedding)
+        # As `full_precision`: half precision would move the points by hundredths of an Å.
+        with torch.autocast(embedding.vectors.device.type, enabled=False):
+            return self.decoder(embedding)
 
     def atoms(self, swarm: Swarm) -> AtomBatch:
         """The atoms that swarms stand for (see `find_atoms`), with a charge of zero and no bonds.
@@ -233,6 +237,7 @@ class Mo3ENet(nn.Module):
                 f"{self.config.swarm} points of the decoder's swarm can hold"
             )
 
+    @full_precision
     def _encode(self, batch: AtomBatch) -> tuple[Embedding, Tensor]:
         atoms = self.encoded_atoms(batch)
         x, real = atoms.pad(atoms.positions), atoms.flat_index >= 0
