@@ -299,16 +299,19 @@ def test_wrong_values_in_a_recipe(change, message, data_root, tmp_path):
 @pytest.mark.parametrize("name", sorted(p.stem for p in pretrain.RECIPES.glob("*.yaml")))
 def test_shipped_recipes_are_valid(name):
     from skmol3d.encoders import PotentialConfig, REM3DIConfig, config_from_dict
+    from skmol3d.encoders.mo3enet import Mo3ENetConfig
+    from skmol3d.trainer.encoder_objective import LOSSES
     from skmol3d.trainer.loop import Schedule
 
     recipe = read_recipe(name, [])
     assert recipe["name"] == name
     config_from_dict(Schedule, recipe["schedule"])
-    if recipe["kind"] == "potential":
-        config_from_dict(PotentialConfig, recipe["model"])
-    else:
-        words = recipe["model"]["words"] | {"classes": recipe["targets"]["classes"]}
-        config_from_dict(REM3DIConfig, recipe["model"] | {"words": words})
+    model = recipe["model"]
+    if recipe["kind"] == "rem3di":
+        assert set(recipe["weights"]) <= set(LOSSES)
+        model = model | {"words": model["words"] | {"classes": recipe["targets"]["classes"]}}
+    configs = {"potential": PotentialConfig, "rem3di": REM3DIConfig, "mo3enet": Mo3ENetConfig}
+    config_from_dict(configs[recipe["kind"]], model)
 
 
 def test_set_changes_the_recipe():
@@ -330,7 +333,7 @@ def test_set_refuses_what_the_recipe_has_not(change):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("kind: other", "kind must be one of 'potential', 'rem3di', got 'other'"),
+        ("kind: other", "kind must be one of 'potential', 'rem3di', 'mo3enet', got 'other'"),
         ("- 1", "kind must be one of"),
         ("", "kind must be one of .* got None"),
         ("{kind: potential, name: a}", r"missing keys \['atoms', .*\], unknown keys \[\]"),
