@@ -5,17 +5,42 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from skmol3d.crystals.crystal import PARAMETERS, MolecularCrystal, RigidMolecule
+    from skmol3d.crystals.energies import RigidCrystals, buckingham, lattice_energies, lennard_jones
     from skmol3d.crystals.errors import CrystalError
+    from skmol3d.crystals.mlip import PotentialCalculator, lattice_energy
     from skmol3d.crystals.reading import iter_crystals
+    from skmol3d.crystals.synthesis import Synthesis, synthesise
 
 _HOMES = {
     "PARAMETERS": "crystal",
     "CrystalError": "errors",
     "MolecularCrystal": "crystal",
+    "PotentialCalculator": "mlip",
+    "RigidCrystals": "energies",
     "RigidMolecule": "crystal",
+    "Synthesis": "synthesis",
+    "buckingham": "energies",
     "iter_crystals": "reading",
+    "lattice_energies": "energies",
+    "lattice_energy": "mlip",
+    "lennard_jones": "energies",
+    "synthesise": "synthesis",
 }
-__all__ = ["PARAMETERS", "CrystalError", "MolecularCrystal", "RigidMolecule", "iter_crystals"]
+__all__ = [
+    "PARAMETERS",
+    "CrystalError",
+    "MolecularCrystal",
+    "PotentialCalculator",
+    "RigidCrystals",
+    "RigidMolecule",
+    "Synthesis",
+    "buckingham",
+    "iter_crystals",
+    "lattice_energies",
+    "lattice_energy",
+    "lennard_jones",
+    "synthesise",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import spglib
 from ase import Atoms
+from ase.neighborlist import neighbor_list
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
@@ -54,8 +55,11 @@ def asymmetric_unit(atoms: Atoms, symprec: float) -> AsymmetricUnit:
     """
     found = whole_molecules(atoms)
     cell = atoms.cell.array
+    order = _fixed_order(atoms)
     with quiet_spglib():
-        data = spglib.get_symmetry_dataset((cell, atoms.get_scaled_positions(), atoms.numbers), symprec)
+        data = spglib.get_symmetry_dataset(
+            (cell, atoms.get_scaled_positions()[order], atoms.numbers[order]), symprec
+        )
     if data is None:
         raise CrystalError(f"spglib finds no space group at symprec={symprec:g}")
     group = space_group(data.number)
@@ -65,27 +69,48 @@ def asymmetric_unit(atoms: Atoms, symprec: float) -> AsymmetricUnit:
     turned = group.rotations.transpose(0, 2, 1) @ axes @ axes.T @ group.rotations
     to_standard = np.linalg.inv(axes)
     places = atoms.positions @ to_standard + data.origin_shift
-    orbits = [min(data.crystallographic_orbits[index]) for index, _ in found]
+    orbit_of = data.crystallographic_orbits[np.argsort(order)]
+    orbits = [min(orbit_of[index]) for index, _ in found]
     independent = [found[orbits.index(orbit)] for orbit in sorted(set(orbits))]
     numbers = [atoms.numbers[index] for index, _ in independent]
     molecules = [whole @ to_standard + data.origin_shift for _, whole in independent]
 
-    matcher = _Matcher(group, np.linalg.norm(axes, axis=1), atoms.numbers, places)
-    origin = matcher.origin(numbers, molecules)
-    matcher = _Matcher(group, np.linalg.norm(axes, axis=1), atoms.numbers, places - origin)
+    lengths = np.linalg.norm(axes, axis=1)
+    lattice = data.transformation_matrix.T  # the given axes in the standard setting
+    origin = _Matcher(group, lengths, lattice, atoms.numbers, places).origin(numbers, molecules)
+    matcher = _Matcher(group, lengths, lattice, atoms.numbers, places - origin)
     averages = [matcher.average(n, m - origin) for n, m in zip(numbers, molecules, strict=True)]
     return AsymmetricUnit(group, turned.mean(0), numbers, averages, atoms.numbers, places - origin)
+
+
+def _fixed_order(atoms: Atoms) -> NDArray[np.intp]:
+    """Order of the atoms by their surroundings.
+
+    Which of the symmetries that hold within its tolerance spglib finds depends on the first atoms.
+    """
+    i, j, distances = neighbor_list("ijd", atoms, 5.0)
+    around = np.bincount(i, atoms.numbers[j] * (5.0 - distances) ** 2, minlength=len(atoms))
+    return np.lexsort([around, atoms.numbers])
 
 
 class _Matcher:
     """Finds the atoms of a crystal nearest to the symmetry images of some of them."""
 
     def __init__(
-        self, group: SpaceGroup, lengths: Floats, numbers: NDArray[np.int64], places: Floats
+        self,
+        group: SpaceGroup,
+        lengths: Floats,
+        lattice: Floats,
+        numbers: NDArray[np.int64],
+        places: Floats,
     ) -> None:
         self.group = group
         self.lengths = lengths
         centring = group.translations[(group.rotations == np.eye(3)).all((1, 2))]
+        # A primitive cell was given without the copies in the centred one; a centred one has them, and where
+        # they are not quite alike each stands for itself.
+        steps = centring @ np.linalg.inv(lattice)
+        centring = centring[np.abs(steps - np.round(steps)).max(1) < 1e-3]
         self.trees = {}
         for number in np.unique(numbers):
             # In Å along the axes: for atoms this near to each other the angles make no difference.

@@ -36,7 +36,7 @@ class RigidMolecule:
     Attributes
     ----------
     numbers : ndarray of int, shape [N]
-        Atomic numbers, in the order of the input.
+        Atomic numbers; the order of the atoms means nothing.
     positions : ndarray of float, shape [N, 3]
         Å, relative to the centroid of all atoms: principal axes along (±x, y, z), see `principal_frames`.
     handedness : int

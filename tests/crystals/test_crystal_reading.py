@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -175,3 +177,8 @@ def test_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "3 crystals, 1 refused, 2 with one independent molecule. Within 1e-4 Å of the file: 2" in text
     assert "| 1 | refused: no finite molecule" in text
     assert "| 2 | Pna2_1 (33) | 4 | 1 | 5 atoms |" in text
+
+
+def test_structures_need_no_torch() -> None:
+    code = "import sys; from skmol3d.crystals import MolecularCrystal; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
