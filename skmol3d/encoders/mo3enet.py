@@ -33,6 +33,7 @@ from skmol3d.encoders.rem3di import select_atoms
 
 WAVES = 8  # of the coordinates along each axis: half-wavelengths from 1 to 8 Å
 KEY = 24
+ROUNDS = 3  # of the channels' competition for atoms
 SYMBOLS = """
 X H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr
 Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb
@@ -108,8 +109,8 @@ class Mo3ENet(nn.Module):
 
     Building blocks, loss and data are the paper's. Ours, for convergence in minutes instead of days: atoms
     know their coordinates along `molecular_axes`; the softmax of the vectors' aggregation is of learned
-    scores, so that a vector can be the position of one atom (or a mean of several), passed on exactly; and
-    the decoder's points start at these vectors.
+    scores, for which the vectors compete, so that a vector can be the position of one atom (or a mean of
+    several), passed on exactly; and the decoder's points start at these vectors.
 
     Parameters
     ----------
@@ -154,6 +155,7 @@ class Mo3ENet(nn.Module):
         self.key = nn.Linear(width, KEY)
         self.weigh = AugmentedSoftmax(channels)
         nn.init.zeros_(self.weigh.sum)
+        self.yielding = nn.Parameter(torch.linspace(0.0, 1.0, channels))
         self.content = nn.Linear(vectors, channels, bias=False)
         self.content.weight.data.mul_(0.1)
         self.label = nn.Linear(width, channels)
@@ -256,11 +258,24 @@ class Mo3ENet(nn.Module):
         context = self.context(pooled)
         scalars, vectors = self.layers[-1](scalars, vectors)
         query = self.query(context).unflatten(-1, (-1, KEY))
-        weights = self.weigh(self.key(scalars) @ query.transpose(1, 2), every, 1)
+        scores = self._compete(self.key(scalars) @ query.transpose(1, 2), every)
+        weights = self.weigh(scores, every, 1)
         kept = self.scalars(context) + (weights * self.label(scalars)).sum(1)
         # A vector of weights one is an atom's position, and a learned correction.
         values = x[..., None] + self.content(vectors)
         return Embedding(kept, (weights[:, :, None] * values).sum(1)), pooled
+
+    def _compete(self, scores: Tensor, every: Tensor) -> Tensor:
+        """Scores [B, L, K] made lower at atoms that many channels attend to, so that none is left out.
+
+        How far each channel yields is learned; they begin with all degrees of it.
+        """
+        share = every.sum(1, keepdim=True) / scores.shape[2]
+        for _ in range(ROUNDS):
+            hidden = (self.weigh.sharpness * scores).masked_fill(~every, torch.finfo(scores.dtype).min)
+            attention = hidden.softmax(1).sum(2, keepdim=True) * share  # 1 on average
+            scores = scores - self.yielding * (attention + 0.02).log()
+        return scores
 
     def _start(self, x: Tensor, numbers: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
         axes, coordinates = molecular_axes(x, numbers, real)

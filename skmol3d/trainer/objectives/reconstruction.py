@@ -19,8 +19,9 @@ MOMENTUM = 0.02  # of the running loss that is compared with the threshold
 MATCH, MATCHED = 0.5, 0.25  # Å, and least weight within it, of an atom that was found again
 ROUNDS, COARSE = 16, 2.0  # of the assignment, and its first blur in Å
 # Weights in the cost of an assignment, in Å, of wrong elements and absent points.
-# Twins that share an atom part only if absence costs clearly more than the blur.
-TYPE_COST, ABSENCE_COST = 0.3, 0.5
+# Points may share an atom: where a dearer absence (0.5 Å, at a blur of 0.1 Å) left it to one of them, 22 % of
+# the molecules were matched after 300 steps, not 85 %.
+TYPE_COST, ABSENCE_COST = 0.3, 0.3
 
 
 class Target(NamedTuple):
@@ -59,7 +60,7 @@ class Reconstruction(nn.Module):
     encoder : Mo3ENet
     sigma, threshold : float
         See above; the defaults are the paper's.
-    blur : float, default=0.1
+    blur : float, default=0.15
         Entropy of the assignment, Å.
     """
 
@@ -67,7 +68,7 @@ class Reconstruction(nn.Module):
     running: Tensor
 
     def __init__(
-        self, encoder: Mo3ENet, sigma: float = 2.0, threshold: float = 0.15, blur: float = 0.1
+        self, encoder: Mo3ENet, sigma: float = 2.0, threshold: float = 0.15, blur: float = 0.15
     ) -> None:
         super().__init__()
         self.encoder = encoder
