@@ -111,6 +111,8 @@ class _Matcher:
         # they are not quite alike each stands for itself.
         steps = centring @ np.linalg.inv(lattice)
         centring = centring[np.abs(steps - np.round(steps)).max(1) < 1e-3]
+        # How many atoms of a larger cell fall upon each other in the standard one.
+        self.copies = round(np.linalg.det(lattice) * len(centring))
         self.trees = {}
         for number in np.unique(numbers):
             # In Å along the axes: for atoms this near to each other the angles make no difference.
@@ -124,9 +126,10 @@ class _Matcher:
             ways = np.empty_like(images)
             for number in np.unique(numbers):
                 tree, mine = self.trees[number], numbers == number
-                _, nearest = tree.query(images[mine] * self.lengths)
-                ways[mine] = tree.data[nearest] / self.lengths - images[mine]
-            yield rotation, ways - np.round(ways)
+                _, nearest = tree.query(images[mine] * self.lengths, k=range(1, self.copies + 1))
+                each = tree.data[nearest] / self.lengths - images[mine][:, None]
+                ways[mine] = (each - np.round(each)).mean(1)
+            yield rotation, ways
 
     def origin(self, numbers: list[NDArray[np.int64]], molecules: list[Floats]) -> Floats:
         """Where the origin is best put: spglib's may miss the symmetry elements by its tolerance."""

@@ -142,6 +142,12 @@ def test_supercells_and_primitive_cells_are_reduced() -> None:
         assert primitive is not None
         smaller = Atoms(primitive[2], cell=primitive[0], scaled_positions=primitive[1], pbc=True)
         assert len(smaller) < len(atoms)
+        noisy = atoms.repeat((2, 1, 1))
+        noisy.rattle(5e-3, seed=0)
+        averaged = MolecularCrystal.read(noisy, symprec=0.05)
+        assert averaged.space_group == number
+        again = MolecularCrystal.read(averaged.to_atoms(), symprec=1e-5)
+        assert_same_description(averaged, again)
         for other in (smaller, make_supercell(atoms, [[1, 0, 0], [0, 2, 0], [0, 1, 1]])):
             assert_same_description(found, MolecularCrystal.read(other))
 
