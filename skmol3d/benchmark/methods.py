@@ -109,11 +109,10 @@ class EncodedConformers:
         if "words" not in blocks:
             return None
         names = np.repeat(list(blocks), list(blocks.values()))
-        counts = {
-            "words": np.flatnonzero(names == "words"),
-            "words and pairs": np.flatnonzero((names == "words") | (names == "pairs")),
-        }
-        return {"linear": {"all": np.arange(len(names))} | counts, "forest": counts}
+        wholes = {"words": ["words"], "words and pairs": ["words", "pairs"]}
+        counts = {name: np.flatnonzero(np.isin(names, parts)) for name, parts in wholes.items()}
+        dense = np.flatnonzero(~np.isin(names, ["words", "pairs"]))
+        return {"linear": {"all": np.arange(len(names)), "dense": dense} | counts, "forest": counts}
 
     def __call__(self, smiles: list[str]) -> NDArray[np.float32]:
         """Rows [n, D]; NaN where there is no conformer, or an element the encoder does not know."""

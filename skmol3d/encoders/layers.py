@@ -145,11 +145,12 @@ class PairBiasedBlock(nn.Module):
 class Pooling(nn.Module):
     """Tokens [B, L, D] -> one row per molecule, from one or several statistics side by side.
 
-    ``mean``, ``std``, ``max``, ``sum`` (in units of 20 atoms), ``attention`` (one learned softmax weighting)
-    and ``pma`` (pooling by multi-head attention with learned seed queries, arXiv:1810.00825).
+    ``mean``, ``std``, ``max``, ``min``, ``sum`` (in units of 20 atoms), ``attention`` (one learned softmax
+    weighting) and ``pma`` (pooling by multi-head attention with learned seed queries, arXiv:1810.00825).
     """
 
-    KINDS = ("mean", "std", "max", "sum", "attention", "pma")
+    PLAIN = ("mean", "std", "max", "min", "sum")
+    KINDS = (*PLAIN, "attention", "pma")
 
     def __init__(self, kinds: tuple[str, ...], width: int, heads: int, seeds: int) -> None:
         super().__init__()
@@ -174,6 +175,9 @@ class Pooling(nn.Module):
 
     def _max(self, x: Tensor, real: Tensor) -> Tensor:
         return x.masked_fill(~real[..., None], -torch.inf).amax(1)
+
+    def _min(self, x: Tensor, real: Tensor) -> Tensor:
+        return x.masked_fill(~real[..., None], torch.inf).amin(1)
 
     def _sum(self, x: Tensor, real: Tensor) -> Tensor:
         return (x * real[..., None]).sum(1) / SUM_UNIT

@@ -42,8 +42,11 @@ class REM3DIConfig:
         Channels each token is expanded to, by a linear layer and GELU, before pooling: a linear model on the
         descriptor then reaches as many functions of the atoms as there are channels, not as the tokens are
         wide.
-    pooling : tuple of {"mean", "std", "max", "sum", "attention", "pma"}
+    pooling : tuple of {"mean", "std", "max", "min", "sum", "attention", "pma"}
         Statistics over the tokens that make up the invariant block, side by side.
+    atoms : tuple of {"mean", "std", "max", "min", "sum"}
+        Statistics of the backbone's own invariants over all atoms, hydrogens included, that make up the block
+        ``atoms``; absent without any. What the potential knows reaches linear models past the attention.
     seeds : int
         Learned queries of ``pma``.
     words : WordsConfig
@@ -65,6 +68,7 @@ class REM3DIConfig:
     radial_length: float = 32.0
     readout: int = 384
     pooling: tuple[str, ...] = ("mean",)
+    atoms: tuple[str, ...] = ()
     seeds: int = 4
     words: WordsConfig = field(default_factory=WordsConfig)
     chiral: int = 64
@@ -76,6 +80,8 @@ class REM3DIConfig:
         wrong = [p for p in self.pooling if p not in Pooling.KINDS]
         if wrong or not self.pooling or len(set(self.pooling)) < len(self.pooling):
             raise ValueError(f"pooling must be distinct names from {Pooling.KINDS}, got {self.pooling}")
+        if not set(self.atoms) <= set(Pooling.PLAIN) or len(set(self.atoms)) < len(self.atoms):
+            raise ValueError(f"atoms must be distinct names from {Pooling.PLAIN}, got {self.atoms}")
         check_positive(self, "width", "layers", "heads", "pair_width", "radial", "radial_length")
         check_positive(self, "readout", "seeds", "chiral")
         if self.words.classes and max(self.backbone.elements) >= len(COVALENT_RADII):
@@ -105,6 +111,8 @@ class Tokens:
         Output of the transformer: unchanged by rotation, translation and reflection.
     pseudoscalars : Tensor [B, L, K]
         Gated triple products: change sign under reflection.
+    statistics : Tensor [B, A]
+        Of the backbone's standardised invariants over all atoms: the block ``atoms``.
     """
 
     atoms: AtomBatch
@@ -114,14 +122,16 @@ class Tokens:
     pairs: Tensor
     encoded: Tensor
     pseudoscalars: Tensor
+    statistics: Tensor
 
 
 class REM3DI(nn.Module):
     """Molecular descriptor from the atom features of a potential (arXiv:2607.19977).
 
-    The descriptor has up to four blocks: ``invariant`` is the same for a molecule and its mirror image,
+    The descriptor has up to five blocks: ``invariant`` is the same for a molecule and its mirror image,
     ``chiral`` changes sign between them, ``words`` and ``pairs`` (`Words`, ours) count which substructures
-    atoms are the centres of, and pairs of these, the same for mirror images too. To keep the promises exact
+    atoms are the centres of, and pairs of these, and ``atoms`` (ours) has plain statistics of the backbone's
+    features; these three are the same for mirror images too. To keep the promises exact
     the pseudoscalars never enter the tokens (the authors' code concatenates them): they are gated by the
     tokens, which are parity-even, and pooled through odd maps alone.
 
@@ -162,6 +172,7 @@ class REM3DI(nn.Module):
         self.readout = nn.Sequential(nn.Linear(config.width, config.readout), nn.GELU())
         self.pool = Pooling(config.pooling, config.readout, config.heads, config.seeds)
         self.words = Words(config.width, config.words)
+        self.pool_atoms = Pooling(config.atoms, scalars, config.heads, config.seeds)
         self.triple = nn.Linear(vectors, 3 * config.chiral, bias=False)
         self.chiral_gate = nn.Sequential(
             nn.Linear(config.width, config.chiral), nn.SiLU(), nn.Linear(config.chiral, config.chiral)
@@ -176,7 +187,8 @@ class REM3DI(nn.Module):
     def output_blocks(self) -> dict[str, int]:
         """Names and sizes of the descriptor's blocks, in column order."""
         blocks = {"invariant": self.pool.size, "chiral": self.config.chiral}
-        return blocks | {name: size for name, size in self.words.sizes.items() if size}
+        blocks |= {name: size for name, size in self.words.sizes.items() if size}
+        return blocks | ({"atoms": self.pool_atoms.size} if self.config.atoms else {})
 
     def forward(self, batch: AtomBatch) -> Tensor:
         """Descriptors [B, columns]."""
@@ -188,6 +200,7 @@ class REM3DI(nn.Module):
         blocks = [self.invariant(tokens), chiral]
         if sum(self.words.sizes.values()):
             blocks.append(self.words(tokens.encoded[tokens.real], tokens.atoms))
+        blocks.append(tokens.statistics)
         return torch.cat(blocks, 1)
 
     def invariant(self, tokens: Tokens) -> Tensor:
@@ -200,15 +213,19 @@ class REM3DI(nn.Module):
         index = self._token_index(batch)
         atoms = select_atoms(batch, index)
         real = atoms.flat_index >= 0
-        standardised = (features.scalars.index_select(0, index) - self.scalar_mean) / self.scalar_std
-        scalars = atoms.pad(standardised)
+        standardised = (features.scalars - self.scalar_mean) / self.scalar_std
+        scalars = atoms.pad(standardised.index_select(0, index))
         pairs = self.pair(self._structure(atoms), scalars)
         x = self.project(scalars)
         for block in self.blocks:
             x = block(x, pairs, real)
         encoded = self.norm(x)
         vectors = atoms.pad(features.vectors.index_select(0, index) / self.vector_rms)
-        return Tokens(atoms, index, real, scalars, pairs, encoded, self._pseudoscalars(vectors, encoded))
+        odd = self._pseudoscalars(vectors, encoded)
+        statistics = scalars.new_zeros(len(batch), 0)
+        if self.config.atoms:
+            statistics = self.pool_atoms(batch.pad(standardised), batch.flat_index >= 0)
+        return Tokens(atoms, index, real, scalars, pairs, encoded, odd, statistics)
 
     def _pseudoscalars(self, vectors: Tensor, encoded: Tensor) -> Tensor:
         first, second, third = self.triple(vectors).chunk(3, -1)

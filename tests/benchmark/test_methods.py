@@ -40,17 +40,23 @@ def test_choices_are_blocks_of_columns(tiny_checkpoint, store):
     torch.manual_seed(0)
     worded = REM3DI(
         dataclasses.replace(
-            encoder.config, words=WordsConfig((7, 5), (0, 1), (1,), (0,), columns=6, folded=9, confidence=0.0)
+            encoder.config,
+            atoms=("mean", "sum"),
+            words=WordsConfig((7, 5), (0, 1), (1,), (0,), columns=6, folded=9, confidence=0.0),
         )
     ).eval()
     method = EncodedConformers(worded, store)
     rows = method(["CCO", "c1ccccc1O"])
     choices = method.choices
     assert {head: list(sets) for head, sets in choices.items()} == {
-        "linear": ["all", "words", "words and pairs"],
+        "linear": ["all", "dense", "words", "words and pairs"],
         "forest": ["words", "words and pairs"],
     }
     assert choices["linear"]["all"].tolist() == list(range(rows.shape[1]))
+    sizes = worded.output_blocks()
+    dense = sizes["invariant"] + sizes["chiral"] + sizes["atoms"]
+    assert len(choices["linear"]["dense"]) == dense
+    assert not set(choices["linear"]["dense"]) & set(choices["forest"]["words and pairs"])
     heavy = np.array([3, 7])
     words = rows[:, choices["forest"]["words"]]
     both = rows[:, choices["forest"]["words and pairs"]]

@@ -268,3 +268,25 @@ def test_registry_names_classes_by_their_names():
     for name, cls in ENCODERS.items():
         assert cls.name == name
         assert cls(cls.Config()).config == cls.Config()
+
+
+def test_atoms_are_statistics_of_the_backbone(alanine):
+    """All atoms count, hydrogens too, and padding does not."""
+    plain, encoder = rem3di(), rem3di(atoms=Pooling.PLAIN)
+    encoder.load_state_dict(plain.state_dict())  # no weights of its own
+    encoder.scalar_mean.fill_(0.3)
+    encoder.scalar_std.fill_(2.0)
+    assert list(encoder.output_blocks()) == ["invariant", "chiral", "atoms"]
+    molecules = [alanine, *MOLECULES]
+    found = blocks(encoder, *molecules)[2]
+    for row, molecule in zip(found, molecules, strict=True):
+        x = (encoder.backbone(collate(molecule)).scalars - 0.3) / 2.0
+        assert len(x) == len(molecule[0])
+        spread = (x.var(0, correction=0) + 1e-6).sqrt() - 1e-3
+        expected = [x.mean(0), spread, x.amax(0), x.amin(0), x.sum(0) / SUM_UNIT]
+        close(row, torch.cat(expected), atol=1e-6)
+
+
+def test_atoms_must_be_plain_statistics():
+    with pytest.raises(ValueError, match="atoms must be distinct names from"):
+        rem3di(atoms=("attention",))
