@@ -19,7 +19,7 @@ from skmol3d.encoders.mo3enet_layers import (
 
 UNIT = 3.0  # Å: networks see the embedding's vectors in this unit
 REACH = 0.5  # Å from the centre of a cluster to its farthest point
-MASS = 0.5  # least weight of a cluster that counts as an atom
+MASS = 0.35  # least weight of a cluster that counts as an atom: lower ones find points between atoms
 
 
 class Embedding(NamedTuple):
@@ -218,7 +218,7 @@ def find_atoms(swarm: Swarm) -> DecodedAtoms:
     """Cluster swarms into atoms, without knowing what was encoded.
 
     Again and again, the point with the most weight around it takes the free points within 0.5 Å into its
-    cluster; clusters with a weight of 0.5 or more become atoms, at the weighted mean of their points and of
+    cluster; clusters with a weight of 0.35 or more become atoms, at the weighted mean of their points and of
     the element with the largest weighted probability. Nothing depends on the frame, and ties go to the first
     point: rotated swarms give rotated atoms in the same order. Like the paper's clustering (section 3.3) it
     makes sense only of swarms that are nearly converged; lighter clusters, which the paper merges into their

@@ -208,7 +208,7 @@ def swarm_of(points, weights, types):
 def test_clusters_become_atoms():
     swarm = swarm_of(
         [[0, 0, 0], [0.2, 0, 0], [1.5, 0, 0], [1.45, 0.1, 0], [0, 3, 0], [0, 0, 9]],
-        [0.6, 0.4, 0.9, 0.1, 0.97, 0.3],
+        [0.6, 0.4, 0.9, 0.1, 0.97, 0.2],
         [1, 1, 0, 3, 2, 4],
     )
     found = find_atoms(swarm)
