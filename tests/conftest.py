@@ -1,4 +1,4 @@
-"""Fixtures for all tests: a tiny random encoder, so that none needs a download or a GPU."""
+"""Fixtures for all tests: tiny random encoders, so that none needs a download or a GPU."""
 
 from pathlib import Path
 
@@ -33,4 +33,32 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
             if not parameter.any():
                 torch.nn.init.normal_(parameter, std=0.3)
     folder: Path = tmp_path_factory.mktemp("checkpoints") / "tiny"
+    return str(hub.save_pretrained(encoder, folder, card="A random encoder for tests."))
+
+
+@pytest.fixture(scope="session")
+def tiny_mo3enet(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Folder of a random Mo3ENet checkpoint of a few thousand weights: 12 vectors, 80 points, ORGANIC."""
+    import torch
+
+    from skmol3d import hub
+    from skmol3d.encoders.atoms import ORGANIC
+    from skmol3d.encoders.mo3enet import Mo3ENet, Mo3ENetConfig
+    from skmol3d.encoders.mo3enet_decoder import EMLPDecoderConfig
+
+    config = Mo3ENetConfig(
+        width=16,
+        vectors=6,
+        messages=8,
+        pooled=10,
+        context=24,
+        embedding=12,
+        swarm=80,
+        decoder=EMLPDecoderConfig(width=20, layers=1),
+        elements=ORGANIC,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        encoder = Mo3ENet(config)
+    folder: Path = tmp_path_factory.mktemp("checkpoints") / "tiny-mo3enet"
     return str(hub.save_pretrained(encoder, folder, card="A random encoder for tests."))

@@ -7,12 +7,16 @@ if TYPE_CHECKING:
     from skmol3d.featurizers.base import FeaturizationError, MoleculeFeaturizer, drop_failures
     from skmol3d.featurizers.cache import CacheError
     from skmol3d.featurizers.ecfp import ECFPFeaturizer
+    from skmol3d.featurizers.equivariant_heads import EquivariantRidge
+    from skmol3d.featurizers.mo3enet import Mo3ENetFeaturizer
     from skmol3d.featurizers.rem3di import REM3DIFeaturizer
 
 _HOMES = {
     "CacheError": "cache",
     "ECFPFeaturizer": "ecfp",
+    "EquivariantRidge": "equivariant_heads",
     "FeaturizationError": "base",
+    "Mo3ENetFeaturizer": "mo3enet",
     "MoleculeFeaturizer": "base",
     "REM3DIFeaturizer": "rem3di",
     "drop_failures": "base",
@@ -20,7 +24,9 @@ _HOMES = {
 __all__ = [
     "CacheError",
     "ECFPFeaturizer",
+    "EquivariantRidge",
     "FeaturizationError",
+    "Mo3ENetFeaturizer",
     "MoleculeFeaturizer",
     "REM3DIFeaturizer",
     "all_featurizers",

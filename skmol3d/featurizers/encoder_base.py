@@ -209,7 +209,7 @@ class EncoderFeaturizer(MoleculeFeaturizer):
         known |= {
             key: reason
             for key, molecule in molecules.items()
-            if key not in known and (reason := _unknown_elements(molecule, encoder.elements))
+            if key not in known and (reason := self._refusal(molecule, encoder))
         }
         settle(known)
         todo = {key: molecule for key, molecule in molecules.items() if key not in known}
@@ -217,6 +217,10 @@ class EncoderFeaturizer(MoleculeFeaturizer):
         for results in self._encoded(todo, encoder, device, advance):
             settle(results)
         return reasons
+
+    def _refusal(self, molecule: Molecule, encoder: Any) -> str | None:
+        """Why the encoder cannot take this molecule, if so: known before conformers are made."""
+        return unknown_elements(molecule.numbers, encoder.elements)
 
     def _key(self, molecule: Molecule, checkpoint: encoding.Checkpoint) -> bytes:
         # All blocks are stored, so `blocks` is not part of it.
@@ -320,10 +324,11 @@ class EncoderFeaturizer(MoleculeFeaturizer):
         return rows.mean(axis=0)
 
 
-def _unknown_elements(molecule: Molecule, elements: tuple[int, ...]) -> str | None:
+def unknown_elements(numbers: NDArray[np.uint8], elements: tuple[int, ...]) -> str | None:
+    """Name the elements among atomic numbers [N] that are not among `elements`, if any."""
     from rdkit import Chem
 
-    unknown = sorted(set(molecule.numbers.tolist()) - set(elements))
+    unknown = sorted(set(numbers.tolist()) - set(elements))
     if not unknown:
         return None
     symbol = Chem.GetPeriodicTable().GetElementSymbol

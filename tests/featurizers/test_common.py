@@ -28,11 +28,12 @@ TARGET = np.arange(len(SMILES), dtype=float)
 
 
 @pytest.fixture(params=all_featurizers(), ids=lambda cls: cls.__name__)
-def make(request, tiny_checkpoint):
+def make(request, tiny_checkpoint, tiny_mo3enet):
     """Build the featurizer with the given parameters, on a tiny random model where it needs one."""
     cls = request.param
     takes = inspect.signature(cls).parameters
-    defaults = {"model": tiny_checkpoint, "device": "cpu"} if "model" in takes else {}
+    model = tiny_mo3enet if "Mo3ENet" in cls.__name__ else tiny_checkpoint
+    defaults = {"model": model, "device": "cpu"} if "model" in takes else {}
 
     def build(**params):
         cache.MEMORY.clear()
