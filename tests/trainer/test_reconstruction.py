@@ -11,18 +11,15 @@ from scipy.optimize import linear_sum_assignment
 
 from skmol3d.encoders.mo3enet import Mo3ENet, Mo3ENetConfig
 from skmol3d.encoders.mo3enet_decoder import EMLPDecoderConfig, Swarm
+from skmol3d.encoders.mo3enet_match import Match, Target, match, reconstruct
 from skmol3d.trainer.objectives.reconstruction import (
     LEAST_OVERLAP,
-    Match,
     Reconstruction,
-    Target,
     assign,
     assignment_losses,
     balance,
     confinement,
-    match,
     mixture_loss,
-    reconstruct,
     summarise,
 )
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, one_hot, smooth_l1_loss
@@ -11,25 +9,17 @@ from torch.nn.functional import binary_cross_entropy_with_logits, one_hot, smoot
 from skmol3d.encoders.atoms import AtomBatch
 from skmol3d.encoders.mo3enet import Mo3ENet
 from skmol3d.encoders.mo3enet_decoder import Swarm
+from skmol3d.encoders.mo3enet_match import Match, Target, reconstruct
 
 TYPE_SCALE = 2.0  # Å between two elements, c_T of the paper
 FACTOR = 0.99  # of σ at each reduction
 LEAST_OVERLAP = 1e-3  # σ is not reduced below this self-overlap of the input's atoms
 MOMENTUM = 0.02  # of the running loss that is compared with the threshold
-MATCH, MATCHED = 0.5, 0.25  # Å, and least weight within it, of an atom that was found again
 ROUNDS, COARSE = 16, 2.0  # of the assignment, and its first blur in Å
 # Weights in the cost of an assignment, in Å, of wrong elements and absent points.
 # Points may share an atom: where a dearer absence (0.5 Å, at a blur of 0.1 Å) left it to one of them, 22 % of
 # the molecules were matched after 300 steps, not 85 %.
 TYPE_COST, ABSENCE_COST = 0.3, 0.3
-
-
-class Target(NamedTuple):
-    """Encoded atoms, padded: positions [B, L, 3] (Å), places in the encoder's elements and mask [B, L]."""
-
-    positions: Tensor
-    types: Tensor
-    real: Tensor
 
 
 class Reconstruction(nn.Module):
@@ -97,14 +87,6 @@ class Reconstruction(nn.Module):
         self.sigma.mul_(torch.where(ready, FACTOR, 1.0).to(self.sigma.dtype))
 
 
-def reconstruct(encoder: Mo3ENet, batch: AtomBatch) -> tuple[Swarm, Target]:
-    """Decode what is encoded of ``batch``, and what the swarm should have been."""
-    atoms = encoder.encoded_atoms(batch)
-    swarm = encoder.decode(encoder.embed(atoms))
-    types = atoms.pad(encoder.place[atoms.numbers])
-    return swarm, Target(atoms.pad(atoms.positions), types, atoms.flat_index >= 0)
-
-
 def mixture_loss(swarm: Swarm, target: Target, sigma: Tensor | float) -> tuple[Tensor, Tensor]:
     """Equation 4, and the atoms' mean overlap with other atoms, which the schedule of σ looks at.
 
@@ -168,40 +150,6 @@ def assign(cost: Tensor, real: Tensor, blur: float) -> Tensor:
         bids = (-cost / width - gain).masked_fill(~real[..., None], -torch.inf)
         price = (-width * torch.logsumexp(bids, 1)).clamp(max=0.0)
     return ((price[:, None] - cost) / blur).softmax(2) * real[..., None]
-
-
-class Match(NamedTuple):
-    """How well each atom was found again, padded [B, L] (False and 0 where there is no atom).
-
-    Attributes
-    ----------
-    real, matched, element : BoolTensor
-        Whether there is an atom; whether it was matched; whether it was and has the right element.
-    deviation : Tensor
-        Å, of matched atoms.
-    """
-
-    real: Tensor
-    matched: Tensor
-    element: Tensor
-    deviation: Tensor
-
-
-@torch.no_grad()
-def match(swarm: Swarm, target: Target) -> Match:
-    """The paper's rule (appendix B), in Cartesian space alone.
-
-    For every atom, the points within 0.5 Å are averaged by their weights; if these sum to 0.25 or more the
-    atom is matched, and its deviation is its distance to that average. The element of an average is the one
-    with the largest weighted probability; the rule itself does not ask for it.
-    """
-    near = (_distances(target.positions, swarm.positions) <= MATCH) * swarm.weights[:, None]
-    mass = near.sum(2)
-    share = near / mass.clamp(min=1e-9)[..., None]
-    deviation = (share @ swarm.positions - target.positions).square().sum(-1).sqrt()
-    matched = (mass >= MATCHED) & target.real
-    element = matched & ((share @ swarm.types).argmax(-1) == target.types)
-    return Match(target.real, matched, element, deviation.masked_fill(~matched, 0.0))
 
 
 def summarise(matches: list[Match]) -> dict[str, float]:
