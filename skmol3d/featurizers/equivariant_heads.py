@@ -41,7 +41,7 @@ class EquivariantRidge(RegressorMixin, BaseEstimator):
 
     Parameters
     ----------
-    alpha : float, default=1e-3
+    alpha : float, default=1e-4
         Penalty on the squared weights, relative to the sum of squares of all features of all molecules.
     gates : int, default=32
         Invariants that weights depend on, besides a constant; 0 gives constant weights.
@@ -77,7 +77,7 @@ class EquivariantRidge(RegressorMixin, BaseEstimator):
     ((20, 3), 1.0)
     """
 
-    def __init__(self, alpha: float = 1e-3, gates: int = 32, channels: int | None = None) -> None:
+    def __init__(self, alpha: float = 1e-4, gates: int = 32, channels: int | None = None) -> None:
         self.alpha = alpha
         self.gates = gates
         self.channels = channels
