@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from skmol3d.featurizers import (
+        CrystalFeaturizer,
         ECFPFeaturizer,
         EquivariantRidge,
         Mo3ENetFeaturizer,
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "CrystalFeaturizer",
     "ECFPFeaturizer",
     "EquivariantRidge",
     "Mo3ENetFeaturizer",

@@ -49,10 +49,7 @@ def principal_frames(numbers: NDArray[np.integer], offsets: Floats) -> Floats:
         (determinant 1) or left-handed (-1). A single atom has none (K = 0); the last two axes of linear
         molecules are zero.
     """
-    points = offsets[numbers > 1]
-    if len(points) < 3 or _is_linear(points):
-        points = offsets
-    points = points - points.mean(0)
+    points = orienting_points(numbers, offsets)
     distances = np.linalg.norm(points, axis=1)
     if distances.max() < TIE:
         return np.empty((0, 3, 3))
@@ -71,6 +68,14 @@ def principal_frames(numbers: NDArray[np.integer], offsets: Floats) -> Floats:
         overlaps = farthest @ frames.transpose(0, 2, 1)
         frames = frames[(overlaps > -TIE).all(2).any(1)]
     return frames[_largest_moments(numbers, offsets, frames)]
+
+
+def orienting_points(numbers: NDArray[np.integer], offsets: Floats) -> Floats:
+    """Positions [n, 3], relative to their own centre, of the atoms whose inertia decides the orientation."""
+    points = offsets[numbers > 1]
+    if len(points) < 3 or _is_linear(points):
+        points = offsets
+    return points - points.mean(0)
 
 
 def _is_linear(points: Floats) -> bool:

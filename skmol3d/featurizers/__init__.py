@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from skmol3d.featurizers.base import FeaturizationError, MoleculeFeaturizer, drop_failures
     from skmol3d.featurizers.cache import CacheError
+    from skmol3d.featurizers.crystal import CrystalFeaturizer
     from skmol3d.featurizers.ecfp import ECFPFeaturizer
     from skmol3d.featurizers.equivariant_heads import EquivariantRidge
     from skmol3d.featurizers.mo3enet import Mo3ENetFeaturizer
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "CacheError": "cache",
+    "CrystalFeaturizer": "crystal",
     "ECFPFeaturizer": "ecfp",
     "EquivariantRidge": "equivariant_heads",
     "FeaturizationError": "base",
@@ -23,6 +25,7 @@ _HOMES = {
 }
 __all__ = [
     "CacheError",
+    "CrystalFeaturizer",
     "ECFPFeaturizer",
     "EquivariantRidge",
     "FeaturizationError",
@@ -35,9 +38,9 @@ __all__ = [
 
 
 def all_featurizers() -> "list[type[MoleculeFeaturizer]]":
-    """Every public featurizer class, in alphabetical order (what the common checks run over)."""
+    """Every public featurizer class of molecules, in alphabetical order (what the common checks run over)."""
     names = sorted(name for name in _HOMES if name.endswith("Featurizer") and name != "MoleculeFeaturizer")
-    return [__getattr__(name) for name in names]
+    return [cls for cls in map(__getattr__, names) if cls.item == "molecule"]
 
 
 def __getattr__(name: str) -> Any:

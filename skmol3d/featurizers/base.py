@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from numbers import Integral, Number
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -37,13 +37,14 @@ class FeaturizationError(ValueError):
         All of them: position in the input, input, reason. The message shows the first ten.
     """
 
-    def __init__(self, failures: Sequence[Failure], total: int) -> None:
-        super().__init__(failures, total)  # as they came, so that the error survives pickling by a worker
+    def __init__(self, failures: Sequence[Failure], total: int, item: str = "molecule") -> None:
+        super().__init__(failures, total, item)  # as they came, so that a worker can pickle the error
         self.failures = list(failures)
         self.total = total
+        self.item = item
 
     def __str__(self) -> str:
-        lines = [f"{len(self.failures)} of {self.total} molecules could not be featurized:"]
+        lines = [f"{len(self.failures)} of {self.total} {self.item}s could not be featurized:"]
         lines += [f"  [{f.index}] {f.input}: {f.reason}" for f in self.failures[:SHOWN]]
         if len(self.failures) > SHOWN:
             lines.append(f"  ... and {len(self.failures) - SHOWN} more (see the attribute `failures`)")
@@ -58,6 +59,9 @@ class MoleculeFeaturizer(TransformerMixin, BaseEstimator, ABC):
     names its columns in `_feature_names` and fills rows in `_compute`. A row depends on its molecule
     alone, so there is nothing to fit.
     """
+
+    item: ClassVar[str] = "molecule"
+    """What becomes a row: `all_featurizers` lists those of molecules."""
 
     n_jobs: int | None
     errors: str
@@ -138,13 +142,17 @@ class MoleculeFeaturizer(TransformerMixin, BaseEstimator, ABC):
         self._check_params()
         check_integer("chunk_size", chunk_size, 1)
         if X is None:
-            raise TypeError("X is None; pass a list, array, Series or generator of molecules")
-        return self._iter_chunks(iter(iter_inputs(X)), chunk_size, _count(X))
+            raise TypeError(f"X is None; pass a list, array, Series or generator of {self.item}s")
+        return self._iter_chunks(self._iter_inputs(X), chunk_size, _count(X))
+
+    def _iter_inputs(self, X: Any) -> Iterator[object]:
+        """Single inputs of a collection or file, lazily; TypeError if `X` is neither."""
+        return iter_inputs(X)
 
     def _iter_chunks(self, inputs: Iterator[object], chunk_size: int, total: int | None) -> Iterator[Any]:
         failures: list[Failure] = []
         start, width = 0, self._n_features()
-        with tqdm(total=total, desc=type(self).__name__, unit="mol", disable=not self.verbose) as bar:
+        with tqdm(total=total, desc=type(self).__name__, unit=f" {self.item}s", disable=not self.verbose) as bar:
             while chunk := list(islice(inputs, chunk_size)):
                 rows = np.full((len(chunk), width), np.nan, np.float32)
                 reasons = self._compute(chunk, rows, bar.update)
@@ -152,7 +160,7 @@ class MoleculeFeaturizer(TransformerMixin, BaseEstimator, ABC):
                 start += len(chunk)
                 yield self._pack(rows)
         if not start:
-            raise ValueError("X is empty: there is no molecule to featurize")
+            raise ValueError(f"X is empty: there is no {self.item} to featurize")
         self.failures_ = pd.DataFrame(
             {
                 "index": np.array([f.index for f in failures], dtype=np.int64),
@@ -161,7 +169,7 @@ class MoleculeFeaturizer(TransformerMixin, BaseEstimator, ABC):
             }
         )
         if failures and self.errors == "raise":
-            raise FeaturizationError(failures, start)
+            raise FeaturizationError(failures, start, self.item)
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """Names of the columns.
