@@ -152,7 +152,8 @@ class MoleculeFeaturizer(TransformerMixin, BaseEstimator, ABC):
     def _iter_chunks(self, inputs: Iterator[object], chunk_size: int, total: int | None) -> Iterator[Any]:
         failures: list[Failure] = []
         start, width = 0, self._n_features()
-        with tqdm(total=total, desc=type(self).__name__, unit=f" {self.item}s", disable=not self.verbose) as bar:
+        name, unit = type(self).__name__, f" {self.item}s"
+        with tqdm(total=total, desc=name, unit=unit, disable=not self.verbose) as bar:
             while chunk := list(islice(inputs, chunk_size)):
                 rows = np.full((len(chunk), width), np.nan, np.float32)
                 reasons = self._compute(chunk, rows, bar.update)
