@@ -50,9 +50,9 @@ for fine-tuning. Losses: {losses} (`efp` and `inp`: force and scale of Riemann-G
 arXiv:2207.08824)."""
 
 REM3DI = """REM3DI descriptor (arXiv:2607.19977) over the frozen potential {potential}: pair-biased
-transformer over heavy atoms, pooled statistics, a chiral block that changes sign between mirror images, counts
-of words (the class of atom environment that a linear map of each token names), and plain statistics of the
-potential's features over all atoms.
+transformer over heavy atoms, pooled statistics, a chiral block that changes sign between mirror images,
+counts of words (the class of atom environment that a linear map of each token names), and plain statistics of
+the potential's features over all atoms.
 Pretrained on atom denoising, classes of ECFP and FCFP environments of atoms, RDKit 2D descriptors, folded
 environment counts, xTB orbitals and dipoles, CIP labels (through odd maps), with variance and covariance
 regularisation.
