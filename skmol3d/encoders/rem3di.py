@@ -44,9 +44,9 @@ class REM3DIConfig:
         wide.
     pooling : tuple of {"mean", "std", "max", "min", "sum", "attention", "pma"}
         Statistics over the tokens that make up the invariant block, side by side.
-    atoms : tuple of {"mean", "std", "max", "min", "sum"}
+    backbone_pooling : tuple of {"mean", "std", "max", "min", "sum"}
         Statistics of the backbone's own invariants over all atoms, hydrogens included, that make up the block
-        ``atoms``; absent without any. What the potential knows reaches linear models past the attention.
+        ``potential``; absent without any. What the potential knows reaches linear models past the attention.
     seeds : int
         Learned queries of ``pma``.
     words : WordsConfig
@@ -68,7 +68,7 @@ class REM3DIConfig:
     radial_length: float = 32.0
     readout: int = 384
     pooling: tuple[str, ...] = ("mean",)
-    atoms: tuple[str, ...] = ()
+    backbone_pooling: tuple[str, ...] = ()
     seeds: int = 4
     words: WordsConfig = field(default_factory=WordsConfig)
     chiral: int = 64
@@ -80,8 +80,9 @@ class REM3DIConfig:
         wrong = [p for p in self.pooling if p not in Pooling.KINDS]
         if wrong or not self.pooling or len(set(self.pooling)) < len(self.pooling):
             raise ValueError(f"pooling must be distinct names from {Pooling.KINDS}, got {self.pooling}")
-        if not set(self.atoms) <= set(Pooling.PLAIN) or len(set(self.atoms)) < len(self.atoms):
-            raise ValueError(f"atoms must be distinct names from {Pooling.PLAIN}, got {self.atoms}")
+        own = self.backbone_pooling
+        if not set(own) <= set(Pooling.PLAIN) or len(set(own)) < len(own):
+            raise ValueError(f"backbone_pooling must be distinct names from {Pooling.PLAIN}, got {own}")
         check_positive(self, "width", "layers", "heads", "pair_width", "radial", "radial_length")
         check_positive(self, "readout", "seeds", "chiral")
         if self.words.classes and max(self.backbone.elements) >= len(COVALENT_RADII):
@@ -112,7 +113,7 @@ class Tokens:
     pseudoscalars : Tensor [B, L, K]
         Gated triple products: change sign under reflection.
     statistics : Tensor [B, A]
-        Of the backbone's standardised invariants over all atoms: the block ``atoms``.
+        Of the backbone's standardised invariants over all atoms: the block ``potential``.
     """
 
     atoms: AtomBatch
@@ -130,7 +131,7 @@ class REM3DI(nn.Module):
 
     The descriptor has up to five blocks: ``invariant`` is the same for a molecule and its mirror image,
     ``chiral`` changes sign between them, ``words`` and ``pairs`` (`Words`, ours) count which substructures
-    atoms are the centres of, and pairs of these, and ``atoms`` (ours) has plain statistics of the backbone's
+    atoms are the centres of, and pairs of these, and ``potential`` (ours) has plain statistics of the backbone's
     features; these three are the same for mirror images too. To keep the promises exact
     the pseudoscalars never enter the tokens (the authors' code concatenates them): they are gated by the
     tokens, which are parity-even, and pooled through odd maps alone.
@@ -172,7 +173,7 @@ class REM3DI(nn.Module):
         self.readout = nn.Sequential(nn.Linear(config.width, config.readout), nn.GELU())
         self.pool = Pooling(config.pooling, config.readout, config.heads, config.seeds)
         self.words = Words(config.width, config.words)
-        self.pool_atoms = Pooling(config.atoms, scalars, config.heads, config.seeds)
+        self.pool_backbone = Pooling(config.backbone_pooling, scalars, config.heads, config.seeds)
         self.triple = nn.Linear(vectors, 3 * config.chiral, bias=False)
         self.chiral_gate = nn.Sequential(
             nn.Linear(config.width, config.chiral), nn.SiLU(), nn.Linear(config.chiral, config.chiral)
@@ -188,7 +189,7 @@ class REM3DI(nn.Module):
         """Names and sizes of the descriptor's blocks, in column order."""
         blocks = {"invariant": self.pool.size, "chiral": self.config.chiral}
         blocks |= {name: size for name, size in self.words.sizes.items() if size}
-        return blocks | ({"atoms": self.pool_atoms.size} if self.config.atoms else {})
+        return blocks | ({"potential": self.pool_backbone.size} if self.config.backbone_pooling else {})
 
     def forward(self, batch: AtomBatch) -> Tensor:
         """Descriptors [B, columns]."""
@@ -223,8 +224,8 @@ class REM3DI(nn.Module):
         vectors = atoms.pad(features.vectors.index_select(0, index) / self.vector_rms)
         odd = self._pseudoscalars(vectors, encoded)
         statistics = scalars.new_zeros(len(batch), 0)
-        if self.config.atoms:
-            statistics = self.pool_atoms(batch.pad(standardised), batch.flat_index >= 0)
+        if self.config.backbone_pooling:
+            statistics = self.pool_backbone(batch.pad(standardised), batch.flat_index >= 0)
         return Tokens(atoms, index, real, scalars, pairs, encoded, odd, statistics)
 
     def _pseudoscalars(self, vectors: Tensor, encoded: Tensor) -> Tensor:

@@ -11,8 +11,8 @@ class REM3DIFeaturizer(EncoderFeaturizer):
     Every molecule gets one or more conformers (ETKDGv3), atom features of an interatomic potential, and from
     these one descriptor by attention. A `Mol`, file or `Atoms` that brings a 3D geometry keeps it. The
     columns come in blocks: ``invariant`` is the same for mirror images, ``chiral`` changes sign between them,
-    ``words`` and ``pairs`` count perceived substructures, and pairs of them, in whole numbers, and ``atoms``
-    has plain statistics of the potential's own features. Linear models want them all. Forests do best on
+    ``words`` and ``pairs`` count perceived substructures, and pairs of them, in whole numbers, and
+    ``potential`` has plain statistics of the potential's own features. Linear models want them all. Forests do best on
     ``blocks=("words", "pairs")``, because dense columns tell all molecules apart and get split on for
     nothing: let a grid search over `blocks` choose.
 

@@ -41,7 +41,7 @@ def test_choices_are_blocks_of_columns(tiny_checkpoint, store):
     worded = REM3DI(
         dataclasses.replace(
             encoder.config,
-            atoms=("mean", "sum"),
+            backbone_pooling=("mean", "sum"),
             words=WordsConfig((7, 5), (0, 1), (1,), (0,), columns=6, folded=9, confidence=0.0),
         )
     ).eval()
@@ -54,7 +54,7 @@ def test_choices_are_blocks_of_columns(tiny_checkpoint, store):
     }
     assert choices["linear"]["all"].tolist() == list(range(rows.shape[1]))
     sizes = worded.output_blocks()
-    dense = sizes["invariant"] + sizes["chiral"] + sizes["atoms"]
+    dense = sizes["invariant"] + sizes["chiral"] + sizes["potential"]
     assert len(choices["linear"]["dense"]) == dense
     assert not set(choices["linear"]["dense"]) & set(choices["forest"]["words and pairs"])
     heavy = np.array([3, 7])

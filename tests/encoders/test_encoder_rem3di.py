@@ -270,13 +270,13 @@ def test_registry_names_classes_by_their_names():
         assert cls(cls.Config()).config == cls.Config()
 
 
-def test_atoms_are_statistics_of_the_backbone(alanine):
+def test_potential_block_holds_statistics_of_the_backbone(alanine):
     """All atoms count, hydrogens too, and padding does not."""
-    plain, encoder = rem3di(), rem3di(atoms=Pooling.PLAIN)
+    plain, encoder = rem3di(), rem3di(backbone_pooling=Pooling.PLAIN)
     encoder.load_state_dict(plain.state_dict())  # no weights of its own
     encoder.scalar_mean.fill_(0.3)
     encoder.scalar_std.fill_(2.0)
-    assert list(encoder.output_blocks()) == ["invariant", "chiral", "atoms"]
+    assert list(encoder.output_blocks()) == ["invariant", "chiral", "potential"]
     molecules = [alanine, *MOLECULES]
     found = blocks(encoder, *molecules)[2]
     for row, molecule in zip(found, molecules, strict=True):
@@ -287,6 +287,6 @@ def test_atoms_are_statistics_of_the_backbone(alanine):
         close(row, torch.cat(expected), atol=1e-6)
 
 
-def test_atoms_must_be_plain_statistics():
-    with pytest.raises(ValueError, match="atoms must be distinct names from"):
-        rem3di(atoms=("attention",))
+def test_backbone_pooling_must_be_plain_statistics():
+    with pytest.raises(ValueError, match="backbone_pooling must be distinct names from"):
+        rem3di(backbone_pooling=("attention",))
