@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skmol3d import hub
-from skmol3d.benchmark.report import markdown
+from skmol3d.benchmark.report import markdown, spread
 from skmol3d.encoders import Potential
 from skmol3d.encoders.config import config_to_dict
 from skmol3d.trainer import potential
@@ -116,7 +116,7 @@ def table(runs: Sequence[dict[str, dict[str, dict[str, float]]]]) -> str:
         for metric in ("force_mae", "energy_mae"):
             if metric in values:
                 errors = [[1000 * run[start][name][metric] for run in runs] for start in (PRETRAINED, RANDOM)]
-                line += [_spread(e) for e in errors]
+                line += [spread(e, 1) for e in errors]
                 line.append(f"{np.mean(errors[0]) / np.mean(errors[1]):.2f}")
             else:
                 line += ["", "", ""]
@@ -125,10 +125,6 @@ def table(runs: Sequence[dict[str, dict[str, dict[str, float]]]]) -> str:
     for what in ("force MAE (meV/Å)", "energy MAE (meV)"):
         header += [f"{what}, {PRETRAINED}", RANDOM, "ratio"]
     return markdown(lines, header)
-
-
-def _spread(values: list[float]) -> str:
-    return f"{np.mean(values):.1f}" + (f" ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else "")
 
 
 def read_all(paths: Sequence[Path]) -> dict[str, PackedSet]:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy.stats import t as student
 from scipy.stats import wilcoxon
 
@@ -147,6 +148,13 @@ def markdown(rows: list[list[str]], header: list[str]) -> str:
     """A Markdown table, the first column to the left and the others to the right."""
     lines = ["| " + " | ".join(header) + " |", "|---|" + "---:|" * (len(header) - 1)]
     return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+
+
+def spread(values: ArrayLike, digits: int = 3) -> str:
+    """Mean ± standard deviation, or the value alone if there is one."""
+    numbers = np.asarray(values, float)
+    text = f"{numbers.mean():.{digits}f}"
+    return text + (f" ± {numbers.std(ddof=1):.{digits}f}" if len(numbers) > 1 else "")
 
 
 def render(results: pd.DataFrame, by: str = "inner", ours: str = "rem3di") -> str:

@@ -238,9 +238,10 @@ def _descend(
         energies = lattice_energies(crystals, lennard_jones, settings.cutoff)
         better = energies.detach() < best
         best = torch.where(better, energies.detach(), best)
-        kept = tuple(  # type: ignore[assignment]
-            torch.where(better[:, None, None], new.detach(), old)
-            for new, old in zip((moved, turned), kept, strict=True)
+        better = better[:, None, None]
+        kept = (
+            torch.where(better, moved.detach(), kept[0]),
+            torch.where(better, turned.detach(), kept[1]),
         )
         if step < settings.steps:
             optimiser.zero_grad()

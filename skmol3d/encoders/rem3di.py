@@ -131,8 +131,8 @@ class REM3DI(nn.Module):
 
     The descriptor has up to five blocks: ``invariant`` is the same for a molecule and its mirror image,
     ``chiral`` changes sign between them, ``words`` and ``pairs`` (`Words`, ours) count which substructures
-    atoms are the centres of, and pairs of these, and ``potential`` (ours) has plain statistics of the backbone's
-    features; these three are the same for mirror images too. To keep the promises exact
+    atoms are the centres of, and pairs of these, and ``potential`` (ours) has plain statistics of the
+    backbone's features; these three are the same for mirror images too. To keep the promises exact
     the pseudoscalars never enter the tokens (the authors' code concatenates them): they are gated by the
     tokens, which are parity-even, and pooled through odd maps alone.
 

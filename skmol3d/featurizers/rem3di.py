@@ -12,9 +12,9 @@ class REM3DIFeaturizer(EncoderFeaturizer):
     these one descriptor by attention. A `Mol`, file or `Atoms` that brings a 3D geometry keeps it. The
     columns come in blocks: ``invariant`` is the same for mirror images, ``chiral`` changes sign between them,
     ``words`` and ``pairs`` count perceived substructures, and pairs of them, in whole numbers, and
-    ``potential`` has plain statistics of the potential's own features. Linear models want them all. Forests do best on
-    ``blocks=("words", "pairs")``, because dense columns tell all molecules apart and get split on for
-    nothing: let a grid search over `blocks` choose.
+    ``potential`` has plain statistics of that potential's own features. Linear models want them all. Forests
+    do best on ``blocks=("words", "pairs")``, because dense columns tell all molecules apart and get split on
+    for nothing: let a grid search over `blocks` choose.
 
     Rows are float32 and depend on their molecule alone. They are cached per molecule, in memory within the
     process, so that the folds of a grid search compute each molecule once, and on disk with `cache_dir`.

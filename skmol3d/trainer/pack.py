@@ -162,8 +162,8 @@ def pack_xtb(labels: Path, smiles: Path, out: Path) -> None:
             labels_of[row] = atom_labels(mol)
         chirality = handedness(mol, data.positions[atoms] * POSITION_UNIT)
         atom_targets.append(labels_of[row] | {"handedness": chirality})
-    flat = {k: np.concatenate([t[k] for t in atom_targets]) for k in atom_targets[0]}
-    np.savez(out, descriptors=np.stack([descriptors[row] for row in data.group.tolist()]), **flat)  # type: ignore[arg-type]
+    flat: dict[str, Any] = {k: np.concatenate([t[k] for t in atom_targets]) for k in atom_targets[0]}
+    np.savez(out, descriptors=np.stack([descriptors[row] for row in data.group.tolist()]), **flat)
 
 
 def pack_probes(tasks: Path, out: Path, names: list[str] | None, count: int, n_jobs: int, seed: int) -> None:

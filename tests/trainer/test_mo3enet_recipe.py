@@ -237,7 +237,7 @@ def test_resumed_runs_keep_sigma(data_root, tmp_path):
     run(recipe, data_root, parts, "--resume")
     for folder in (whole, parts):
         file = folder / "tiny-mo3enet.run" / "state.pt"
-        state[folder] = torch.load(file, weights_only=False)["state_dict"]
+        state[folder] = torch.load(file, weights_only=True)["state_dict"]
     assert state[whole]["objective.sigma"].item() == pytest.approx(2.0 * 0.99**6)
     for name in ("objective.sigma", "average.module.sigma"):
         assert state[parts][name] == state[whole][name]

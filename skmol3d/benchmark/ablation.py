@@ -1,6 +1,6 @@
 """What each objective is worth.
 
-``python -m skmol3d.trainer.ablation RECIPE --data DATA --probe SETS --out DIR``
+``python -m skmol3d.benchmark.ablation RECIPE --data DATA --probe SETS --out DIR``
 
 Trains a ``rem3di`` recipe with each group of its losses alone and with each left out, at the same number of
 steps and from the same start, and scores every encoder by linear probes on training parts of tasks (packed by
@@ -22,7 +22,7 @@ import torch
 
 from skmol3d import hub
 from skmol3d.benchmark.methods import PooledBackbone, reinitialised
-from skmol3d.benchmark.report import markdown
+from skmol3d.benchmark.report import markdown, spread
 from skmol3d.trainer import rem3di
 from skmol3d.trainer.corpus import read_probes
 from skmol3d.trainer.encoder_objective import GEOMETRY
@@ -39,12 +39,14 @@ GROUPS = {
     "geometry": GEOMETRY,
     "regularisation": ("variance", "covariance"),
 }
-RANDOM = ", random weights"
 MARKS = {"auroc_lowest": "lowest AUROC", "aligned_rmsd": "RMSD (Å)", "effective_dimension": "eff. dim."}
 
 
 def variants(recipe: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Recipes by name: all losses, each group alone, each left out, other structure, other potential."""
+    """Recipes by name: all losses, each group alone, each left out, other structure, other potential.
+
+    What names say of random and untrained weights `run` does, as no recipe can.
+    """
     weights = recipe["weights"]
     found = {"all": recipe}
     for name, losses in GROUPS.items():
@@ -55,9 +57,8 @@ def variants(recipe: dict[str, Any]) -> dict[str, dict[str, Any]]:
                 "weights": {k: v for k, v in weights.items() if k not in own}
             }
     found["all, structure none"] = recipe | {"model": recipe["model"] | {"structure": "none"}}
-    random = recipe | {"potential": recipe["potential"] + RANDOM}
-    untrained = {"untrained encoder": recipe, "pooled backbone": recipe, "pooled random backbone": random}
-    return found | {"all, random potential": random} | untrained
+    others = ("all, random potential", "untrained encoder", "pooled backbone", "pooled random backbone")
+    return found | dict.fromkeys(others, recipe)
 
 
 def run(
@@ -67,8 +68,8 @@ def run(
     done = out / f"{name.replace(' ', '_').replace(',', '')}_{recipe['seed']}"
     result = done / "result.json"
     if not result.exists():
-        potential: Any = hub.from_pretrained(recipe["potential"].removesuffix(RANDOM))
-        if recipe["potential"].endswith(RANDOM):
+        potential: Any = hub.from_pretrained(recipe["potential"])
+        if "random" in name:
             potential = reinitialised(potential, recipe["seed"])
         encoder: Any
         marks: dict[str, float] = {}
@@ -104,14 +105,9 @@ def table(results: pd.DataFrame) -> str:
     rows = []
     for name, runs in results.groupby("variant", sort=False):
         ratio = (runs[errors] / reference).mean(axis=1)
-        marks = [_spread(runs[mark]) if runs[mark].notna().any() else "" for mark in MARKS]
-        rows.append([str(name), _spread(runs["probe_r2"]), _spread(ratio), *marks])
+        marks = [spread(runs[mark]) if runs[mark].notna().any() else "" for mark in MARKS]
+        rows.append([str(name), spread(runs["probe_r2"]), spread(ratio), *marks])
     return markdown(rows, ["variant", "probe R²", "MAE / all", *MARKS.values()])
-
-
-def _spread(values: pd.Series) -> str:
-    spread = f" ± {values.std():.3f}" if len(values) > 1 else ""
-    return f"{values.mean():.3f}{spread}"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
