@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from skmol3d.featurizers import (
+        CrystalEnergyRegressor,
         CrystalFeaturizer,
         ECFPFeaturizer,
         EquivariantRidge,
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "CrystalEnergyRegressor",
     "CrystalFeaturizer",
     "ECFPFeaturizer",
     "EquivariantRidge",

@@ -50,7 +50,7 @@ class PlainEGNN(nn.Module):
     def prepare(self, batch: AtomBatch) -> tuple[Tensor, ...]:
         """Inputs of `forward`, with the edges, which PyTorch Geometric makes once per data set."""
         edges = radius_edges(batch, self.config.cutoff)
-        pairs = torch.stack([edges.source, edges.target])[:, edges.source != edges.target]
+        pairs = torch.stack([edges.source, edges.target])[:, ~edges.itself]
         return batch.numbers, batch.positions, batch.molecule, batch.charge, pairs
 
     def forward(

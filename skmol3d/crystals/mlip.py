@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from itertools import product
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,8 @@ import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 from ase.data import chemical_symbols
+from numpy.typing import NDArray
+from torch import Tensor
 
 from skmol3d.crystals.crystal import MolecularCrystal
 from skmol3d.crystals.errors import CrystalError
@@ -46,8 +48,7 @@ def _energy(atoms: Atoms, calculator: Calculator) -> float:
 class PotentialCalculator(Calculator):
     """A pretrained `Potential` for molecules and fully periodic crystals.
 
-    In crystals, neighbours are the atoms of all cells within the backbone's cutoff; a cell whose faces are
-    closer than that is repeated first. Computes in double precision, as differences of large energies need
+    In crystals, neighbours are the atoms of all cells within the backbone's cutoff. Computes in double precision, as differences of large energies need
     it. The bundled potentials learned single molecules: their energies between molecules are extrapolations.
 
     Parameters
@@ -75,33 +76,68 @@ class PotentialCalculator(Calculator):
         super().calculate(atoms, properties, system_changes)
         current = self.atoms
         assert current is not None
-        numbers = current.numbers
-        unknown = sorted(set(numbers.tolist()) - set(self.potential.elements))
-        if unknown:
-            names = ", ".join(chemical_symbols[n] for n in unknown)
-            raise CrystalError(f"the potential was not trained on {names}")
+        _check_elements(self.potential, current.numbers)
         positions = torch.tensor(current.positions, requires_grad=True)
-        batch, cells = self._batch(current, torch.tensor(numbers, dtype=torch.long), positions)
-        energy = self.potential.energy(batch).sum() / cells
+        energy = self.potential.energy(_batch([current], positions))[0]
         (gradient,) = torch.autograd.grad(energy, positions)
         self.results = {"energy": energy.item(), "forces": -gradient.numpy()}
 
-    def _batch(self, atoms: Atoms, numbers: torch.Tensor, positions: torch.Tensor) -> tuple[AtomBatch, int]:
-        """Batch of one, and how often the cell is repeated in it."""
-        charge = torch.zeros(1, dtype=torch.float64)
-        if not atoms.pbc.any():
-            return AtomBatch(numbers, positions, torch.tensor([len(numbers)]), charge), 1
-        if not atoms.pbc.all():
-            raise CrystalError("periodic in some directions only")
-        cell = atoms.cell.array
-        widths = 1 / np.linalg.norm(np.linalg.inv(cell), axis=0)
-        repeats = np.ceil(self.potential.config.backbone.cutoff / widths).astype(int)
-        shifts = torch.tensor(np.array(list(product(*map(range, repeats)))) @ cell)
-        batch = PeriodicBatch(
-            numbers.repeat(len(shifts)),
-            (positions + shifts[:, None]).view(-1, 3),
-            torch.tensor([len(numbers) * len(shifts)]),
-            charge,
-            cell=torch.tensor(repeats[:, None] * cell),
-        )
-        return batch, len(shifts)
+
+@torch.no_grad()
+def potential_energies(
+    potential: Potential, structures: Sequence[Atoms], at_once: int = 512
+) -> NDArray[np.float64]:
+    """Energies (eV) of many molecules, or of many crystals per cell; for millions of them.
+
+    Parameters
+    ----------
+    potential : Potential
+        Computes on its own device and in its own precision, but for the energies of the elements, which are
+        summed in double precision: they are large and cancel in lattice energies.
+    structures : sequence of ase.Atoms
+        Either all periodic in three dimensions or none.
+    at_once : int, default=512
+        Atoms in a batch.
+
+    Raises
+    ------
+    CrystalError
+        If the potential was not trained on some element.
+    """
+    _check_elements(potential, np.concatenate([atoms.numbers for atoms in structures]))
+    parameter = next(potential.parameters())
+    bare = copy.deepcopy(potential).eval()
+    bare.element_energy.zero_()
+    totals = potential.element_energy.double().cpu().numpy()
+    energies = np.array([totals[atoms.numbers].sum() for atoms in structures])
+    order = np.argsort([len(atoms) for atoms in structures], kind="stable")
+    start = 0
+    while start < len(order):
+        stop = start + max(1, at_once // len(structures[order[start]]))
+        chosen = [structures[i] for i in order[start:stop]]
+        positions = torch.tensor(np.concatenate([atoms.positions for atoms in chosen]), dtype=parameter.dtype)
+        batch = _batch(chosen, positions).to(parameter.device)
+        energies[order[start:stop]] += bare.energy(batch).double().cpu().numpy()
+        start = stop
+    return energies
+
+
+def _check_elements(potential: Potential, numbers: NDArray[np.integer]) -> None:
+    unknown = sorted(set(numbers.tolist()) - set(potential.elements))
+    if unknown:
+        names = ", ".join(chemical_symbols[n] for n in unknown)
+        raise CrystalError(f"the potential was not trained on {names}")
+
+
+def _batch(structures: Sequence[Atoms], positions: Tensor) -> AtomBatch:
+    """Batch of neutral structures, all periodic or none, with ``positions`` in place of theirs."""
+    numbers = torch.tensor(np.concatenate([atoms.numbers for atoms in structures]), dtype=torch.long)
+    counts = torch.tensor([len(atoms) for atoms in structures])
+    charge = positions.new_zeros(len(structures))
+    periodic = np.array([atoms.pbc for atoms in structures])
+    if not periodic.any():
+        return AtomBatch(numbers, positions, counts, charge)
+    if not periodic.all():
+        raise CrystalError("periodic in some directions only")
+    cells = torch.tensor(np.array([atoms.cell.array for atoms in structures])).to(positions)
+    return PeriodicBatch(numbers, positions, counts, charge, cells=cells)

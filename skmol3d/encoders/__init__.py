@@ -2,6 +2,7 @@
 
 from skmol3d.encoders.atoms import AtomBatch, AtomFeatures
 from skmol3d.encoders.config import ConfigError, config_from_dict, config_to_dict
+from skmol3d.encoders.crystal_energy import CrystalEnergy, CrystalEnergyConfig
 from skmol3d.encoders.egnn import EGNN, EGNNConfig
 from skmol3d.encoders.equivariant_transformer import (
     EquivariantTransformer,
@@ -20,6 +21,8 @@ __all__ = [
     "AtomBatch",
     "AtomFeatures",
     "ConfigError",
+    "CrystalEnergy",
+    "CrystalEnergyConfig",
     "EGNNConfig",
     "EquivariantTransformer",
     "EquivariantTransformerConfig",

@@ -122,12 +122,16 @@ class AtomFeatures(NamedTuple):
 
 
 class Edges(NamedTuple):
-    """Directed neighbour pairs, sorted by ``target``; every atom is its own neighbour at distance 0."""
+    """Directed neighbour pairs; every atom is its own neighbour at distance 0, which ``itself`` marks.
+
+    In crystals an atom can also be a neighbour of its own images, with the same source and target.
+    """
 
     source: Tensor
     target: Tensor
     distance: Tensor
     direction: Tensor
+    itself: Tensor
 
 
 @singledispatch
@@ -150,7 +154,7 @@ def radius_edges(batch: AtomBatch, cutoff: float) -> Edges:
     squared = difference.square().sum(-1)
     distance = torch.where(itself, 1.0, squared).sqrt()
     direction = difference / distance[:, None]
-    return Edges(source, target, torch.where(itself, 0.0, distance), direction)
+    return Edges(source, target, torch.where(itself, 0.0, distance), direction, itself)
 
 
 def full_precision(method: Callable[..., Any]) -> Callable[..., Any]:

@@ -149,5 +149,4 @@ class EGNNLayer(nn.Module):
 
 
 def _between_atoms(edges: Edges) -> Edges:
-    other = edges.source != edges.target
-    return Edges(*(values[other] for values in edges))
+    return Edges(*(values[~edges.itself] for values in edges))

@@ -106,8 +106,7 @@ class EquivariantTransformer(nn.Module):
 
     def _embed(self, batch: AtomBatch, edges: Edges, radial: Tensor, envelope: Tensor) -> Tensor:
         x = self.embedding(batch.numbers) + self.charge(batch.charge[:, None]).index_select(0, batch.molecule)
-        other = edges.source != edges.target
-        filters = self.neighbour_filter(radial) * (envelope * other)[:, None]
+        filters = self.neighbour_filter(radial) * (envelope * ~edges.itself)[:, None]
         message = self.neighbour_embedding(batch.numbers).index_select(0, edges.source) * filters
         return self.combine(torch.cat([x, torch.zeros_like(x).index_add(0, edges.target, message)], 1))
 

@@ -1,4 +1,4 @@
-"""Parts of Mo3ENet: equivariant MLP, scalarizer, augmented softmax aggregation, graph convolution.
+"""Parts of Mo3ENet: equivariant MLP, scalarizer, augmented softmax aggregation, graph convolution, assignment.
 
 All work on padded nodes: scalars [B, L, S], vectors [B, L, 3, V], a mask [B, L] of the places that hold a
 node. Vectors are only ever combined linearly, or stretched by scalars, so that they turn with the molecule.
@@ -8,12 +8,14 @@ Formulas: appendix A of arXiv:2405.13791.
 from __future__ import annotations
 
 import torch
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 
 #: Norms are √(v² + SMALL²), so that vectors of length zero have a gradient and no arbitrary direction.
 SMALL = 1e-2
 AXES = 3
+ROUNDS, COARSE = 24, 2.0  # of an assignment, and its first blur in the unit of its costs
 
 
 def lengths(vectors: Tensor) -> Tensor:
@@ -149,3 +151,35 @@ class GraphConvolution(nn.Module):
 def pair_distances(positions: Tensor) -> Tensor:
     """Distances [B, L, L] of padded positions [B, L, 3], smooth where two points meet."""
     return ((positions[:, :, None] - positions[:, None]).square().sum(-1) + SMALL**2).sqrt()
+
+
+def assign(cost: Tensor, real: Tensor, blur: float) -> Tensor:
+    """Share of each atom that each point gets, [B, L, M]: rows sum to 1 and columns to 1 at most.
+
+    ``cost`` is [B, L, M], ``real`` [B, L] masks the places that hold an atom, with M points for at most as
+    many of them.
+
+    Minimises cost less ``blur`` times entropy by Sinkhorn's iterations with an inequality on the columns
+    (arXiv:1607.05816), from a coarse blur to the final one, so that prices can rise by several Å in a few
+    rounds; after the last of them rows are exact, columns nearly.
+    """
+    cost = cost.masked_fill(~real[..., None], 0.0)
+    price = torch.zeros_like(cost[:, 0])  # of a point, at most 0
+    start = max(COARSE, blur)
+    for k in range(1, ROUNDS + 1):
+        width = max(blur, start * (blur / start) ** (k / (0.75 * ROUNDS)))
+        gain = torch.logsumexp((price[:, None] - cost) / width, 2, keepdim=True)
+        bids = (-cost / width - gain).masked_fill(~real[..., None], -torch.inf)
+        price = (-width * torch.logsumexp(bids, 1)).clamp(max=0.0)
+    return ((price[:, None] - cost) / blur).softmax(2) * real[..., None]
+
+
+@torch.no_grad()
+def exact_assignment(cost: Tensor, real: Tensor) -> Tensor:
+    """The cheapest assignment of every atom to a point of its own, [B, L, M] of 0 and 1; see `assign`."""
+    chosen = torch.zeros_like(cost)
+    each = cost.double().cpu().numpy()
+    for m, count in enumerate(real.sum(1).tolist()):
+        rows, columns = linear_sum_assignment(each[m, :count])
+        chosen[m, rows, columns] = 1.0
+    return chosen

@@ -2,6 +2,7 @@
 
 from torch import nn
 
+from skmol3d.encoders.crystal_energy import CrystalEnergy
 from skmol3d.encoders.equivariant_transformer import Potential
 from skmol3d.encoders.mo3enet import Mo3ENet
 from skmol3d.encoders.rem3di import REM3DI
@@ -10,4 +11,5 @@ ENCODERS: dict[str, type[nn.Module]] = {
     REM3DI.name: REM3DI,
     Mo3ENet.name: Mo3ENet,
     Potential.name: Potential,
+    CrystalEnergy.name: CrystalEnergy,
 }

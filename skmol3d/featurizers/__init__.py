@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from skmol3d.featurizers.base import FeaturizationError, MoleculeFeaturizer, drop_failures
     from skmol3d.featurizers.cache import CacheError
     from skmol3d.featurizers.crystal import CrystalFeaturizer
+    from skmol3d.featurizers.crystal_energy import CrystalEnergyRegressor
     from skmol3d.featurizers.ecfp import ECFPFeaturizer
     from skmol3d.featurizers.equivariant_heads import EquivariantRidge
     from skmol3d.featurizers.mo3enet import Mo3ENetFeaturizer
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "CacheError": "cache",
+    "CrystalEnergyRegressor": "crystal_energy",
     "CrystalFeaturizer": "crystal",
     "ECFPFeaturizer": "ecfp",
     "EquivariantRidge": "equivariant_heads",
@@ -25,6 +27,7 @@ _HOMES = {
 }
 __all__ = [
     "CacheError",
+    "CrystalEnergyRegressor",
     "CrystalFeaturizer",
     "ECFPFeaturizer",
     "EquivariantRidge",

@@ -23,7 +23,7 @@ from skmol3d.crystals.energies import (
     pad_molecules,
     radii,
 )
-from skmol3d.crystals.mlip import PotentialCalculator, lattice_energy
+from skmol3d.crystals.mlip import PotentialCalculator, lattice_energy, potential_energies
 from skmol3d.crystals.synthesis import (
     Synthesis,
     canonical_crystal,
@@ -196,6 +196,24 @@ def test_potentials_in_crystals(backbone: EquivariantTransformerConfig | EGNNCon
 
     found = MolecularCrystal.read(atoms)
     assert lattice_energy(found, calculator) == pytest.approx(energy - alone.get_potential_energy(), abs=1e-6)
+
+
+@pytest.mark.parametrize("backbone", BACKBONES, ids=["equivariant transformer", "egnn"])
+def test_batches_of_crystals_by_a_potential(backbone: EquivariantTransformerConfig | EGNNConfig) -> None:
+    """In single precision and in batches of several sizes, as the calculator has them one by one."""
+    torch.manual_seed(0)
+    potential = Potential(PotentialConfig(backbone))
+    potential.element_energy[[1, 6, 8]] = torch.tensor([-13.0, -1000.0, -2000.0])
+    crystals = [random_crystal(1, 0), random_crystal(2, 1), random_crystal(1, 2), random_crystal(4, 3)]
+    calculator = PotentialCalculator(potential)
+    expected = [calculator.get_potential_energy(atoms) for atoms in crystals]
+    for at_once in (1, 60, 512):
+        found = potential_energies(potential, crystals, at_once)
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+    alone = potential_energies(potential, [CHIRAL, WATER])
+    np.testing.assert_allclose(alone, [calculator.get_potential_energy(m) for m in (CHIRAL, WATER)], atol=1e-4)
+    with pytest.raises(CrystalError, match="not trained on N"):
+        potential_energies(potential, [WATER, molecule("NH3")])
 
 
 def test_lattice_energy_of_several_molecules_by_ase() -> None:

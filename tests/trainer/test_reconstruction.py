@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -11,11 +12,11 @@ from scipy.optimize import linear_sum_assignment
 
 from skmol3d.encoders.mo3enet import Mo3ENet, Mo3ENetConfig
 from skmol3d.encoders.mo3enet_decoder import EMLPDecoderConfig, Swarm
+from skmol3d.encoders.mo3enet_layers import assign, exact_assignment
 from skmol3d.encoders.mo3enet_match import Match, Target, match, reconstruct
 from skmol3d.trainer.objectives.reconstruction import (
     LEAST_OVERLAP,
     Reconstruction,
-    assign,
     assignment_losses,
     balance,
     confinement,
@@ -125,6 +126,18 @@ def test_penalties_by_hand():
     weights = torch.tensor([[1.0, 0.99, 0.01, 0.0]])
     assert balance(weights).item() == pytest.approx((0.08 + 0.1) / 4, abs=1e-6)
     assert balance(torch.full((2, 5), 0.3)).item() == 0.0
+
+
+def test_exact_assignment_against_all_permutations():
+    rng = np.random.default_rng(2)
+    cost = torch.from_numpy(rng.uniform(0, 2, (3, 4, 5)))
+    real = torch.arange(4) < torch.tensor([4, 3, 1])[:, None]
+    plan = exact_assignment(cost, real)
+    for m, count in enumerate(real.sum(1).tolist()):
+        totals = [cost[m, range(count), list(p)].sum() for p in permutations(range(5), count)]
+        assert (plan[m] * cost[m]).sum() == pytest.approx(min(totals).item())
+    torch.testing.assert_close(plan.sum(2), real.double())
+    assert plan.sum(1).max() == 1.0
 
 
 def test_assignment_is_the_cheapest_one():

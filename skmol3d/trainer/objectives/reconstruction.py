@@ -9,13 +9,13 @@ from torch.nn.functional import binary_cross_entropy_with_logits, one_hot, smoot
 from skmol3d.encoders.atoms import AtomBatch
 from skmol3d.encoders.mo3enet import Mo3ENet
 from skmol3d.encoders.mo3enet_decoder import Swarm
+from skmol3d.encoders.mo3enet_layers import assign
 from skmol3d.encoders.mo3enet_match import Match, Target, reconstruct
 
 TYPE_SCALE = 2.0  # Å between two elements, c_T of the paper
 FACTOR = 0.99  # of σ at each reduction
 LEAST_OVERLAP = 1e-3  # σ is not reduced below this self-overlap of the input's atoms
 MOMENTUM = 0.02  # of the running loss that is compared with the threshold
-ROUNDS, COARSE = 16, 2.0  # of the assignment, and its first blur in Å
 # Weights in the cost of an assignment, in Å, of wrong elements and absent points.
 # Points may share an atom: where a dearer absence (0.5 Å, at a blur of 0.1 Å) left it to one of them, 22 % of
 # the molecules were matched after 300 steps, not 85 %.
@@ -132,24 +132,6 @@ def assignment_losses(swarm: Swarm, target: Target, distances: Tensor, blur: flo
         "element": (plan * surprise).sum() / atoms,
         "presence": presence / atoms,
     }
-
-
-def assign(cost: Tensor, real: Tensor, blur: float) -> Tensor:
-    """Share of each atom that each point gets, [B, L, M]: rows sum to 1 and columns to 1 at most.
-
-    Minimises cost less ``blur`` times entropy by Sinkhorn's iterations with an inequality on the columns
-    (arXiv:1607.05816), from a coarse blur to the final one, so that prices can rise by several Å in a few
-    rounds; after the last of them rows are exact, columns nearly.
-    """
-    cost = cost.masked_fill(~real[..., None], 0.0)
-    price = torch.zeros_like(cost[:, 0])  # of a point, at most 0
-    start = max(COARSE, blur)
-    for k in range(ROUNDS):
-        width = max(blur, start * (blur / start) ** (2 * k / ROUNDS))
-        gain = torch.logsumexp((price[:, None] - cost) / width, 2, keepdim=True)
-        bids = (-cost / width - gain).masked_fill(~real[..., None], -torch.inf)
-        price = (-width * torch.logsumexp(bids, 1)).clamp(max=0.0)
-    return ((price[:, None] - cost) / blur).softmax(2) * real[..., None]
 
 
 def summarise(matches: list[Match]) -> dict[str, float]:

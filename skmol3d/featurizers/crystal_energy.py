@@ -1,0 +1,244 @@
+"""Regression of crystal energies on the rows of `CrystalFeaturizer`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skmol3d.featurizers.encoding import find_device
+
+if TYPE_CHECKING:
+    import torch
+
+    from skmol3d.encoders.crystal_energy import CrystalEnergy
+
+AT_ONCE = 8192
+"""Rows that are predicted together."""
+
+
+class CrystalEnergyRegressor(RegressorMixin, BaseEstimator):
+    """Neural network from rows of crystals to one or several energies.
+
+    The crystal model of Mo3ENet (arXiv:2405.13791, section 4.4): a multilayer perceptron on an embedding of
+    the molecule beside cell and pose, trained by AdamW with a cosine schedule on a smooth L1 loss. Columns
+    and energies are standardised inside.
+
+    Parameters
+    ----------
+    width, layers : int, default=256, 4
+        Of the hidden layers.
+    dropout : float, default=0.0
+        In the hidden layers.
+    epochs : int, default=40
+        Passes over the rows.
+    batch_size : int, default=256
+        Rows per step.
+    learning_rate : float, default=2e-3
+        Its peak.
+    weight_decay : float, default=1e-2
+        Of AdamW.
+    clip : float, default=0.005
+        Training energies are clipped at this quantile and at one minus it: overlapping molecules have
+        energies of any size.
+    device : str, default="auto"
+        "auto" (a CUDA device, or else the CPU) or a torch device.
+    random_state : int, RandomState or None, default=0
+        Of the initial weights, the order of the rows and dropout.
+
+    Attributes
+    ----------
+    network_ : CrystalEnergy
+        The trained network, on the CPU.
+    n_features_in_ : int
+        Columns of a row.
+
+    References
+    ----------
+    https://doi.org/10.48550/arXiv.2405.13791, section 4.4 and appendix D
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmol3d import CrystalEnergyRegressor
+    >>> rows = np.random.default_rng(0).normal(size=(300, 15))
+    >>> energies = -50 + 10 * rows[:, 0] + 5 * rows[:, 1] * rows[:, 2]
+    >>> model = CrystalEnergyRegressor(width=32, layers=2, batch_size=32).fit(rows[:250], energies[:250])
+    >>> model.score(rows[250:], energies[250:]) > 0.8
+    True
+    """
+
+    def __init__(
+        self,
+        width: int = 256,
+        layers: int = 4,
+        dropout: float = 0.0,
+        epochs: int = 40,
+        batch_size: int = 256,
+        learning_rate: float = 2e-3,
+        weight_decay: float = 1e-2,
+        clip: float = 0.005,
+        device: str = "auto",
+        random_state: Any = 0,
+    ) -> None:
+        self.width = width
+        self.layers = layers
+        self.dropout = dropout
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.clip = clip
+        self.device = device
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any, targets: tuple[str, ...] | None = None) -> Self:
+        """Train the network.
+
+        Parameters
+        ----------
+        X : array of shape [n, columns]
+            Rows, as of `CrystalFeaturizer`.
+        y : array of shape [n] or [n, T]
+            Energies, in any units.
+        targets : tuple of str, length T, optional
+            Their names, which a saved checkpoint remembers.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If rows or energies are not finite, or lengths differ.
+        """
+        import torch
+        from torch.nn.functional import smooth_l1_loss
+
+        from skmol3d.encoders.crystal_energy import CrystalEnergy, CrystalEnergyConfig
+
+        X, y = validate_data(self, X, y, multi_output=True, y_numeric=True, dtype=np.float32)
+        self._flat = y.ndim == 1
+        y = np.asarray(y, np.float64).reshape(len(X), -1)
+        targets = targets or tuple(f"energy_{k}" for k in range(y.shape[1]))
+        config = CrystalEnergyConfig(
+            X.shape[1], tuple(targets), int(self.width), int(self.layers), float(self.dropout)
+        )
+        if len(config.targets) != y.shape[1]:
+            raise ValueError(f"{len(config.targets)} names for {y.shape[1]} energies")
+        y = np.clip(y, *np.quantile(y, [self.clip, 1 - self.clip], axis=0))
+        device = self._find_device()
+        rng = check_random_state(self.random_state)
+        with torch.random.fork_rng():
+            torch.manual_seed(int(rng.randint(2**31 - 1)))
+            network = CrystalEnergy(config)
+            _standardise(network, X, y)
+            network.to(device).train()
+            rows = torch.from_numpy(np.ascontiguousarray(X)).to(device)
+            wanted = torch.from_numpy(y.astype(np.float32)).to(device)
+            wanted = (wanted - network.target_mean) / network.target_scale
+            steps = int(self.epochs) * -(-len(X) // int(self.batch_size))
+            optimiser = torch.optim.AdamW(
+                network.parameters(), float(self.learning_rate), weight_decay=float(self.weight_decay)
+            )
+            schedule = torch.optim.lr_scheduler.OneCycleLR(
+                optimiser, float(self.learning_rate), total_steps=steps, pct_start=min(0.1, 100 / steps)
+            )
+            for index in self._batches(len(X), rng):
+                part = torch.from_numpy(index).to(device)
+                loss = smooth_l1_loss(network.standard(rows[part]), wanted[part])
+                optimiser.zero_grad()
+                loss.backward()
+                torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+                optimiser.step()
+                schedule.step()
+        self.network_ = network.eval().cpu()
+        return self
+
+    def _find_device(self) -> torch.device:
+        device = find_device(self.device)
+        if device is None:
+            raise ValueError(
+                f"device={self.device!r} is not available on this machine; use device='auto' or 'cpu'"
+            )
+        return device
+
+    def _batches(self, count: int, rng: Any) -> Iterator[NDArray[np.intp]]:
+        for _ in range(int(self.epochs)):
+            order = rng.permutation(count)
+            for start in range(0, count, int(self.batch_size)):
+                yield order[start : start + int(self.batch_size)]
+
+    def predict(self, X: Any) -> NDArray[np.float64]:
+        """Energies [n] or [n, T] of rows [n, columns], in the units of `fit`."""
+        import torch
+
+
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float32, reset=False)
+        device = self._find_device()
+        network = self.network_.to(device)
+        with torch.no_grad():
+            parts = [
+                network(torch.from_numpy(X[start : start + AT_ONCE]).to(device)).cpu().double().numpy()
+                for start in range(0, len(X), AT_ONCE)
+            ]
+        network.cpu()
+        found = np.concatenate(parts)
+        return found[:, 0] if self._flat else found
+
+    @classmethod
+    def from_pretrained(cls, name: str, revision: str | None = None) -> Self:
+        """Fitted regressor of a checkpoint, such as "crystal-energy-small".
+
+        Parameters
+        ----------
+        name : str
+            Bundled checkpoint, folder, or Hugging Face Hub repository; its energies are those in
+            ``network_.config.targets``.
+        revision : str, optional
+            Branch, tag or commit of a Hub repository.
+
+        Raises
+        ------
+        skmol3d.hub.CheckpointError
+            If the checkpoint cannot be found or is damaged.
+        ValueError
+            If it holds something else.
+        """
+        from skmol3d.encoders.crystal_energy import CrystalEnergy
+        from skmol3d.hub import from_pretrained
+
+        network: Any = from_pretrained(name, revision=revision)
+        if not isinstance(network, CrystalEnergy):
+            raise ValueError(f"{name}: a checkpoint of {network.name}, not of {CrystalEnergy.name}")
+        config = network.config
+        made = cls(config.width, config.layers, config.dropout)
+        made.network_, made.n_features_in_ = network, config.columns
+        made._flat = len(config.targets) == 1
+        return made
+
+    def save(self, folder: str | Path, card: str) -> Path:
+        """Write the fitted network as a checkpoint folder with a model card (Markdown)."""
+        from skmol3d.hub import save_pretrained
+
+        check_is_fitted(self)
+        return save_pretrained(self.network_, folder, card)
+
+
+def _standardise(network: CrystalEnergy, X: NDArray[np.float32], y: NDArray[np.float64]) -> None:
+    """Set the means and scales of a network; columns that never change keep a scale of 1."""
+    import torch
+
+    for name, values in (("column", X), ("target", y)):
+        mean, scale = values.mean(0, dtype=float), values.std(0, dtype=float)
+        scale[scale < 1e-6] = 1.0
+        getattr(network, f"{name}_mean").copy_(torch.from_numpy(mean))
+        getattr(network, f"{name}_scale").copy_(torch.from_numpy(scale))

@@ -1,0 +1,88 @@
+"""CrystalEnergyRegressor: learns, keeps its seed, survives a round trip, refuses what is wrong."""
+
+import doctest
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import cross_val_score
+
+from skmol3d import CrystalEnergyRegressor, hub
+from skmol3d.featurizers import crystal_energy
+
+SMALL = {"width": 32, "layers": 2, "batch_size": 32, "epochs": 30}
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 12)) * 3.0 + 50.0
+    X[:, 7] = 5.0  # a column that never changes
+    Z = (X - 50.0) / 3.0
+    y = np.stack([-900 + 100 * Z[:, 0] * Z[:, 1], 0.1 * np.abs(Z[:, 2]) - 0.5], 1)
+    return X, y
+
+
+def test_learns_what_a_linear_model_cannot(data):
+    X, y = data
+    model = CrystalEnergyRegressor(**SMALL, random_state=0)
+    assert cross_val_score(model, X, y, cv=3).min() > 0.6
+    assert cross_val_score(Ridge(), X, y, cv=3).max() < 0.1
+
+
+def test_several_energies_and_one(data):
+    X, y = data
+    both = CrystalEnergyRegressor(**SMALL).fit(X, y)
+    assert both.predict(X[:5]).shape == (5, 2)
+    one = CrystalEnergyRegressor(**SMALL).fit(X, y[:, 1])
+    assert one.predict(X[:5]).shape == (5,)
+    again = clone(one).fit(X, y[:, 1])
+    np.testing.assert_array_equal(again.predict(X), one.predict(X))
+    other = clone(one).set_params(random_state=1).fit(X, y[:, 1])
+    assert not np.allclose(other.predict(X), one.predict(X), rtol=1e-6)
+
+
+def test_the_units_of_the_energies_do_not_matter(data):
+    X, y = data
+    one = CrystalEnergyRegressor(**SMALL).fit(X, y[:, 1]).predict(X)
+    other = CrystalEnergyRegressor(**SMALL).fit(X, y[:, 1] * 1000 - 7e4).predict(X)
+    np.testing.assert_allclose(other, one * 1000 - 7e4, atol=1.0)
+
+
+def test_a_few_absurd_energies_do_no_harm(data):
+    X, y = data
+    wild = y[:, 1].copy()
+    wild[0] = 1e9
+    model = CrystalEnergyRegressor(**SMALL, clip=0.01).fit(X, wild)
+    assert np.abs(model.predict(X)).max() < 2.0
+
+
+def test_round_trip(data, tmp_path):
+    X, y = data
+    model = CrystalEnergyRegressor(**SMALL).fit(X, y, targets=("soft", "hard"))
+    model.save(tmp_path / "energy", "# energies")
+    read = CrystalEnergyRegressor.from_pretrained(str(tmp_path / "energy"))
+    np.testing.assert_allclose(read.predict(X), model.predict(X), rtol=1e-6)
+    assert read.network_.config.targets == ("soft", "hard")
+    with pytest.raises(ValueError, match="features"):
+        read.predict(X[:, 1:])
+
+
+def test_refusals(data):
+    X, y = data
+    with pytest.raises(ValueError, match="3 names for 2 energies"):
+        CrystalEnergyRegressor(**SMALL).fit(X, y, targets=("a", "b", "c"))
+    with pytest.raises(ValueError, match="NaN"):
+        CrystalEnergyRegressor(**SMALL).fit(np.where(X > 55, np.nan, X), y)
+    with pytest.raises(ValueError, match="dropout must be"):
+        CrystalEnergyRegressor(dropout=1.0).fit(X, y)
+    with pytest.raises(ValueError, match="et-xtb-small: a checkpoint of potential, not of crystal-energy"):
+        CrystalEnergyRegressor.from_pretrained("et-xtb-small")
+    assert "et-xtb-small" in hub.bundled()
+
+
+def test_example():
+    results = doctest.testmod(crystal_energy)
+    assert results.attempted
+    assert not results.failed
