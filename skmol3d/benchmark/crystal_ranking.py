@@ -1,10 +1,10 @@
 """Polymorphs of one molecule ranked by energy: ``python -m skmol3d.benchmark.crystal_ranking FILE``.
 
-FILE holds crystals of one molecule with energies per molecule in a field of their headers. Regressors on
-their rows (space group beside them, as indicators) are cross-validated; crystals of one name, such as a
-structure before and after relaxation, stay in one fold, and the regressor and its settings are chosen within
-the training folds. Energies of potentials, which need no training, stand beside them. Printed are Spearman's
-rank correlation, Pearson's R and the mean absolute error (eV), means and standard deviations over ten
+FILE holds crystals of one molecule with energies in a field of their headers. Regressors on their rows (space
+group beside them, as indicators) are cross-validated; crystals of one name, such as a structure before and
+after relaxation, stay in one fold, and the regressor and its settings are chosen within the training folds.
+Energies of potentials, which need no training, stand beside them. Printed are Spearman's rank correlation,
+Pearson's R and the mean absolute error (in the units of the file), means and standard deviations over ten
 repetitions.
 """
 
@@ -70,13 +70,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("file", type=Path)
-    parser.add_argument("--energy", default="E_aims_mbd_relative", help="field of the header, eV per molecule")
+    parser.add_argument("--energy", default="E_aims_mbd_relative", help="field of the header")
     parser.add_argument("--name", default="ID_origin", help="field of the header")
     parser.add_argument("--symprec", type=float, default=0.1)
     parser.add_argument("--model", default="mo3enet-small")
     parser.add_argument("--potential", default="et-xtb-small")
     args = parser.parse_args(argv)
     crystals, energies, names, refused = [], [], [], []
+    record: Any
     for record in iter_crystals(args.file):
         try:
             crystal = MolecularCrystal.read(record, args.symprec)
@@ -97,10 +98,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"{len(y)} crystals of {len(np.unique(groups))} structures; left out: {len(refused)}")
     for reason in sorted(set(refused)):
         print(f"- {refused.count(reason)}: {reason}")
-    head = ["crystals as", "Spearman", "Pearson", "MAE, eV"]
+    head = ["crystals as", "Spearman", "Pearson", "MAE"]
     lines = [["mean of the training folds", "", "", f"{np.abs(y - y.mean()).mean():.3f}"]]
     soft = lattice_energies(RigidCrystals.from_crystals(crystals), buckingham).numpy()
-    calculator = PotentialCalculator(from_pretrained(args.potential))
+    potential: Any = from_pretrained(args.potential)
+    calculator = PotentialCalculator(potential)
     hard = np.array([lattice_energy(crystal, calculator) for crystal in crystals])
     for name, found in (("Buckingham energy", soft), (f"lattice energy of {args.potential}", hard)):
         rank, r, _ = scores(found, y)

@@ -3,8 +3,8 @@
     python -m skmol3d.benchmark.qm9 --geometries xtb/qm9_0.npz xtb/qm9_1.npz --smiles qm9_smiles.csv.gz
         --gaps qm9_gap.csv.gz --dipoles qm9_10k.csv.gz [--models mo3enet-small rem3di-small]
 
-Geometries are those of QM9; ECFP, which needs bonds, takes the SMILES. 80 % of the molecules train, 20 % test.
-The gap is regressed by ridge and by a perceptron, whose settings are chosen on a tenth of the training
+Geometries are those of QM9; ECFP, which needs bonds, takes the SMILES. 80 % of the molecules train, 20 %
+test. The gap is regressed by ridge and by a perceptron, whose settings are chosen on a tenth of the training
 molecules. The dipole, a vector in the frame of the geometry, is regressed by `EquivariantRidge`, whose
 settings are chosen in the same way; rows without a direction can only be asked for its length.
 """
@@ -41,9 +41,7 @@ PERCEPTRONS = [
     )
     for alpha in (1e-4, 1.0)
 ]
-HEADS = [
-    EquivariantRidge(alpha=alpha, gates=gates) for gates in (0, 16, 64) for alpha in (1e-8, 1e-6, 1e-4)
-]
+HEADS = [EquivariantRidge(alpha=alpha, gates=gates) for gates in (0, 16, 64) for alpha in (1e-8, 1e-6, 1e-4)]
 
 
 def read_geometries(paths: Iterable[Path], wanted: set[int]) -> dict[int, Atoms]:
@@ -107,10 +105,13 @@ def dipole_table(vectors: NDArray, rows: dict[str, NDArray], dipoles: dict[str, 
         lines.append([level, "zero vector; median length", *zero])
         found = best(HEADS, vectors, y, distance)
         length = absolute(np.linalg.norm(found, axis=1), lengths[test])
-        lines.append([level, "vector rows, EquivariantRidge", f"{distance(found, y[test]):.3f}", f"{length:.3f}"])
+        lines.append(
+            [level, "vector rows, EquivariantRidge", f"{distance(found, y[test]):.3f}", f"{length:.3f}"]
+        )
         for name, X in rows.items():
             error = min(
-                absolute(best(models, X, lengths, absolute), lengths[test]) for models in (RIDGES, PERCEPTRONS)
+                absolute(best(models, X, lengths, absolute), lengths[test])
+                for models in (RIDGES, PERCEPTRONS)
             )
             lines.append([level, f"{name}, better of ridge and perceptron", "", f"{error:.3f}"])
     return markdown(lines, ["dipole", "rows and model", "error of the vector, D", "error of its length, D"])

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -62,7 +63,7 @@ def make_part(
     cells = synthesise(molecules, settings, torch.Generator().manual_seed(seed))
     soft = lattice_energies(rigid_crystals(cells, molecules), buckingham, CUTOFF).numpy()
     crystals = [canonical_crystal(cells, k, molecules) for k in range(len(cells))]
-    potential = from_pretrained(model)
+    potential: Any = from_pretrained(model)
     alone = potential_energies(potential, [Atoms(*molecule) for molecule in molecules])
     owner = cells.molecule.numpy()
     hard = potential_energies(potential, [crystal.to_atoms() for crystal in crystals]) - alone[owner]

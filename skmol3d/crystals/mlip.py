@@ -48,8 +48,9 @@ def _energy(atoms: Atoms, calculator: Calculator) -> float:
 class PotentialCalculator(Calculator):
     """A pretrained `Potential` for molecules and fully periodic crystals.
 
-    In crystals, neighbours are the atoms of all cells within the backbone's cutoff. Computes in double precision, as differences of large energies need
-    it. The bundled potentials learned single molecules: their energies between molecules are extrapolations.
+    In crystals, neighbours are the atoms of all cells within the backbone's cutoff. Computes in double
+    precision, as differences of large energies need it. The bundled potentials learned single molecules:
+    their energies between molecules are extrapolations.
 
     Parameters
     ----------

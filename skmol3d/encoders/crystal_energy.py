@@ -55,6 +55,10 @@ class CrystalEnergy(nn.Module):
     name: ClassVar[str] = "crystal-energy"
     version: ClassVar[int] = 1
     Config: ClassVar[type] = CrystalEnergyConfig
+    column_mean: Tensor
+    column_scale: Tensor
+    target_mean: Tensor
+    target_scale: Tensor
 
     def __init__(self, config: CrystalEnergyConfig) -> None:
         super().__init__()

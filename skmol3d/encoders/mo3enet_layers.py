@@ -1,4 +1,4 @@
-"""Parts of Mo3ENet: equivariant MLP, scalarizer, augmented softmax aggregation, graph convolution, assignment.
+"""Parts of Mo3ENet: equivariant MLP, scalarizer, augmented softmax, graph convolution, assignment.
 
 All work on padded nodes: scalars [B, L, S], vectors [B, L, 3, V], a mask [B, L] of the places that hold a
 node. Vectors are only ever combined linearly, or stretched by scalars, so that they turn with the molecule.

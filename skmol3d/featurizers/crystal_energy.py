@@ -180,7 +180,6 @@ class CrystalEnergyRegressor(RegressorMixin, BaseEstimator):
         """Energies [n] or [n, T] of rows [n, columns], in the units of `fit`."""
         import torch
 
-
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float32, reset=False)
         device = self._find_device()

@@ -70,7 +70,7 @@ cross-entropies for environments and handedness).
 
 MO3ENET = """Mo3ENet autoencoder (arXiv:2405.13791): the types and positions of a molecule's atoms as vectors
 (Å) that turn with it and scalars that do not, and back. Ours are the axes that atoms know their coordinates
-along, the learned scores of the aggregation and the loss by optimal transport
+along, the assignment of every atom to a vector of its own, and the loss by optimal transport
 (`skmol3d.encoders.mo3enet.Mo3ENet`).
 
 **Limits.** Elements below only; charges are not encoded. Molecules and fragments of up to 9 heavy atoms in

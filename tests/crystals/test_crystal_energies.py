@@ -211,7 +211,9 @@ def test_batches_of_crystals_by_a_potential(backbone: EquivariantTransformerConf
         found = potential_energies(potential, crystals, at_once)
         np.testing.assert_allclose(found, expected, atol=1e-4)
     alone = potential_energies(potential, [CHIRAL, WATER])
-    np.testing.assert_allclose(alone, [calculator.get_potential_energy(m) for m in (CHIRAL, WATER)], atol=1e-4)
+    np.testing.assert_allclose(
+        alone, [calculator.get_potential_energy(m) for m in (CHIRAL, WATER)], atol=1e-4
+    )
     with pytest.raises(CrystalError, match="not trained on N"):
         potential_energies(potential, [WATER, molecule("NH3")])
 
