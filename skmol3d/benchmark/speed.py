@@ -1,7 +1,8 @@
 """Speed of the three stages: ``python -m skmol3d.benchmark.speed [--input FILE] [--n 1000] [--n-jobs 1]``.
 
-Prints molecules per second for parsing, conformers and encoding, and what encoding costs in units of
-conformer generation. Parsing always runs on one core, and so do default batches through the encoder.
+Prints molecules per second for parsing, conformers and encoding (of Mo3ENet also decoding to atoms), and what
+encoding costs in units of conformer generation. Parsing always runs on one core, and so do default batches
+through the encoder.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import torch
 
 from skmol3d import hub
 from skmol3d.benchmark.report import markdown
+from skmol3d.encoders import AtomBatch, Mo3ENet
 from skmol3d.featurizers.encoder_base import BATCH_ATOMS
 from skmol3d.featurizers.encoding import Item, encode
 from skmol3d.files import read_inputs
@@ -29,6 +31,18 @@ def read_sample(path: Path | None, column: str, count: int) -> list[object]:
     from skmol3d.datasets import load_small_organics
 
     return list(load_small_organics().data[:count])
+
+
+@torch.no_grad()
+def decoding(encoder: Mo3ENet, items: list[Item]) -> float:
+    """Seconds from embeddings to atoms, in batches of 64 molecules."""
+    seconds = 0.0
+    for start in range(0, len(items), 64):
+        embedding = encoder.embed(AtomBatch.from_arrays(items[start : start + 64]))
+        begun = time.perf_counter()
+        encoder.atoms(encoder.decode(embedding))
+        seconds += time.perf_counter() - begun
+    return seconds
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -62,8 +76,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     made = [c for c in generate(molecules, ConformerSettings(), args.n_jobs) if isinstance(c, Conformers)]
     embedded = time.perf_counter()
     known = set(encoder.elements)  # type: ignore[arg-type]
+    most = encoder.config.swarm if isinstance(encoder, Mo3ENet) else None
     items = [
-        Item(c.numbers, c.positions[0], c.charge, c.bonds) for c in made if set(c.numbers.tolist()) <= known
+        Item(c.numbers, c.positions[0], c.charge, c.bonds)
+        for c in made
+        if set(c.numbers.tolist()) <= known and (most is None or len(c.numbers) <= most)
     ]
     encode(encoder, items[:64], torch.device("cpu"), args.batch_size)  # torch's first call sets things up
     ready = time.perf_counter()
@@ -75,6 +92,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         ("conformers (ETKDGv3)", len(molecules), len(made), embedded - parsed),
         ("encode", len(items), len(items), encoded - ready),
     ]
+    if isinstance(encoder, Mo3ENet):
+        stages.append(("decode", len(items), len(items), decoding(encoder, items)))
     rows = [[name, str(n), str(ok), f"{t:.2f}", f"{n / t:.0f}"] for name, n, ok, t in stages]
     atoms = sum(len(c.numbers) for c in made) / max(1, len(made))
     print(

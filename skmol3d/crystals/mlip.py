@@ -32,7 +32,8 @@ def lattice_energy(crystal: MolecularCrystal, calculator: Calculator) -> float:
     crystal : MolecularCrystal
         Its canonical description is what counts, with the symmetry it has.
     calculator : ase Calculator
-        For periodic cells and molecules alike, such as those of MACE or tblite, or a `PotentialCalculator`.
+        For periodic cells and molecules alike: a `PotentialCalculator`, or those of tblite, of MACE (the
+        extra `mace`), ...
     """
     gas = 0.0
     for i, (molecule, copies) in enumerate(zip(crystal.molecules, crystal.copies, strict=True)):
