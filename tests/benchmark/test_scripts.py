@@ -20,6 +20,12 @@ def test_speed_prints_each_stage_and_the_ratio(tiny_checkpoint, capsys):
     assert float(re.search(r"encoding / conformer time: ([\d.]+)", out)[1]) > 0
 
 
+def test_speed_of_decoding(capsys):
+    speed.main(["--n", "8", "--model", "mo3enet-small"])
+    found = re.search(r"\| decode \| (\d) \| \d \|", capsys.readouterr().out)
+    assert int(found[1]) > 0
+
+
 def test_memory_prints_steps(tiny_checkpoint, capsys, monkeypatch):
     monkeypatch.setattr(memory, "STEP", 5)
     memory.main(["--n", "12", "--model", tiny_checkpoint])
