@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from ase.geometry import minkowski_reduce
 from torch import Tensor
 
 from skmol3d.crystals.crystal import MolecularCrystal
@@ -54,7 +55,7 @@ class PackedCells:
     molecule : LongTensor of shape [K]
         The molecule in each crystal.
     lengths, angles : Tensor of shape [K, 3]
-        Of the cells, Å and rad; not reduced.
+        Of the cells, Å and rad; Minkowski-reduced before the noise.
     rotations : Tensor of shape [K, 3, 3]
         From the molecules' given to their poses (columns).
     energies : Tensor of shape [K]
@@ -119,7 +120,8 @@ def synthesise(
     rotations = _random_rotations(count, generator).to(device)
 
     cells, rotations = _descend(positions, sizes, cell_vectors(lengths, angles), rotations, settings)
-    lengths, angles = _lengths_and_angles(cells)
+    # Noise on the angles of a skewed cell could leave it flat.
+    lengths, angles, rotations = _reduced(cells, rotations)
     optimal = _score(
         torch.arange(count, device=device), positions, sizes, lengths, angles, rotations, settings
     )
@@ -264,6 +266,17 @@ def _lengths_and_angles(cells: Tensor) -> tuple[Tensor, Tensor]:
     units = cells / lengths[..., None]
     cosines = torch.stack([(units[:, i] * units[:, j]).sum(1) for i, j in ((1, 2), (0, 2), (0, 1))], 1)
     return lengths, cosines.acos()
+
+
+def _reduced(cells: Tensor, rotations: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Lengths, angles and orientations in the Minkowski-reduced cells."""
+    found = np.array([minkowski_reduce(cell)[0] for cell in cells.double().cpu().numpy()])
+    found *= np.sign(np.linalg.det(found))[:, None, None]
+    reduced = torch.from_numpy(found).to(cells)
+    lengths, angles = _lengths_and_angles(reduced)
+    # The reduced cells stand anywhere; turn them, and the molecules with them, so that a lies along x.
+    turns = torch.linalg.solve(reduced, cell_vectors(lengths, angles)).transpose(1, 2)
+    return lengths, angles, turns @ rotations
 
 
 def _pose(
