@@ -3,7 +3,8 @@
     python -m skmol3d.benchmark.crystals FILES... [--symprec 0.01]
 
 "off" is the largest distance (Å) between an atom of the file and its place in the crystal built again from
-the molecules, the twelve parameters of each and the space group.
+the molecules, the twelve parameters of each and the space group; "row" is whether `CrystalFeaturizer` embeds
+it, or why not.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from skmol3d import CrystalFeaturizer
 from skmol3d.crystals import CrystalError, MolecularCrystal, iter_crystals
 
 
@@ -27,29 +29,35 @@ def rows(path: Path, symprec: float) -> Iterator[tuple[str, MolecularCrystal | C
             yield f"{i} {name}".strip(), error
 
 
-def table(path: Path, symprec: float) -> str:
+def table(path: Path, symprec: float, model: str) -> str:
     """Markdown table of one file, with a summary."""
-    lines = ["| crystal | group | Z | Z' | molecules | off, Å |", "|---|---|---:|---:|---|---:|"]
-    offs, refused, total, single = [], [], 0, 0
+    lines = ["| crystal | group | Z | Z' | molecules | off, Å | row |", "|---|---|---:|---:|---|---:|---|"]
+    offs, refused, single = [], [], 0
     groups: Counter[str] = Counter()
-    for name, crystal in rows(path, symprec):
-        total += 1
+    found = list(rows(path, symprec))
+    described = [crystal for _, crystal in found if not isinstance(crystal, CrystalError)]
+    featurizer = CrystalFeaturizer(model=model, errors="nan")
+    featurizer.fit_transform(described)
+    failures = featurizer.failures_.set_index("index")["reason"]
+    for name, crystal in found:
         if isinstance(crystal, CrystalError):
             refused.append(str(crystal))
-            lines.append(f"| {name} | refused: {crystal} | | | | |")
+            lines.append(f"| {name} | refused: {crystal} | | | | | |")
             continue
+        row = failures.get(len(offs), "yes")
         offs.append(crystal.deviation)
         groups[crystal.symbol] += 1
         single += len(crystal.molecules) == 1
         sizes = " + ".join(str(len(molecule.numbers)) for molecule in crystal.molecules)
         lines.append(
             f"| {name} | {crystal.symbol} ({crystal.space_group}) | {crystal.z} | {crystal.z_prime:g}"
-            f" | {sizes} atoms | {crystal.deviation:.1e} |"
+            f" | {sizes} atoms | {crystal.deviation:.1e} | {row} |"
         )
     summary = [
         f"## {path.name}, symprec = {symprec:g} Å",
         "",
-        f"{total} crystals, {len(refused)} refused, {single} with one independent molecule. Within 1e-4 Å of "
+        f"{len(found)} crystals, {len(refused)} refused, {single} with one independent molecule, "
+        f"{len(described) - len(failures)} embedded by {model}. Within 1e-4 Å of "
         f"the file: {sum(off < 1e-4 for off in offs)}; farthest: {max(offs, default=0):.1e} Å. "
         f"Space groups: {', '.join(f'{symbol} {n}' for symbol, n in groups.most_common())}.",
         "",
@@ -64,9 +72,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("files", nargs="+", type=Path, help=".cif, .extxyz or .xyz, possibly .gz")
     parser.add_argument("--symprec", type=float, default=0.01, help="Å (default: 0.01)")
+    parser.add_argument("--model", default="mo3enet-small", help="checkpoint of Mo3ENet")
     args = parser.parse_args(argv)
     for path in args.files:
-        print(table(path, args.symprec), flush=True)
+        print(table(path, args.symprec, args.model), flush=True)
 
 
 if __name__ == "__main__":

@@ -174,7 +174,8 @@ def test_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ase.io.write(path, [random_crystal(2, 0), bulk("Si"), random_crystal(33, 1)])
     main([str(path)])
     text = capsys.readouterr().out
-    assert "3 crystals, 1 refused, 2 with one independent molecule. Within 1e-4 Å of the file: 2" in text
+    assert "3 crystals, 1 refused, 2 with one independent molecule, 0 embedded by mo3enet-small." in text
+    assert "Within 1e-4 Å of the file: 2" in text
     assert "| 1 | refused: no finite molecule" in text
     assert "| 2 | Pna2_1 (33) | 4 | 1 | 5 atoms |" in text
 

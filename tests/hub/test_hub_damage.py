@@ -35,7 +35,10 @@ def test_config_that_is_not_ours(folder: Path, content: bytes) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"encoder": "bert"}, "unknown encoder 'bert'; this skmol3d knows crystal-energy, mo3enet, potential, rem3di"),
+        (
+            {"encoder": "bert"},
+            "unknown encoder 'bert'; this skmol3d knows crystal-energy, mo3enet, potential, rem3di",
+        ),
         ({"version": 99}, "version 99 of rem3di, but this skmol3d reads 1 to 1; install a newer skmol3d"),
         ({"version": 0}, "version 0 of rem3di"),
         ({"version": "1"}, "version: expected int"),
