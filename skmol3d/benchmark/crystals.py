@@ -32,13 +32,17 @@ def rows(path: Path, symprec: float) -> Iterator[tuple[str, MolecularCrystal | C
 def table(path: Path, symprec: float, model: str) -> str:
     """Markdown table of one file, with a summary."""
     lines = ["| crystal | group | Z | Z' | molecules | off, Å | row |", "|---|---|---:|---:|---|---:|---|"]
-    offs, refused, single = [], [], 0
+    offs: list[float] = []
+    refused: list[str] = []
+    single = 0
     groups: Counter[str] = Counter()
     found = list(rows(path, symprec))
     described = [crystal for _, crystal in found if not isinstance(crystal, CrystalError)]
-    featurizer = CrystalFeaturizer(model=model, errors="nan")
-    featurizer.fit_transform(described)
-    failures = featurizer.failures_.set_index("index")["reason"]
+    failures: dict[int, str] = {}
+    if described:
+        featurizer = CrystalFeaturizer(model=model, errors="nan")
+        featurizer.fit_transform(described)
+        failures = featurizer.failures_.set_index("index")["reason"].to_dict()
     for name, crystal in found:
         if isinstance(crystal, CrystalError):
             refused.append(str(crystal))

@@ -178,6 +178,9 @@ def test_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "Within 1e-4 Å of the file: 2" in text
     assert "| 1 | refused: no finite molecule" in text
     assert "| 2 | Pna2_1 (33) | 4 | 1 | 5 atoms |" in text
+    ase.io.write(path, bulk("Si"))
+    main([str(path)])
+    assert "1 crystals, 1 refused, 0 with one" in capsys.readouterr().out
 
 
 def test_structures_need_no_torch() -> None:
