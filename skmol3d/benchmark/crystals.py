@@ -42,7 +42,8 @@ def table(path: Path, symprec: float, model: str) -> str:
     if described:
         featurizer = CrystalFeaturizer(model=model, errors="nan")
         featurizer.fit_transform(described)
-        failures = featurizer.failures_.set_index("index")["reason"].to_dict()
+        failed = featurizer.failures_
+        failures = dict(zip(failed["index"], failed["reason"], strict=True))
     for name, crystal in found:
         if isinstance(crystal, CrystalError):
             refused.append(str(crystal))
