@@ -141,7 +141,7 @@ class CrystalEnergyRegressor(RegressorMixin, BaseEstimator):
             network = CrystalEnergy(config)
             _standardise(network, X, y)
             network.to(device).train()
-            rows = torch.from_numpy(np.ascontiguousarray(X)).to(device)
+            rows = torch.tensor(X, device=device)
             wanted = torch.from_numpy(y.astype(np.float32)).to(device)
             wanted = (wanted - network.target_mean) / network.target_scale
             steps = int(self.epochs) * -(-len(X) // int(self.batch_size))
@@ -161,6 +161,11 @@ class CrystalEnergyRegressor(RegressorMixin, BaseEstimator):
                 schedule.step()
         self.network_ = network.eval().cpu()
         return self
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
 
     def _find_device(self) -> torch.device:
         device = find_device(self.device)
@@ -186,7 +191,7 @@ class CrystalEnergyRegressor(RegressorMixin, BaseEstimator):
         network = self.network_.to(device)
         with torch.no_grad():
             parts = [
-                network(torch.from_numpy(X[start : start + AT_ONCE]).to(device)).cpu().double().numpy()
+                network(torch.tensor(X[start : start + AT_ONCE], device=device)).cpu().double().numpy()
                 for start in range(0, len(X), AT_ONCE)
             ]
         network.cpu()

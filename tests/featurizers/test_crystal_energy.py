@@ -7,11 +7,20 @@ import pytest
 from sklearn.base import clone
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import cross_val_score
+from sklearn.utils.estimator_checks import check_estimator
 
 from skmol3d import CrystalEnergyRegressor, hub
 from skmol3d.featurizers import crystal_energy
 
 SMALL = {"width": 32, "layers": 2, "batch_size": 32, "epochs": 30}
+
+
+def test_scikit_learns_own_checks():
+    # Only what needs the switch for other array libraries is left out.
+    results = check_estimator(
+        CrystalEnergyRegressor(width=16, layers=2, batch_size=16, epochs=30), on_skip=None
+    )
+    assert sum(result["status"] == "passed" for result in results) >= len(results) - 1
 
 
 @pytest.fixture(scope="module")
