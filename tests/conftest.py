@@ -52,7 +52,7 @@ def tiny_mo3enet(tmp_path_factory: pytest.TempPathFactory) -> str:
         messages=8,
         pooled=10,
         context=24,
-        embedding=12,
+        embedding=80,
         swarm=80,
         decoder=EMLPDecoderConfig(width=20, layers=1),
         elements=ORGANIC,

@@ -94,6 +94,8 @@ class Mo3ENetConfig:
         check_positive(self, "width", "vectors", "layers", "radial", "cutoff", "messages")
         check_positive(self, "pooled", "context", "embedding", "swarm", "radius")
         check_elements(self.elements)
+        if self.embedding < self.swarm:  # every atom has a vector of its own
+            raise ValueError(f"embedding must be at least swarm ({self.swarm}), got {self.embedding}")
         if not self.elements or list(self.elements) != sorted(set(self.elements)):
             raise ValueError(f"elements must ascend without repeats, got {self.elements}")
 

@@ -130,15 +130,13 @@ DecoderConfig = EMLPDecoderConfig | EGNNDecoderConfig
 
 
 class _Anchors(nn.Module):
-    """Where the points start: vector k of the embedding (any others are mixtures of all)."""
+    """Where the points start: point k at vector k of the embedding."""
 
     def __init__(self, embedding: int, swarm: int) -> None:
         super().__init__()
         self.mix = nn.Linear(embedding, swarm, bias=False)
         with torch.no_grad():
-            start = torch.eye(swarm, embedding)
-            start[embedding:] = 1.0 / embedding
-            self.mix.weight.mul_(0.1).add_(start)
+            self.mix.weight.mul_(0.1).add_(torch.eye(swarm, embedding))
 
     def forward(self, vectors: Tensor) -> Tensor:
         return self.mix(vectors).transpose(1, 2)

@@ -156,9 +156,7 @@ def pair_distances(positions: Tensor) -> Tensor:
 def assign(cost: Tensor, real: Tensor, blur: float) -> Tensor:
     """Share of each atom that each point gets, [B, L, M]: rows sum to 1 and columns to 1 at most.
 
-    ``cost`` is [B, L, M], ``real`` [B, L] masks the places that hold an atom, with M points for at most as
-    many of them.
-
+    ``cost`` is [B, L, M]; ``real`` [B, L] masks the places that hold an atom, at most M in a molecule.
     Minimises cost less ``blur`` times entropy by Sinkhorn's iterations with an inequality on the columns
     (arXiv:1607.05816), from a coarse blur to the final one, so that prices can rise by several Å in a few
     rounds; after the last of them rows are exact, columns nearly.

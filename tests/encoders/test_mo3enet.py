@@ -14,7 +14,7 @@ from skmol3d.encoders.mo3enet import Mo3ENet, Mo3ENetConfig
 from skmol3d.encoders.mo3enet_axes import molecular_axes
 from skmol3d.encoders.mo3enet_decoder import EGNNDecoderConfig, EMLPDecoderConfig, Swarm, find_atoms
 
-SMALL = {"width": 16, "vectors": 6, "messages": 8, "pooled": 12, "context": 24, "embedding": 20, "swarm": 24}
+SMALL = {"width": 16, "vectors": 6, "messages": 8, "pooled": 12, "context": 24, "embedding": 26, "swarm": 24}
 EMLP = EMLPDecoderConfig(width=20, layers=2)
 EGNN = EGNNDecoderConfig(width=10, vectors=4, messages=6, layers=2)
 ASYMMETRIC = ["CH3CONH2", "CH3CH2OH", "C5H5N", "HCOOH"]
@@ -173,7 +173,13 @@ def test_refusals():
     large = (np.full(25, 6), np.random.default_rng(0).normal(0, 3, (25, 3)), 0.0, np.empty((0, 2), int))
     with pytest.raises(ValueError, match="molecule 2 of the batch: 25 atoms, more than the 24 points"):
         encoder.embed(collate(example("CH4"), example("H2O"), large))
-    for wrong in ({"elements": (6, 1)}, {"elements": ()}, {"swarm": 0}, {"decoder": {"kind": "mlp"}}):
+    for wrong in (
+        {"elements": (6, 1)},
+        {"elements": ()},
+        {"swarm": 0},
+        {"swarm": 65},
+        {"decoder": {"kind": "mlp"}},
+    ):
         with pytest.raises(ConfigError):
             config_from_dict(Mo3ENetConfig, config_to_dict(Mo3ENetConfig()) | wrong)
 

@@ -24,7 +24,7 @@ from skmol3d import CrystalFeaturizer, Mo3ENetFeaturizer, REM3DIFeaturizer, hub
 from skmol3d.crystals import PARAMETERS, MolecularCrystal
 from skmol3d.featurizers import FeaturizationError, all_featurizers, cache
 
-K = 12  # vectors of the tiny Mo3ENet
+K = 80  # vectors of the tiny Mo3ENet
 
 # Bromochlorofluoromethane: chiral, and no two of its axes are alike.
 CHIRAL = Atoms(

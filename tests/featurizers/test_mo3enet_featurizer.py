@@ -23,7 +23,7 @@ from skmol3d.encoders.mo3enet_decoder import Embedding, Swarm
 from skmol3d.encoders.mo3enet_match import Target, match
 from skmol3d.featurizers import FeaturizationError, cache
 
-K = 12
+K = 80
 NAMES = ["CH3CH2OH", "CH3CONH2", "C6H6", "CH4", "CO2", "H2O", "C5H5N", "HCOOH", "N"]
 
 
