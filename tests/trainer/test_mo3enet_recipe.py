@@ -194,7 +194,7 @@ def test_learns_a_few_molecules():
     assert before["exact"] == before["decoded"] == 0.0
     assert after["matched_atoms"] > 0.95
     assert min(after["exact"], after["decoded"]) >= 0.75
-    assert after["deviation_atoms"] < 0.1
+    assert after["deviation_atoms"] < 0.15
     assert after["molecules"] == 4
 
 
