@@ -78,7 +78,7 @@ def test_embeddings_are_compared_by_what_they_know():
 
 
 def test_comparison_prints_plots_and_saves(folder, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(crystal_energies, "WIDTHS", (8,))
+    monkeypatch.setattr(crystal_energies, "SETTINGS", [{"dropout": 0.1}])
     whole = np.arange(9)
     monkeypatch.setattr(crystal_energies, "split", lambda molecules: (whole, whole, whole))
     arguments = [str(folder), "--epochs", "2", "--plot", str(tmp_path / "parity.png")]
