@@ -25,7 +25,7 @@ from skmol3d.benchmark.report import markdown
 from skmol3d.benchmark.synthetic_crystals import TARGETS, read_parts
 
 EMBEDDINGS = ("none", "volume", "inertia", "mo3enet", "mo3enet scalars")
-SETTINGS = [
+SETTINGS: list[dict[str, Any]] = [
     {"dropout": 0.0, "weight_decay": 0.01},
     {"dropout": 0.3, "weight_decay": 0.1},
     {"dropout": 0.3, "weight_decay": 1.0},
@@ -47,8 +47,8 @@ was tested, but a many-body potential to be emulated.
 
 - Command: `python -m skmol3d.benchmark.crystal_energies CRYSTALS --save FOLDER`, where CRYSTALS come from
   `python -m skmol3d.benchmark.synthetic_crystals DATA --out CRYSTALS`
-- {rows:,} crystals of {trained:,} molecules, {epochs} epochs, width {width}, dropout {dropout:g}, weight decay
-  {decay:g}, on one CPU core
+- {rows:,} crystals of {trained:,} molecules, {epochs} epochs, width {width}, dropout {dropout:g}, weight
+  decay {decay:g}, on one CPU core
 
 ## Held-out molecules
 
