@@ -17,7 +17,7 @@ class CrystalEnergyConfig:
     Attributes
     ----------
     columns : int
-        Of a row.
+        Of a row; the default is that of `CrystalFeaturizer`.
     targets : tuple of str
         Names of the energies.
     width, layers : int
@@ -26,7 +26,7 @@ class CrystalEnergyConfig:
         Share of their outputs that is dropped in training.
     """
 
-    columns: int
+    columns: int = 268
     targets: tuple[str, ...] = ("energy",)
     width: int = 256
     layers: int = 4
