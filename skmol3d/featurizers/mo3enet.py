@@ -42,8 +42,9 @@ class Mo3ENetFeaturizer(EncoderFeaturizer):
     Parameters
     ----------
     model : str, default="mo3enet-small"
-        Bundled checkpoint, folder, or Hugging Face Hub repository ("owner/name"). Loaded on first use, shared
-        within the process, never pickled.
+        Bundled checkpoint ("mo3enet-small", or "mo3enet-small-heavy", which leaves hydrogens out), folder, or
+        Hugging Face Hub repository ("owner/name"). Loaded on first use, shared within the process, never
+        pickled.
     revision : str or None, default=None
         Branch, tag or commit of a Hub repository. `fit` pins the commit that it stands for.
     output : {"scalar", "vector", "norm"}, default="scalar"
