@@ -106,12 +106,10 @@ def compare(
 
 def plot(kept: dict[str, tuple[Any, NDArray, NDArray]], path: Path) -> None:
     """Parity plots: energies in rows, embeddings in columns."""
-    import matplotlib
+    from matplotlib.figure import Figure  # without pyplot: a notebook's own figures are left alone
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(len(TARGETS), len(kept), figsize=(3 * len(kept), 6), layout="constrained")
+    figure = Figure(figsize=(3 * len(kept), 6), layout="constrained")
+    axes = figure.subplots(len(TARGETS), len(kept))
     for column, (name, (_, found, wanted)) in enumerate(kept.items()):
         for row, target in enumerate(TARGETS):
             axis = axes[row, column]
