@@ -119,8 +119,8 @@ def plot(kept: dict[str, tuple[Any, NDArray, NDArray]], path: Path) -> None:
             r = np.corrcoef(wanted[:, row], found[:, row])[0, 1]
             axis.set_title(f"{name}: R = {r:.3f}")
             axis.set_xlabel(f"{target}, {UNITS[target]}")
-        axes[0, 0].set_ylabel("predicted")
-        axes[1, 0].set_ylabel("predicted")
+    for axis in axes[:, 0]:
+        axis.set_ylabel("predicted")
     figure.savefig(path, dpi=120)
 
 

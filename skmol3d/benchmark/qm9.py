@@ -101,7 +101,8 @@ def dipole_table(vectors: NDArray, rows: dict[str, NDArray], dipoles: dict[str, 
     for level, y in dipoles.items():
         test = split(len(y))[2]
         lengths = np.linalg.norm(y, axis=1)
-        zero = [f"{lengths[test].mean():.3f}", f"{absolute(np.median(lengths), lengths[test]):.3f}"]
+        median = np.median(np.delete(lengths, test))
+        zero = [f"{lengths[test].mean():.3f}", f"{absolute(median, lengths[test]):.3f}"]
         lines.append([level, "zero vector; median length", *zero])
         found = best(HEADS, vectors, y, distance)
         length = absolute(np.linalg.norm(found, axis=1), lengths[test])
