@@ -11,7 +11,7 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
     import torch
 
     from skmol3d import hub
-    from skmol3d.encoders.equivariant_transformer import EquivariantTransformerConfig
+    from skmol3d.encoders.backbones import EquivariantTransformerConfig
     from skmol3d.encoders.rem3di import REM3DI, REM3DIConfig
 
     backbone = EquivariantTransformerConfig(width=16, layers=1, heads=2, radial=8)
@@ -44,7 +44,7 @@ def tiny_mo3enet(tmp_path_factory: pytest.TempPathFactory) -> str:
     from skmol3d import hub
     from skmol3d.encoders.atoms import ORGANIC
     from skmol3d.encoders.mo3enet import Mo3ENet, Mo3ENetConfig
-    from skmol3d.encoders.mo3enet_decoder import EMLPDecoderConfig
+    from skmol3d.encoders.mo3enet.decoder import EMLPDecoderConfig
 
     config = Mo3ENetConfig(
         width=16,

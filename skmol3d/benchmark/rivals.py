@@ -72,7 +72,7 @@ class PlainEGNN(nn.Module):
 
 
 class PlainEGNNLayer(MessagePassing):
-    """One update of the features h [N, F] and of the coordinates x [N, 3, C]; see `skmol3d.encoders.egnn`."""
+    """One update of the features h [N, F] and of the coordinates x [N, 3, C]; see `EGNNLayer`."""
 
     def __init__(self, config: EGNNConfig) -> None:
         super().__init__(aggr="add", node_dim=0)

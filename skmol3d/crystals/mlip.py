@@ -17,8 +17,8 @@ from torch import Tensor
 from skmol3d.crystals.crystal import MolecularCrystal
 from skmol3d.crystals.errors import CrystalError
 from skmol3d.encoders.atoms import AtomBatch
-from skmol3d.encoders.equivariant_transformer import Potential
 from skmol3d.encoders.periodic import PeriodicBatch
+from skmol3d.encoders.potential import Potential
 
 
 def lattice_energy(crystal: MolecularCrystal, calculator: Calculator) -> float:

@@ -1,16 +1,16 @@
 """Encoders from atoms to rows of numbers: torch only, no rdkit, no scikit-learn, no files."""
 
 from skmol3d.encoders.atoms import AtomBatch, AtomFeatures
-from skmol3d.encoders.config import ConfigError, config_from_dict, config_to_dict
-from skmol3d.encoders.crystal_energy import CrystalEnergy, CrystalEnergyConfig
-from skmol3d.encoders.egnn import EGNN, EGNNConfig
-from skmol3d.encoders.equivariant_transformer import (
+from skmol3d.encoders.backbones import (
+    EGNN,
+    EGNNConfig,
     EquivariantTransformer,
     EquivariantTransformerConfig,
-    Potential,
-    PotentialConfig,
 )
+from skmol3d.encoders.config import ConfigError, config_from_dict, config_to_dict
+from skmol3d.encoders.crystal_energy import CrystalEnergy, CrystalEnergyConfig
 from skmol3d.encoders.mo3enet import Mo3ENet, Mo3ENetConfig
+from skmol3d.encoders.potential import Potential, PotentialConfig
 from skmol3d.encoders.registry import ENCODERS
 from skmol3d.encoders.rem3di import REM3DI, REM3DIConfig
 

@@ -106,6 +106,18 @@ class AtomBatch:
         return self.pad(torch.arange(len(self.numbers), device=self.counts.device), -1)
 
 
+def select_atoms(batch: AtomBatch, index: Tensor) -> AtomBatch:
+    """Atoms ``index`` (ascending) of ``batch`` and the bonds among them; every molecule must keep an atom."""
+    place = torch.full_like(batch.numbers, -1)
+    place[index] = torch.arange(len(index), device=index.device)
+    bonds = None
+    if batch.bonds is not None:
+        bonds = place[batch.bonds]
+        bonds = bonds[:, (bonds >= 0).all(0)]
+    counts = torch.zeros_like(batch.counts).index_add(0, batch.molecule[index], torch.ones_like(index))
+    return AtomBatch(batch.numbers[index], batch.positions[index], counts, batch.charge, bonds)
+
+
 class AtomFeatures(NamedTuple):
     """Per-atom output of every backbone.
 

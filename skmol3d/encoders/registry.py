@@ -3,8 +3,8 @@
 from torch import nn
 
 from skmol3d.encoders.crystal_energy import CrystalEnergy
-from skmol3d.encoders.equivariant_transformer import Potential
 from skmol3d.encoders.mo3enet import Mo3ENet
+from skmol3d.encoders.potential import Potential
 from skmol3d.encoders.rem3di import REM3DI
 
 ENCODERS: dict[str, type[nn.Module]] = {

@@ -303,7 +303,7 @@ class Mo3ENetFeaturizer(EncoderFeaturizer):
         import torch
         from ase import Atoms
 
-        from skmol3d.encoders.mo3enet_decoder import Embedding
+        from skmol3d.encoders.mo3enet.decoder import Embedding
 
         view, _, device = self._load()
         vectors, scalars = (torch.from_numpy(part).to(device) for part in split_rows(rows))
@@ -343,7 +343,7 @@ class _View:
         if self.output == "scalar":
             return self.encoder(batch)
         if self.output == "error":
-            from skmol3d.encoders.mo3enet_match import reconstruction_error
+            from skmol3d.encoders.mo3enet.match import reconstruction_error
 
             return reconstruction_error(self.encoder, batch)[:, None]
         embedding = self.encoder.embed(batch)

@@ -14,8 +14,8 @@ from torch.nn.functional import one_hot
 from skmol3d.encoders.atoms import AtomBatch
 from skmol3d.encoders.config import config_from_dict
 from skmol3d.encoders.mo3enet import Mo3ENet, Mo3ENetConfig
-from skmol3d.encoders.mo3enet_decoder import find_atoms
-from skmol3d.encoders.mo3enet_match import match, reconstruct
+from skmol3d.encoders.mo3enet.decoder import find_atoms
+from skmol3d.encoders.mo3enet.match import match, reconstruct
 from skmol3d.trainer.data import bucketed
 from skmol3d.trainer.loop import main_process, train
 from skmol3d.trainer.mo3enet_data import Augmented, read_sets, suitable

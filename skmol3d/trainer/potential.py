@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from skmol3d import hub
 from skmol3d.encoders.atoms import AtomBatch
 from skmol3d.encoders.config import config_from_dict, config_to_dict
-from skmol3d.encoders.equivariant_transformer import Potential, PotentialConfig
+from skmol3d.encoders.potential import Potential, PotentialConfig
 from skmol3d.trainer.data import PackedSet, bucketed, element_energies, read_xtb
 from skmol3d.trainer.loop import Schedule, main_process, train
 from skmol3d.trainer.objectives.force_centric import ForceCentric

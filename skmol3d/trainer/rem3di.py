@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from skmol3d import hub
 from skmol3d.encoders.atoms import AtomBatch
 from skmol3d.encoders.config import config_from_dict, config_to_dict
-from skmol3d.encoders.equivariant_transformer import Potential
+from skmol3d.encoders.potential import Potential
 from skmol3d.encoders.rem3di import REM3DI, REM3DIConfig
 from skmol3d.trainer.corpus import CorpusStatistics, read_corpus, read_probes
 from skmol3d.trainer.data import PackedSet, bucketed

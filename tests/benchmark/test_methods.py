@@ -32,7 +32,7 @@ def test_choices_are_blocks_of_columns(tiny_checkpoint, store):
 
     from skmol3d.benchmark.methods import EncodedConformers
     from skmol3d.encoders import REM3DI
-    from skmol3d.encoders.words import WordsConfig
+    from skmol3d.encoders.rem3di.words import WordsConfig
     from skmol3d.hub import from_pretrained
 
     encoder = from_pretrained(tiny_checkpoint)

@@ -33,8 +33,8 @@ from skmol3d.crystals.synthesis import (
     rotation_matrices,
     synthesise,
 )
-from skmol3d.encoders.egnn import EGNNConfig
-from skmol3d.encoders.equivariant_transformer import EquivariantTransformerConfig, Potential, PotentialConfig
+from skmol3d.encoders.backbones import EGNNConfig, EquivariantTransformerConfig
+from skmol3d.encoders.potential import Potential, PotentialConfig
 
 WATER = Atoms("OHH", [(0, 0, 0), (0.76, 0.59, 0), (-0.76, 0.59, 0)])
 MOLECULES = [(m.numbers, m.positions) for m in (molecule("C6H6"), molecule("CH3CONH2"), CHIRAL)]

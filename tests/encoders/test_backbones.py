@@ -16,7 +16,7 @@ from encoder_examples import (
 )
 
 from skmol3d.encoders import Potential, PotentialConfig
-from skmol3d.encoders.equivariant_transformer import BACKBONES
+from skmol3d.encoders.backbones import BACKBONES
 
 NAMES = ["CH3CONH2", "CH3CH2OH", "H2O", "C5H5N", "CH3SH"]
 MOLECULES = [example(name) for name in NAMES]

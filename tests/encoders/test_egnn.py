@@ -28,7 +28,7 @@ from skmol3d.encoders import (
     config_to_dict,
 )
 from skmol3d.encoders.atoms import radius_edges
-from skmol3d.encoders.egnn import EGNNLayer, _between_atoms
+from skmol3d.encoders.backbones.egnn import EGNNLayer, _between_atoms
 from skmol3d.encoders.layers import ExpNormal, cosine_cutoff
 from skmol3d.structures import ConformerSettings, embed, read_molecule
 

@@ -5,8 +5,7 @@ import torch
 from encoder_examples import collate, example
 
 from skmol3d.encoders import AtomBatch
-from skmol3d.encoders.atoms import radius_edges
-from skmol3d.encoders.rem3di import select_atoms
+from skmol3d.encoders.atoms import radius_edges, select_atoms
 
 WATER, METHANE, HYDROGEN = example("H2O"), example("CH4"), example("H2")
 

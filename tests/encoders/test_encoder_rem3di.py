@@ -9,8 +9,8 @@ from encoder_examples import collate, example, moved, rem3di, reordered, rotatio
 from torch import nn
 
 from skmol3d.encoders import ENCODERS, REM3DI, AtomFeatures
+from skmol3d.encoders.atoms import select_atoms
 from skmol3d.encoders.layers import SUM_UNIT, Bessel, PairBiasedBlock, Pooling, random_walks
-from skmol3d.encoders.rem3di import select_atoms
 from skmol3d.structures import ConformerSettings, embed, read_molecule
 
 NAMES = ["CH3CONH2", "CH3CH2OH", "H2O", "C5H5N", "H2"]

@@ -5,7 +5,7 @@ import torch
 from encoder_examples import BACKBONE, collate, example, seeded
 
 from skmol3d.encoders.atoms import radius_edges
-from skmol3d.encoders.equivariant_transformer import EquivariantAttention
+from skmol3d.encoders.backbones.equivariant_transformer import EquivariantAttention
 from skmol3d.encoders.layers import ExpNormal, cosine_cutoff
 
 

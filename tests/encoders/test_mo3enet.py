@@ -11,8 +11,8 @@ from encoder_examples import collate, example, moved, reordered, rotation, seede
 from skmol3d import hub
 from skmol3d.encoders import ENCODERS, AtomBatch, ConfigError, config_from_dict, config_to_dict
 from skmol3d.encoders.mo3enet import Mo3ENet, Mo3ENetConfig
-from skmol3d.encoders.mo3enet_axes import molecular_axes
-from skmol3d.encoders.mo3enet_decoder import EGNNDecoderConfig, EMLPDecoderConfig, Swarm, find_atoms
+from skmol3d.encoders.mo3enet.axes import molecular_axes
+from skmol3d.encoders.mo3enet.decoder import EGNNDecoderConfig, EMLPDecoderConfig, Swarm, find_atoms
 
 SMALL = {"width": 16, "vectors": 6, "messages": 8, "pooled": 12, "context": 24, "embedding": 26, "swarm": 24}
 EMLP = EMLPDecoderConfig(width=20, layers=2)

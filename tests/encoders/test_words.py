@@ -7,7 +7,7 @@ from encoder_examples import collate, example, moved, rem3di, reordered, rotatio
 from rdkit import Chem
 
 from skmol3d.encoders import AtomBatch
-from skmol3d.encoders.words import LONGEST_PATH, Words, WordsConfig, path_lengths, with_neighbours
+from skmol3d.encoders.rem3di.words import LONGEST_PATH, Words, WordsConfig, path_lengths, with_neighbours
 from skmol3d.structures import ConformerSettings, embed, read_molecule
 from skmol3d.trainer.pack import atom_environments
 

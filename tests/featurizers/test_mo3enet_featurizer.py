@@ -19,8 +19,8 @@ from sklearn.pipeline import make_pipeline
 from skmol3d import EquivariantRidge, Mo3ENetFeaturizer, hub
 from skmol3d.encoders.atoms import AtomBatch
 from skmol3d.encoders.mo3enet import Mo3ENet
-from skmol3d.encoders.mo3enet_decoder import Embedding, Swarm
-from skmol3d.encoders.mo3enet_match import Target, match
+from skmol3d.encoders.mo3enet.decoder import Embedding, Swarm
+from skmol3d.encoders.mo3enet.match import Target, match
 from skmol3d.featurizers import FeaturizationError, cache
 
 K = 80

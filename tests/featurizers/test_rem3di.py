@@ -15,7 +15,8 @@ from rdkit import Chem
 from rdkit.Chem import AllChem
 
 from skmol3d import REM3DIFeaturizer, hub
-from skmol3d.encoders.equivariant_transformer import EquivariantTransformerConfig, Potential, PotentialConfig
+from skmol3d.encoders.backbones import EquivariantTransformerConfig
+from skmol3d.encoders.potential import Potential, PotentialConfig
 from skmol3d.encoders.rem3di import REM3DI
 from skmol3d.featurizers import cache, encoder_base, encoding
 from skmol3d.structures import ConformerSettings, boltzmann_weights, embed, read_molecule

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from skmol3d.encoders import AtomBatch, Potential, PotentialConfig
-from skmol3d.encoders.equivariant_transformer import EquivariantTransformerConfig
+from skmol3d.encoders.backbones import EquivariantTransformerConfig
 from skmol3d.trainer import logs
 from skmol3d.trainer.data import PackedSet
 from skmol3d.trainer.loop import Schedule, main_process, train

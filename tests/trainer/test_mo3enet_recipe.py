@@ -13,7 +13,7 @@ from trainer_examples import SMILES, embedded
 
 from skmol3d import hub
 from skmol3d.encoders.mo3enet import Mo3ENet, Mo3ENetConfig
-from skmol3d.encoders.mo3enet_decoder import EMLPDecoderConfig
+from skmol3d.encoders.mo3enet.decoder import EMLPDecoderConfig
 from skmol3d.trainer import pretrain
 from skmol3d.trainer.data import PackedSet, read_xtb
 from skmol3d.trainer.mo3enet import deviations

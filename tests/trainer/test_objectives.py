@@ -15,7 +15,7 @@ from skmol3d.encoders import (
     PotentialConfig,
     REM3DIConfig,
 )
-from skmol3d.encoders.words import Words, WordsConfig
+from skmol3d.encoders.rem3di.words import Words, WordsConfig
 from skmol3d.trainer.encoder_objective import RunningStandardiser
 from skmol3d.trainer.objectives.atom_denoising import AtomDenoising
 from skmol3d.trainer.objectives.forces import PotentialObjective

@@ -13,7 +13,7 @@ import yaml
 
 from skmol3d import REM3DIFeaturizer, hub
 from skmol3d.encoders import REM3DI, Potential
-from skmol3d.encoders.words import WordsConfig
+from skmol3d.encoders.rem3di.words import WordsConfig
 from skmol3d.trainer import card as card_module
 from skmol3d.trainer import pretrain
 from skmol3d.trainer.corpus import read_corpus

@@ -11,9 +11,9 @@ from objective_examples import permuted, random_batch, transformed
 from scipy.optimize import linear_sum_assignment
 
 from skmol3d.encoders.mo3enet import Mo3ENet, Mo3ENetConfig
-from skmol3d.encoders.mo3enet_decoder import EMLPDecoderConfig, Swarm
-from skmol3d.encoders.mo3enet_layers import assign, exact_assignment
-from skmol3d.encoders.mo3enet_match import Match, Target, match, reconstruct
+from skmol3d.encoders.mo3enet.decoder import EMLPDecoderConfig, Swarm
+from skmol3d.encoders.mo3enet.layers import assign, exact_assignment
+from skmol3d.encoders.mo3enet.match import Match, Target, match, reconstruct
 from skmol3d.trainer.objectives.reconstruction import (
     LEAST_OVERLAP,
     Reconstruction,

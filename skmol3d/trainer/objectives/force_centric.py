@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from skmol3d.encoders.atoms import AtomBatch
-from skmol3d.encoders.equivariant_transformer import Potential
+from skmol3d.encoders.potential import Potential
 
 BOLTZMANN = 8.617333262e-5  # eV/K
 

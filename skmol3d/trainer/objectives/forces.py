@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from skmol3d.encoders.atoms import AtomBatch
-from skmol3d.encoders.equivariant_transformer import Potential
+from skmol3d.encoders.potential import Potential
 
 LABELLED = ("forces", "energy", "charges", "dipole", "homo", "lumo")
 

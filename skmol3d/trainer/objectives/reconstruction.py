@@ -8,9 +8,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits, one_hot, smoot
 
 from skmol3d.encoders.atoms import AtomBatch
 from skmol3d.encoders.mo3enet import Mo3ENet
-from skmol3d.encoders.mo3enet_decoder import Swarm
-from skmol3d.encoders.mo3enet_layers import assign
-from skmol3d.encoders.mo3enet_match import Match, Target, reconstruct
+from skmol3d.encoders.mo3enet.decoder import Swarm
+from skmol3d.encoders.mo3enet.layers import assign
+from skmol3d.encoders.mo3enet.match import Match, Target, reconstruct
 
 TYPE_SCALE = 2.0  # Å between two elements, c_T of the paper
 FACTOR = 0.99  # of σ at each reduction

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from skmol3d.encoders.atoms import AtomBatch
-from skmol3d.encoders.equivariant_transformer import Potential
+from skmol3d.encoders.potential import Potential
 
 
 class RiemannGaussian(nn.Module):

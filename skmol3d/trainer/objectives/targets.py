@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, softplus
 
 from skmol3d.encoders.rem3di import Tokens
-from skmol3d.encoders.words import Words
+from skmol3d.encoders.rem3di.words import Words
 
 IGNORED = -1
 

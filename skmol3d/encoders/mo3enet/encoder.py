@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, normalize
 
-from skmol3d.encoders.atoms import MAX_NUMBER, AtomBatch, full_precision
+from skmol3d.encoders.atoms import MAX_NUMBER, AtomBatch, full_precision, select_atoms
 from skmol3d.encoders.config import check_elements, check_positive
-from skmol3d.encoders.mo3enet_axes import molecular_axes
-from skmol3d.encoders.mo3enet_decoder import (
+from skmol3d.encoders.mo3enet.axes import molecular_axes
+from skmol3d.encoders.mo3enet.decoder import (
     DECODERS,
     DecodedAtoms,
     DecoderConfig,
@@ -22,7 +22,7 @@ from skmol3d.encoders.mo3enet_decoder import (
     Swarm,
     find_atoms,
 )
-from skmol3d.encoders.mo3enet_layers import (
+from skmol3d.encoders.mo3enet.layers import (
     EquivariantMLP,
     GaussianRadial,
     GraphConvolution,
@@ -30,7 +30,6 @@ from skmol3d.encoders.mo3enet_layers import (
     exact_assignment,
     pair_distances,
 )
-from skmol3d.encoders.rem3di import select_atoms
 
 WAVES = 8  # of the coordinates along each axis: half-wavelengths from 1 to 8 Å
 KEY = 24

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from skmol3d.encoders.atoms import AtomBatch
 from skmol3d.encoders.mo3enet import Mo3ENet
-from skmol3d.encoders.mo3enet_decoder import Swarm
+from skmol3d.encoders.mo3enet.decoder import Swarm
 
 REACH, LEAST = 0.5, 0.25  # Å, and least weight within it, of an atom that was found again
 

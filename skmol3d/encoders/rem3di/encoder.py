@@ -8,15 +8,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from skmol3d.encoders.atoms import AtomBatch
-from skmol3d.encoders.equivariant_transformer import (
-    BACKBONES,
-    BackboneConfig,
-    EquivariantTransformerConfig,
-    check_positive,
-)
+from skmol3d.encoders.atoms import AtomBatch, select_atoms
+from skmol3d.encoders.backbones import BACKBONES, BackboneConfig, EquivariantTransformerConfig
+from skmol3d.encoders.config import check_positive
 from skmol3d.encoders.layers import Bessel, PairBiasedBlock, PairRepresentation, Pooling, random_walks
-from skmol3d.encoders.words import COVALENT_RADII, Words, WordsConfig
+from skmol3d.encoders.rem3di.words import COVALENT_RADII, Words, WordsConfig
 
 WALK_STEPS = 16
 
@@ -261,15 +257,3 @@ class REM3DI(nn.Module):
     ) -> tuple[dict[str, Any], dict]:
         """Nothing to upgrade: this is the first version."""
         return config, state
-
-
-def select_atoms(batch: AtomBatch, index: Tensor) -> AtomBatch:
-    """Atoms ``index`` (ascending) of ``batch`` and the bonds among them; every molecule must keep an atom."""
-    place = torch.full_like(batch.numbers, -1)
-    place[index] = torch.arange(len(index), device=index.device)
-    bonds = None
-    if batch.bonds is not None:
-        bonds = place[batch.bonds]
-        bonds = bonds[:, (bonds >= 0).all(0)]
-    counts = torch.zeros_like(batch.counts).index_add(0, batch.molecule[index], torch.ones_like(index))
-    return AtomBatch(batch.numbers[index], batch.positions[index], counts, batch.charge, bonds)

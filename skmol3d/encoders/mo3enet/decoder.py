@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from skmol3d.encoders.config import check_positive
-from skmol3d.encoders.mo3enet_layers import (
+from skmol3d.encoders.mo3enet.layers import (
     EquivariantMLP,
     GaussianRadial,
     GraphConvolution,

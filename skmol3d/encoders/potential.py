@@ -1,0 +1,77 @@
+"""A potential: a backbone with an energy head, whose gradient is the force."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from skmol3d.encoders.atoms import MAX_NUMBER, AtomBatch, AtomFeatures, full_precision
+from skmol3d.encoders.backbones import BACKBONES, BackboneConfig, EquivariantTransformerConfig
+
+
+@dataclass(frozen=True)
+class PotentialConfig:
+    """Config of a `Potential`: its backbone."""
+
+    backbone: BackboneConfig = field(default_factory=EquivariantTransformerConfig)
+
+
+class Potential(nn.Module):
+    """A backbone with an energy head; forces are the exact negative gradient of the energy.
+
+    The energy of a molecule is the sum of a reference energy per element (fixed, from a least-squares fit on
+    the training set) and a learned energy per atom.
+    """
+
+    name: ClassVar[str] = "potential"
+    version: ClassVar[int] = 1
+    Config: ClassVar[type] = PotentialConfig
+    element_energy: Tensor
+
+    def __init__(self, config: PotentialConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone = BACKBONES[config.backbone.kind](config.backbone)
+        width = config.backbone.width
+        self.head = nn.Sequential(nn.Linear(width, width // 2), nn.SiLU(), nn.Linear(width // 2, 1))
+        self.register_buffer("element_energy", torch.zeros(MAX_NUMBER))
+
+    @property
+    def elements(self) -> tuple[int, ...]:
+        """Atomic numbers the weights were trained on."""
+        return self.config.backbone.elements
+
+    def output_blocks(self) -> dict[str, int]:
+        """One column: the energy."""
+        return {"energy": 1}
+
+    def forward(self, batch: AtomBatch) -> Tensor:
+        """Energies [B, 1], eV."""
+        return self.energy(batch)[:, None]
+
+    @full_precision
+    def energy(self, batch: AtomBatch, features: AtomFeatures | None = None) -> Tensor:
+        """Energies [B], eV; ``features`` saves the backbone's work where it has been done."""
+        features = self.backbone(batch) if features is None else features
+        learned = self.head(features.scalars[:, -self.config.backbone.width :])[:, 0]
+        atomic = learned + self.element_energy[batch.numbers]
+        return atomic.new_zeros(len(batch)).index_add(0, batch.molecule, atomic)
+
+    def energy_and_forces(self, batch: AtomBatch) -> tuple[Tensor, Tensor]:
+        """Energies [B] in eV and forces [N, 3] in eV/Å."""
+        with torch.enable_grad():
+            positions = batch.positions.detach().requires_grad_()
+            moved = AtomBatch(batch.numbers, positions, batch.counts, batch.charge, batch.bonds)
+            energy = self.energy(moved)
+            (gradient,) = torch.autograd.grad(energy.sum(), positions, create_graph=self.training)
+        return energy, -gradient
+
+    @classmethod
+    def upgrade(
+        cls, config: dict[str, Any], state: dict[str, Tensor], version: int
+    ) -> tuple[dict[str, Any], dict]:
+        """Nothing to upgrade: this is the first version."""
+        return config, state

@@ -1,0 +1,5 @@
+"""REM3DI: pooled attention over the atom features of a potential."""
+
+from skmol3d.encoders.rem3di.encoder import REM3DI, REM3DIConfig, Tokens
+
+__all__ = ["REM3DI", "REM3DIConfig", "Tokens"]
