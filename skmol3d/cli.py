@@ -269,7 +269,7 @@ def _demo(args: argparse.Namespace) -> None:
 
 def _label(args: argparse.Namespace) -> None:
     from skmol3d.structures import ConformerSettings
-    from skmol3d.trainer.labelling import label_file
+    from skmol3d.trainer.data.labelling import label_file
 
     start = time.perf_counter()
     settings = ConformerSettings(

@@ -4,7 +4,7 @@
 
 Trains a ``rem3di`` recipe with each group of its losses alone and with each left out, at the same number of
 steps and from the same start, and scores every encoder by linear probes on training parts of tasks (packed by
-``python -m skmol3d.trainer.pack probe``). Rows without training: the untrained encoder, and the pooled
+``python -m skmol3d.trainer.data.pack probe``). Rows without training: the untrained encoder, and the pooled
 features of the potential. Finished runs are kept in DIR, so that a killed ablation continues; the table is
 printed from them.
 """
@@ -23,12 +23,12 @@ import torch
 from skmol3d import hub
 from skmol3d.benchmark.methods import PooledBackbone, reinitialised
 from skmol3d.benchmark.report import markdown, spread
-from skmol3d.trainer import rem3di
-from skmol3d.trainer.corpus import read_probes
-from skmol3d.trainer.encoder_objective import GEOMETRY
+from skmol3d.trainer.data.corpus import read_probes
+from skmol3d.trainer.kinds import rem3di
+from skmol3d.trainer.kinds.rem3di import Corpus
+from skmol3d.trainer.objectives.encoder import GEOMETRY
 from skmol3d.trainer.pretrain import read_recipe
 from skmol3d.trainer.probe import LinearProbe
-from skmol3d.trainer.rem3di import Corpus
 
 GROUPS = {
     "denoising": ("denoising",),

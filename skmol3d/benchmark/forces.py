@@ -26,9 +26,9 @@ from skmol3d import hub
 from skmol3d.benchmark.report import markdown, spread
 from skmol3d.encoders import Potential
 from skmol3d.encoders.config import config_to_dict
-from skmol3d.trainer import potential
-from skmol3d.trainer.data import PackedSet
-from skmol3d.trainer.packed import write_packed
+from skmol3d.trainer.data.packed import write_packed
+from skmol3d.trainer.data.sets import PackedSet
+from skmol3d.trainer.kinds import potential
 from skmol3d.trainer.pretrain import read_recipe
 
 PRETRAINED, RANDOM = "pretrained", "random"

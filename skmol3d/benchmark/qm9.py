@@ -27,8 +27,8 @@ from sklearn.preprocessing import StandardScaler
 
 from skmol3d import ECFPFeaturizer, EquivariantRidge, Mo3ENetFeaturizer, REM3DIFeaturizer
 from skmol3d.benchmark.report import markdown
-from skmol3d.trainer.data import read_xtb
-from skmol3d.trainer.mo3enet_data import REFERENCE
+from skmol3d.trainer.data.fragments import REFERENCE
+from skmol3d.trainer.data.sets import read_xtb
 
 HARTREE = 27.211386  # eV
 DEBYE = 2.541746  # per atomic unit

@@ -27,8 +27,8 @@ from skmol3d.crystals.energies import buckingham, lattice_energies
 from skmol3d.crystals.mlip import potential_energies
 from skmol3d.crystals.synthesis import Synthesis, canonical_crystal, rigid_crystals, synthesise
 from skmol3d.hub import from_pretrained
-from skmol3d.trainer.data import read_xtb
-from skmol3d.trainer.mo3enet_data import REFERENCE
+from skmol3d.trainer.data.fragments import REFERENCE
+from skmol3d.trainer.data.sets import read_xtb
 
 PART = 256
 CUTOFF = 10.0  # Å, of the Buckingham energies

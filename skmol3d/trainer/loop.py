@@ -18,9 +18,9 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor, nn
 
 from skmol3d.featurizers.encoding import prime_malloc
+from skmol3d.trainer.data.batches import Batch, one_by_one
 from skmol3d.trainer.logs import Bar, Logging, Logs, Saving
 from skmol3d.trainer.schedule import Schedule
-from skmol3d.trainer.stream import Batch, one_by_one
 
 NAMED = 5  # offending molecules that an error names
 
@@ -63,7 +63,7 @@ def train(
     batches : callable
         ``batches(start)`` returns an endless iterator from batch ``start`` on, the same ones every time, so
         that a resumed run sees the data it would have seen; several processes call
-        ``batches(start, stride)``. `skmol3d.trainer.stream.Mixture` is one.
+        ``batches(start, stride)``. `skmol3d.trainer.data.batches.Mixture` is one.
     weights : dict
         Weight of each loss; losses and weights must have the same names.
     schedule : Schedule

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> None:
 
     from skmol3d import hub
     from skmol3d.encoders import Potential
-    from skmol3d.trainer import mo3enet, potential, rem3di
+    from skmol3d.trainer.kinds import mo3enet, potential, rem3di
     from skmol3d.trainer.loop import main_process
 
     hardware = {name: getattr(args, name) for name in ("device", "devices", "nodes", "precision")}

@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
 from skmol3d.encoders.atoms import AtomBatch
-from skmol3d.trainer.data import PackedSet, bucketed
+from skmol3d.trainer.data.sets import PackedSet, bucketed
 
 ALPHAS = np.logspace(-1, 5, 13)
 

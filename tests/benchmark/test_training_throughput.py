@@ -9,7 +9,7 @@ import torch
 
 from skmol3d.benchmark import training_throughput
 from skmol3d.encoders import EGNNConfig, EquivariantTransformerConfig
-from skmol3d.trainer.data import PackedSet
+from skmol3d.trainer.data.sets import PackedSet
 
 # PyTorch Geometric 2.8 scripts classes when it is imported, which torch 2.13 does not like.
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")

@@ -8,7 +8,7 @@ from trainer_examples import SMILES, write_labels
 @pytest.fixture(scope="session")
 def data_root(tmp_path_factory):
     """Folder with labels.npz, smiles.csv, targets.npz, corpus/shard_0000.npz and probe/length.npz."""
-    from skmol3d.trainer.pack import pack_corpus, pack_probes, pack_xtb
+    from skmol3d.trainer.data.pack import pack_corpus, pack_probes, pack_xtb
 
     root = tmp_path_factory.mktemp("data")
     write_labels(root / "labels.npz", SMILES)

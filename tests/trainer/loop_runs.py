@@ -16,11 +16,11 @@ from torch import nn
 from skmol3d.encoders import AtomBatch, Potential, PotentialConfig
 from skmol3d.encoders.backbones import EquivariantTransformerConfig
 from skmol3d.trainer import logs
-from skmol3d.trainer.data import PackedSet
+from skmol3d.trainer.data.batches import Mixture
+from skmol3d.trainer.data.sets import PackedSet
 from skmol3d.trainer.loop import Schedule, main_process, train
 from skmol3d.trainer.objectives.forces import PotentialObjective
 from skmol3d.trainer.objectives.regularisation import variance_covariance
-from skmol3d.trainer.stream import Mixture
 
 BATCH = AtomBatch.from_arrays([([1, 1], [[0, 0, 0], [0, 0, 0.74]], 0, None)] * 3)
 LINE_SCHEDULE = Schedule(steps=150, warmup=2, learning_rate=0.05, ema=0.8)

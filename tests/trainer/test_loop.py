@@ -18,10 +18,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from skmol3d.encoders import AtomBatch
 from skmol3d.trainer import logs
+from skmol3d.trainer.data.batches import Mixture, one_by_one
 from skmol3d.trainer.logs import CollapseError
 from skmol3d.trainer.loop import NonFiniteLossError, Schedule
 from skmol3d.trainer.objectives.regularisation import variance_covariance
-from skmol3d.trainer.stream import Mixture, one_by_one
 
 SCRIPT = Path(__file__).parent / "loop_runs.py"
 SHORT = replace(LINE_SCHEDULE, steps=12)

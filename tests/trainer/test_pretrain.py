@@ -16,10 +16,10 @@ from skmol3d.encoders import REM3DI, Potential
 from skmol3d.encoders.rem3di.words import WordsConfig
 from skmol3d.trainer import card as card_module
 from skmol3d.trainer import pretrain
-from skmol3d.trainer.corpus import read_corpus
+from skmol3d.trainer.data.corpus import read_corpus
+from skmol3d.trainer.kinds.rem3di import start_from
 from skmol3d.trainer.objectives.substructures import MASK
 from skmol3d.trainer.pretrain import read_recipe
-from skmol3d.trainer.rem3di import start_from
 
 BACKBONE = {"kind": "equivariant-transformer", "width": 8, "layers": 1, "heads": 2, "radial": 6}
 SCHEDULE = {"steps": 6, "learning_rate": 1.0e-3, "warmup": 2, "ema": 0.5}
@@ -116,9 +116,9 @@ def test_potential(trained):
 
 def test_metrics_of_the_potential(trained, data_root):
     """The reported errors, recomputed one conformer at a time."""
-    from skmol3d.trainer.data import read_xtb
+    from skmol3d.trainer.data.sets import read_xtb
+    from skmol3d.trainer.kinds.potential import errors
     from skmol3d.trainer.objectives.forces import PotentialObjective
-    from skmol3d.trainer.potential import errors
 
     data = read_xtb(data_root / "labels.npz")
     _, held = data.split(0.2, 0)
@@ -237,7 +237,7 @@ def test_featurizer_reads_the_checkpoint(trained):
 
 
 def test_backbone_features_are_standardised(trained, data_root):
-    from skmol3d.trainer.data import read_xtb
+    from skmol3d.trainer.data.sets import read_xtb
 
     encoder = hub.from_pretrained(str(trained / "tiny-rem3di"))
     data = read_xtb(data_root / "labels.npz")
@@ -300,8 +300,8 @@ def test_wrong_values_in_a_recipe(change, message, data_root, tmp_path):
 def test_shipped_recipes_are_valid(name):
     from skmol3d.encoders import PotentialConfig, REM3DIConfig, config_from_dict
     from skmol3d.encoders.mo3enet import Mo3ENetConfig
-    from skmol3d.trainer.encoder_objective import LOSSES
     from skmol3d.trainer.loop import Schedule
+    from skmol3d.trainer.objectives.encoder import LOSSES
 
     recipe = read_recipe(name, [])
     assert recipe["name"] == name

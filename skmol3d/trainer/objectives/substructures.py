@@ -35,7 +35,7 @@ def read_substructures() -> list[Substructure]:
     more of 4,000 molecules of the pretraining corpus and whose atoms are not nearly those of another (Jaccard
     index at most 0.85). Each comes with the SMILES of an example.
     """
-    path = Path(__file__).parents[1] / "substructures.csv"
+    path = Path(__file__).with_name("substructures.csv")
     with path.open(newline="", encoding="utf-8") as file:
         return [Substructure(**row) for row in csv.DictReader(file)]
 

@@ -29,10 +29,10 @@ from tqdm import tqdm
 from skmol3d.files import INPUTS, file_type, read_inputs
 from skmol3d.structures import ConformerSettings, Failure, StructureError, embed, read_molecule
 from skmol3d.structures.errors import shorten
-from skmol3d.trainer.frames import iter_frames, iter_sdf
-from skmol3d.trainer.labels import xtb_labels
-from skmol3d.trainer.positions import POSITION_UNIT, integer_positions
-from skmol3d.trainer.workers import Ticket, Workers, check
+from skmol3d.trainer.data.frames import iter_frames, iter_sdf
+from skmol3d.trainer.data.labels import xtb_labels
+from skmol3d.trainer.data.positions import POSITION_UNIT, integer_positions
+from skmol3d.trainer.data.workers import Ticket, Workers, check
 
 CHUNK = 32  # inputs: what a kill can cost
 
@@ -96,10 +96,10 @@ def label_file(
         ``.csv``, ``.tsv`` or ``.smi`` with SMILES, ``.sdf``, ``.xyz`` or ``.extxyz`` (these three
         also ``.gz``).
     out : path
-        ``.npz`` for `skmol3d.trainer.data.read_xtb`: ``offsets`` [M + 1]; per atom ``numbers``, ``positions``
-        (0.001 Å), ``forces`` (eV/Å), ``charges`` (e); per conformer ``energy``, ``homo``, ``lumo`` (eV),
-        ``dipole`` (e·Å), ``total_charge`` (e), ``kind`` (0 MMFF94-relaxed, 4 brought by the input, 5 plain
-        ETKDG) and ``row``, the 0-based place of its molecule in ``source``. Failures go to
+        ``.npz`` for `skmol3d.trainer.data.sets.read_xtb`: ``offsets`` [M + 1]; per atom ``numbers``,
+        ``positions`` (0.001 Å), ``forces`` (eV/Å), ``charges`` (e); per conformer ``energy``, ``homo``,
+        ``lumo`` (eV), ``dipole`` (e·Å), ``total_charge`` (e), ``kind`` (0 MMFF94-relaxed, 4 brought by the
+        input, 5 plain ETKDG) and ``row``, the 0-based place of its molecule in ``source``. Failures go to
         ``OUT.failures.csv`` (index, input, reason).
     column : str, default="smiles"
         Column of a table.

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from skmol3d.encoders.atoms import AtomBatch
-from skmol3d.trainer.data import PackedSet, mixed
-from skmol3d.trainer.online import OnlineConformers
+from skmol3d.trainer.data.online import OnlineConformers
+from skmol3d.trainer.data.sets import PackedSet, mixed
 
 Batch = tuple[AtomBatch, dict[str, Tensor]]
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 from test_trainer_data import random_set
 
-from skmol3d.trainer.packed import Row, read_packed, stack, write_packed
-from skmol3d.trainer.positions import integer_positions
+from skmol3d.trainer.data.packed import Row, read_packed, stack, write_packed
+from skmol3d.trainer.data.positions import integer_positions
 
 
 def bonded_set(sizes, seed=0):
@@ -83,7 +83,7 @@ def test_nothing_is_read_ahead(tmp_path):
 RESIDENT = """
 import os, sys
 import numpy as np
-from skmol3d.trainer.packed import read_packed
+from skmol3d.trainer.data.packed import read_packed
 def resident():
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")

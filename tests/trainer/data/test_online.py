@@ -13,8 +13,8 @@ import torch
 from trainer_examples import SMILES
 
 from skmol3d.structures import StructureError
-from skmol3d.trainer.online import OnlineConformers, WorkerError, pack_conformer
-from skmol3d.trainer.packed import Row
+from skmol3d.trainer.data.online import OnlineConformers, WorkerError, pack_conformer
+from skmol3d.trainer.data.packed import Row
 
 WORDS = [f"molecule {k}" for k in range(40)]
 
@@ -161,7 +161,7 @@ def test_closing_stops_the_workers():
 
 FORGETFUL = """
 import sys
-from skmol3d.trainer.online import OnlineConformers
+from skmol3d.trainer.data.online import OnlineConformers
 online = OnlineConformers(["CCO", "CCN", "CCC"] * 10, first_fill=2, capacity=1000)
 for batch, targets in online.batches(64, window=4):
     print(len(batch))

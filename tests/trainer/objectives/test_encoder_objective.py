@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from skmol3d.encoders import REM3DI, Potential, PotentialConfig, config_from_dict
-from skmol3d.trainer.encoder_objective import LOSSES, EncoderObjective
+from skmol3d.trainer.kinds.rem3di import Corpus, build
+from skmol3d.trainer.objectives.encoder import LOSSES, EncoderObjective
 from skmol3d.trainer.objectives.substructures import MASK
-from skmol3d.trainer.rem3di import Corpus, build
 
 BACKBONES = {
     "equivariant-transformer": {"width": 8, "layers": 1, "heads": 2, "radial": 6},

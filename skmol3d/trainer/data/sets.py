@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from skmol3d.encoders.atoms import AtomBatch
-from skmol3d.trainer.positions import POSITION_UNIT
+from skmol3d.trainer.data.positions import POSITION_UNIT
 
 RELAXED = 2  # the ``kind`` of conformers relaxed with the method that labelled them
 

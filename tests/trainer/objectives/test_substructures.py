@@ -15,9 +15,9 @@ from rdkit.Chem import Fragments
 from sklearn.metrics import roc_auc_score
 from trainer_examples import embedded
 
-import skmol3d.trainer
 from skmol3d.encoders import AtomBatch
-from skmol3d.trainer.membership import substructure_membership
+from skmol3d.trainer.data.membership import substructure_membership
+from skmol3d.trainer.objectives import substructures
 from skmol3d.trainer.objectives.substructures import (
     MASK,
     SubstructureMembership,
@@ -52,7 +52,7 @@ def seed():
 
 
 def test_the_list_is_frozen():
-    content = Path(skmol3d.trainer.__file__).with_name("substructures.csv").read_bytes()
+    content = Path(substructures.__file__).with_name("substructures.csv").read_bytes()
     digest = "6bee5f91f8de82e170ea0d03df89119b43dcfaa6011021b67ff6143d72ce7bc5"
     assert hashlib.sha256(content).hexdigest() == digest, "packed sets hold labels of the old list"
     assert len(LIST) == 304

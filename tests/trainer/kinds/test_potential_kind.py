@@ -18,12 +18,11 @@ from skmol3d import hub
 from skmol3d.encoders import Potential, PotentialConfig, REM3DIConfig
 from skmol3d.encoders.config import config_to_dict
 from skmol3d.encoders.rem3di import REM3DI
-from skmol3d.trainer import potential, pretrain
-from skmol3d.trainer.data import read_xtb
-from skmol3d.trainer.objectives.force_centric import ForceCentric
-from skmol3d.trainer.objectives.forces import PotentialObjective
-from skmol3d.trainer.packed import write_packed
-from skmol3d.trainer.potential import (
+from skmol3d.trainer import pretrain
+from skmol3d.trainer.data.packed import write_packed
+from skmol3d.trainer.data.sets import read_xtb
+from skmol3d.trainer.kinds import potential
+from skmol3d.trainer.kinds.potential import (
     Objectives,
     check_elements,
     check_labels,
@@ -34,6 +33,8 @@ from skmol3d.trainer.potential import (
     relative_energies,
     start_from,
 )
+from skmol3d.trainer.objectives.force_centric import ForceCentric
+from skmol3d.trainer.objectives.forces import PotentialObjective
 
 ET, EGNN = (config_to_dict(b) for b in BACKBONES)
 RECIPE = {

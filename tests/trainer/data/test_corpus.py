@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from skmol3d.encoders import AtomBatch
-from skmol3d.trainer.corpus import CorpusStatistics, fingerprint_counts, read_corpus
+from skmol3d.trainer.data.corpus import CorpusStatistics, fingerprint_counts, read_corpus
 
 
 @pytest.fixture

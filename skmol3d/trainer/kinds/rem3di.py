@@ -19,17 +19,17 @@ from skmol3d.encoders.atoms import AtomBatch
 from skmol3d.encoders.config import config_from_dict, config_to_dict
 from skmol3d.encoders.potential import Potential
 from skmol3d.encoders.rem3di import REM3DI, REM3DIConfig
-from skmol3d.trainer.corpus import CorpusStatistics, read_corpus, read_probes
-from skmol3d.trainer.data import PackedSet, bucketed
-from skmol3d.trainer.encoder_objective import EncoderObjective
+from skmol3d.trainer.data.batches import Batch, Mixture, WithOnline
+from skmol3d.trainer.data.corpus import CorpusStatistics, read_corpus, read_probes
+from skmol3d.trainer.data.online import OnlineConformers
+from skmol3d.trainer.data.sets import PackedSet, bucketed
 from skmol3d.trainer.loop import main_process, train
+from skmol3d.trainer.objectives.encoder import EncoderObjective
 from skmol3d.trainer.objectives.global_frame import aligned_rmsd
 from skmol3d.trainer.objectives.regularisation import effective_dimension
 from skmol3d.trainer.objectives.substructures import auroc, unpack_bits
-from skmol3d.trainer.online import OnlineConformers
 from skmol3d.trainer.probe import LinearProbe
 from skmol3d.trainer.schedule import Schedule
-from skmol3d.trainer.stream import Batch, Mixture, WithOnline
 
 
 @dataclass

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from skmol3d.trainer.data import PackedSet, bucketed, element_energies, mixed, read_xtb
+from skmol3d.trainer.data.sets import PackedSet, bucketed, element_energies, mixed, read_xtb
 
 
 def random_set(sizes, groups=None, seed=0):

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from skmol3d.structures import Molecule, StructureError, read_molecule
-from skmol3d.trainer.data import PackedSet
-from skmol3d.trainer.frames import iter_frames, iter_sdf
-from skmol3d.trainer.packed import Row, stack
+from skmol3d.trainer.data.frames import iter_frames, iter_sdf
+from skmol3d.trainer.data.packed import Row, stack
+from skmol3d.trainer.data.sets import PackedSet
 
 PER_ATOM = ("forces", "charges")
 PER_CONFORMER = ("energy", "dipole")

@@ -7,8 +7,8 @@ from rdkit import Chem
 from rdkit.Chem import Descriptors, rdFingerprintGenerator
 from trainer_examples import SMILES, embedded
 
-from skmol3d.trainer import pack
-from skmol3d.trainer.data import POSITION_UNIT
+from skmol3d.trainer.data import pack
+from skmol3d.trainer.data.sets import POSITION_UNIT
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from skmol3d.encoders.atoms import AtomBatch
 from skmol3d.encoders.rem3di import REM3DI
-from skmol3d.trainer.corpus import CorpusStatistics, fingerprint_counts
+from skmol3d.trainer.data.corpus import CorpusStatistics, fingerprint_counts
 from skmol3d.trainer.objectives.atom_denoising import AtomDenoising
 from skmol3d.trainer.objectives.global_frame import GlobalFrame
 from skmol3d.trainer.objectives.regularisation import variance_covariance

@@ -20,9 +20,9 @@ from ase.data import covalent_radii
 from numpy.typing import NDArray
 
 from skmol3d.encoders.atoms import AtomBatch
-from skmol3d.trainer.data import PackedSet, read_xtb
-from skmol3d.trainer.stream import Batch, Mixture
-from skmol3d.trainer.transforms import CoordinateNoise, RandomScale, TorsionScrambling, rotatable_bonds
+from skmol3d.trainer.data.batches import Batch, Mixture
+from skmol3d.trainer.data.sets import PackedSet, read_xtb
+from skmol3d.trainer.data.transforms import CoordinateNoise, RandomScale, TorsionScrambling, rotatable_bonds
 
 BONDED = 1.25  # atoms nearer than this times the sum of their covalent radii are bonded
 REFERENCE = 3  # the ``kind`` of QM9's own (B3LYP) geometries in the labelled sets
@@ -53,10 +53,10 @@ def read_sets(
 
 
 def _read_shards(folder: Path) -> PackedSet:
-    """The structures alone of a corpus from `skmol3d.trainer.pack`, without its targets."""
+    """The structures alone of a corpus from `skmol3d.trainer.data.pack`, without its targets."""
     files = sorted(folder.glob("shard_????.npz"))
     if not files:
-        raise FileNotFoundError(f"{folder}: no shard_*.npz; run `python -m skmol3d.trainer.pack corpus`")
+        raise FileNotFoundError(f"{folder}: no shard_*.npz; run `python -m skmol3d.trainer.data.pack corpus`")
     parts: dict[str, list[np.ndarray]] = {"numbers": [], "positions": [], "charge": [], "offsets": []}
     for file in files:
         with np.load(file, allow_pickle=False) as shard:

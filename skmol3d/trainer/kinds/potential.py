@@ -16,13 +16,13 @@ from skmol3d import hub
 from skmol3d.encoders.atoms import AtomBatch
 from skmol3d.encoders.config import config_from_dict, config_to_dict
 from skmol3d.encoders.potential import Potential, PotentialConfig
-from skmol3d.trainer.data import PackedSet, bucketed, element_energies, read_xtb
+from skmol3d.trainer.data.batches import Mixture
+from skmol3d.trainer.data.packed import read_packed
+from skmol3d.trainer.data.sets import PackedSet, bucketed, element_energies, read_xtb
 from skmol3d.trainer.loop import Schedule, main_process, train
 from skmol3d.trainer.objectives.force_centric import ForceCentric
 from skmol3d.trainer.objectives.forces import LABELLED, PotentialObjective
 from skmol3d.trainer.objectives.riemann_gaussian import RiemannGaussian
-from skmol3d.trainer.packed import read_packed
-from skmol3d.trainer.stream import Mixture
 
 NOISE = ("efp", "inp")
 #: The label each loss needs; noise losses need none.
@@ -142,7 +142,7 @@ def read_set(path: Path) -> PackedSet:
         return read_xtb(path)
     if not path.name.removesuffix(".gz").endswith((".xyz", ".extxyz")):
         raise ValueError(f"{path}: neither a packed folder nor .npz, .xyz, .extxyz, .xyz.gz or .extxyz.gz")
-    from skmol3d.trainer.readers import read_extxyz  # needs rdkit, which other training does not
+    from skmol3d.trainer.data.readers import read_extxyz  # needs rdkit, which other training does not
 
     data = read_extxyz(path)
     if len(np.unique(data.group)) < FEW:

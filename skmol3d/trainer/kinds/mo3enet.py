@@ -16,12 +16,12 @@ from skmol3d.encoders.config import config_from_dict
 from skmol3d.encoders.mo3enet import Mo3ENet, Mo3ENetConfig
 from skmol3d.encoders.mo3enet.decoder import find_atoms
 from skmol3d.encoders.mo3enet.match import match, reconstruct
-from skmol3d.trainer.data import bucketed
+from skmol3d.trainer.data.batches import Mixture
+from skmol3d.trainer.data.fragments import Augmented, read_sets, suitable
+from skmol3d.trainer.data.sets import bucketed
 from skmol3d.trainer.loop import main_process, train
-from skmol3d.trainer.mo3enet_data import Augmented, read_sets, suitable
 from skmol3d.trainer.objectives.reconstruction import Reconstruction, summarise
 from skmol3d.trainer.schedule import Schedule
-from skmol3d.trainer.stream import Mixture
 
 CURVE = 500  # held-out molecules behind each point of the evaluation curve
 EVALUATED = 2048  # padded atoms per batch of them

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from skmol3d.encoders.atoms import AtomBatch
-from skmol3d.trainer.data import PackedSet, read_xtb
+from skmol3d.trainer.data.sets import PackedSet, read_xtb
 from skmol3d.trainer.probe import ProbeSet
 
 ATOM_TARGETS = ("environments", "membership", "handedness")
@@ -35,7 +35,7 @@ def read_corpus(sources: list[dict[str, Any]], root: Path) -> tuple[list[PackedS
 def _read_shards(folder: Path) -> PackedSet:
     files = sorted(folder.glob("shard_????.npz"))
     if not files:
-        raise FileNotFoundError(f"{folder}: no shard_*.npz; run `python -m skmol3d.trainer.pack corpus`")
+        raise FileNotFoundError(f"{folder}: no shard_*.npz; run `python -m skmol3d.trainer.data.pack corpus`")
     parts: dict[str, list[np.ndarray]] = {}
     for file in files:
         with np.load(file, allow_pickle=False) as data:
@@ -66,7 +66,7 @@ def _required(data: Any, file: Path) -> tuple[str, ...]:
     missing = [k for k in ATOM_TARGETS if k not in data.files]
     if missing:
         raise ValueError(
-            f"{file}: no {', '.join(missing)}; pack it again with `python -m skmol3d.trainer.pack`"
+            f"{file}: no {', '.join(missing)}; pack it again with `python -m skmol3d.trainer.data.pack`"
         )
     return ATOM_TARGETS
 
@@ -85,10 +85,10 @@ def _read_labelled(labels: Path, targets: Path) -> PackedSet:
 
 
 def read_probes(folder: Path) -> list[ProbeSet]:
-    """Tasks packed by ``python -m skmol3d.trainer.pack probe``."""
+    """Tasks packed by ``python -m skmol3d.trainer.data.pack probe``."""
     files = sorted(folder.glob("*.npz"))
     if not files:
-        raise FileNotFoundError(f"{folder}: no packed tasks; run `python -m skmol3d.trainer.pack probe`")
+        raise FileNotFoundError(f"{folder}: no packed tasks; run `python -m skmol3d.trainer.data.pack probe`")
     sets = []
     for file in files:
         with np.load(file, allow_pickle=False) as data:

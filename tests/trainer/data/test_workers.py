@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from skmol3d.trainer.workers import Stopped, Workers, check
+from skmol3d.trainer.data.workers import Stopped, Workers, check
 
 
 def threads(ticket):

@@ -15,13 +15,13 @@ from skmol3d import hub
 from skmol3d.encoders.mo3enet import Mo3ENet, Mo3ENetConfig
 from skmol3d.encoders.mo3enet.decoder import EMLPDecoderConfig
 from skmol3d.trainer import pretrain
-from skmol3d.trainer.data import PackedSet, read_xtb
-from skmol3d.trainer.mo3enet import deviations
-from skmol3d.trainer.mo3enet_data import Augmented, near_bonds, read_sets, suitable, truncate
+from skmol3d.trainer.data.batches import Mixture
+from skmol3d.trainer.data.fragments import Augmented, near_bonds, read_sets, suitable, truncate
+from skmol3d.trainer.data.packed import Row, stack
+from skmol3d.trainer.data.sets import PackedSet, read_xtb
+from skmol3d.trainer.kinds.mo3enet import deviations
 from skmol3d.trainer.objectives.reconstruction import Reconstruction
-from skmol3d.trainer.packed import Row, stack
 from skmol3d.trainer.pretrain import read_recipe
-from skmol3d.trainer.stream import Mixture
 
 LONG = ["CCCCCCCCCCCC", "CC(=O)Nc1ccc(CCOCCN(C)C)cc1", "OC(=O)CCCc1ccc(OCCF)cc1", "c1ccc2cc3ccccc3cc2c1"]
 SIZES = {"width": 12, "vectors": 5, "messages": 6, "radial": 10, "pooled": 8, "context": 16, "embedding": 24}

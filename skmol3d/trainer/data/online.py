@@ -15,10 +15,10 @@ from torch import Tensor
 
 from skmol3d.encoders.atoms import AtomBatch
 from skmol3d.structures import ConformerSettings, StructureError, embed, read_molecule
-from skmol3d.trainer.data import PackedSet, bucketed
-from skmol3d.trainer.packed import Row, stack
-from skmol3d.trainer.positions import integer_positions
-from skmol3d.trainer.workers import Ticket, Workers, check
+from skmol3d.trainer.data.packed import Row, stack
+from skmol3d.trainer.data.positions import integer_positions
+from skmol3d.trainer.data.sets import PackedSet, bucketed
+from skmol3d.trainer.data.workers import Ticket, Workers, check
 
 CHUNK = 8  # molecules a worker embeds before it hands them over
 AHEAD = 3  # chunks under way per worker: it has the next one when it is done
@@ -31,14 +31,14 @@ class WorkerError(RuntimeError):
 
 
 def pack_conformer(smiles: str, random_state: int) -> Row:
-    """One ETKDGv3 conformer with the targets of the packed corpora (see `skmol3d.trainer.pack`) and bonds.
+    """One ETKDGv3 conformer with the targets of the packed corpora (`skmol3d.trainer.data.pack`) and bonds.
 
     Raises
     ------
     StructureError
         If the SMILES does not parse or embed.
     """
-    from skmol3d.trainer import pack
+    from skmol3d.trainer.data import pack
 
     molecule = read_molecule(smiles)
     settings = ConformerSettings(random_state=random_state, relax=None, time_limit=5.0, max_attempts=50)

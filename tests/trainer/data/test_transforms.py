@@ -8,10 +8,9 @@ import torch
 from rdkit import Chem
 from trainer_examples import embedded
 
-from skmol3d.trainer.objectives.substructures import MASK
-from skmol3d.trainer.packed import Row, stack
-from skmol3d.trainer.positions import integer_positions
-from skmol3d.trainer.transforms import (
+from skmol3d.trainer.data.packed import Row, stack
+from skmol3d.trainer.data.positions import integer_positions
+from skmol3d.trainer.data.transforms import (
     Compose,
     CoordinateNoise,
     ElementMasking,
@@ -20,6 +19,7 @@ from skmol3d.trainer.transforms import (
     TorsionScrambling,
     rotatable_bonds,
 )
+from skmol3d.trainer.objectives.substructures import MASK
 
 FLEXIBLE = ["CCCCO", "C[C@H](O)CCN", "C/C=C\\CCO", "CC(=O)NCCc1ccccc1", "C#CCOC", "c1ccccc1", "C"]
 

@@ -1,8 +1,8 @@
 """Pack molecules with conformers and cheap targets for pretraining: the trainer's only part that needs rdkit.
 
-``python -m skmol3d.trainer.pack corpus SMILES.csv.gz OUT --count 100000 --n-jobs 2`` embeds molecules of a
-corpus; ``python -m skmol3d.trainer.pack xtb LABELS.npz SMILES.csv.gz OUT.npz`` adds the same targets to
-labelled conformers; ``python -m skmol3d.trainer.pack probe TASKS OUT`` packs what linear probes score.
+``python -m skmol3d.trainer.data.pack corpus SMILES.csv.gz OUT --count 100000 --n-jobs 2`` embeds molecules of
+a corpus; ``python -m skmol3d.trainer.data.pack xtb LABELS.npz SMILES.csv.gz OUT.npz`` adds the same targets
+to labelled conformers; ``python -m skmol3d.trainer.data.pack probe TASKS OUT`` packs what linear probes score.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from rdkit.Geometry import Point3D
 
 from skmol3d.datasets import read_panel
 from skmol3d.structures import Conformers, ConformerSettings, StructureError, embed, read_molecule
-from skmol3d.trainer.data import POSITION_UNIT, read_xtb
-from skmol3d.trainer.membership import substructure_membership
-from skmol3d.trainer.positions import integer_positions
+from skmol3d.trainer.data.membership import substructure_membership
+from skmol3d.trainer.data.positions import integer_positions
+from skmol3d.trainer.data.sets import POSITION_UNIT, read_xtb
 
 RADIUS = 2
 GENERATORS = [

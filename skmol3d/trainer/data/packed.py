@@ -18,7 +18,7 @@ from urllib.parse import quote
 import numpy as np
 from numpy.lib import format as npy
 
-from skmol3d.trainer.data import PackedSet
+from skmol3d.trainer.data.sets import PackedSet
 
 FORMAT, VERSION = "skmol3d-packed", 1
 INDEX = "packed.json"

@@ -12,8 +12,8 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from rdkit import Chem
 from trainer_examples import embedded
 
-from skmol3d.trainer.packed import read_packed, write_packed
-from skmol3d.trainer.readers import read_extxyz, read_sdf
+from skmol3d.trainer.data.packed import read_packed, write_packed
+from skmol3d.trainer.data.readers import read_extxyz, read_sdf
 
 
 def frame(name, seed=0, drop=(), **info):

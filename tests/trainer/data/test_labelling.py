@@ -18,10 +18,10 @@ from test_readers import sdf
 
 from skmol3d.cli import main
 from skmol3d.structures import ConformerSettings, StructureError
-from skmol3d.trainer import labelling
-from skmol3d.trainer.data import POSITION_UNIT, read_xtb
-from skmol3d.trainer.labelling import label_file
-from skmol3d.trainer.labels import xtb_labels
+from skmol3d.trainer.data import labelling
+from skmol3d.trainer.data.labelling import label_file
+from skmol3d.trainer.data.labels import xtb_labels
+from skmol3d.trainer.data.sets import POSITION_UNIT, read_xtb
 
 SMILES = ["CCO", "broken(", "[Na+].CC(=O)[O-]", "[CH3]", "N", "O"]
 
@@ -102,7 +102,7 @@ def test_geometries_are_labelled_as_they_are(tmp_path):
 RUN = """
 import sys
 from pathlib import Path
-from skmol3d.trainer import labelling
+from skmol3d.trainer.data import labelling
 labelling.CHUNK = 2
 done = labelling.label_file(Path(sys.argv[1]), Path(sys.argv[2]), n_jobs=int(sys.argv[3]))
 print(done.inputs, done.conformers, done.resumed, len(done.failures))

@@ -16,8 +16,8 @@ from skmol3d.encoders import (
     REM3DIConfig,
 )
 from skmol3d.encoders.rem3di.words import Words, WordsConfig
-from skmol3d.trainer.encoder_objective import RunningStandardiser
 from skmol3d.trainer.objectives.atom_denoising import AtomDenoising
+from skmol3d.trainer.objectives.encoder import RunningStandardiser
 from skmol3d.trainer.objectives.forces import PotentialObjective
 from skmol3d.trainer.objectives.regularisation import effective_dimension, variance_covariance
 from skmol3d.trainer.objectives.targets import AtomEnvironments, Handedness, MolecularTargets

@@ -1,0 +1,1 @@
+"""Kinds of recipe, one file each: fields, run and what the card says."""
