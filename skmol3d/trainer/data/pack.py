@@ -2,7 +2,7 @@
 
 ``python -m skmol3d.trainer.data.pack corpus SMILES.csv.gz OUT --count 100000 --n-jobs 2`` embeds molecules of
 a corpus; ``python -m skmol3d.trainer.data.pack xtb LABELS.npz SMILES.csv.gz OUT.npz`` adds the same targets
-to labelled conformers; ``python -m skmol3d.trainer.data.pack probe TASKS OUT`` packs what linear probes score.
+to labelled conformers; ``python -m skmol3d.trainer.data.pack probe TASKS OUT`` packs sets for probes.
 """
 
 from __future__ import annotations
