@@ -6,6 +6,7 @@ from skmol3d.encoders.backbones import (
     EGNNConfig,
     EquivariantTransformer,
     EquivariantTransformerConfig,
+    register_backbone,
 )
 from skmol3d.encoders.config import ConfigError, config_from_dict, config_to_dict
 from skmol3d.encoders.crystal_energy import CrystalEnergy, CrystalEnergyConfig
@@ -33,4 +34,5 @@ __all__ = [
     "REM3DIConfig",
     "config_from_dict",
     "config_to_dict",
+    "register_backbone",
 ]

@@ -6,13 +6,27 @@ import dataclasses
 import math
 import types
 import typing
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from skmol3d.encoders.atoms import MAX_NUMBER
 
 
 class ConfigError(ValueError):
     """A configuration with an unknown, missing or wrongly typed field."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Registered:
+    """Note in a field's type, ``Annotated[..., Registered(classes)]``: its ``kind`` names one of ``classes``.
+
+    Attributes
+    ----------
+    classes : mapping of str to class
+        Each with the class of its config as ``Config``. Read when a config is, so that it may grow.
+    """
+
+    classes: Mapping[str, Any]
 
 
 def check_positive(config: Any, *names: str) -> None:
@@ -50,8 +64,8 @@ def config_from_dict(cls: Any, data: Any, where: str = "config") -> Any:
     ----------
     cls : type
         A frozen dataclass whose annotations are ``int``, ``float``, ``str``, ``bool``, ``tuple[T, ...]``,
-        nested dataclasses, or unions of these. A dataclass may name itself in a field ``kind``, whose default
-        is then its only value; it tells the members of a union apart.
+        nested dataclasses, unions of these, or noted as `Registered`. A dataclass may name itself in a field
+        ``kind``, whose default is then its only value; it tells the members of a union apart.
     data : dict
         Plain values, as read from JSON.
     where : str
@@ -69,7 +83,7 @@ def config_from_dict(cls: Any, data: Any, where: str = "config") -> Any:
     """
     if not isinstance(data, dict):
         raise ConfigError(f"{where}: expected an object, got {type(data).__name__}")
-    hints = typing.get_type_hints(cls)
+    hints = typing.get_type_hints(cls, include_extras=True)
     fields = {f.name: f for f in dataclasses.fields(cls)}
     unknown = sorted(set(data) - set(fields))
     if unknown:
@@ -94,6 +108,9 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     origin = typing.get_origin(hint)
     if origin in (typing.Union, types.UnionType):
         return _convert_union(typing.get_args(hint), value, where)
+    if origin is Annotated:
+        (registered,) = hint.__metadata__
+        return _of_kind({kind: c.Config for kind, c in registered.classes.items()}, value, where)
     if origin is tuple:
         if not isinstance(value, list | tuple):
             raise ConfigError(f"{where}: expected a list, got {value!r}")
@@ -113,12 +130,18 @@ def _convert_union(options: tuple[Any, ...], value: Any, where: str) -> Any:
     if value is None and type(None) in options:
         return None
     if isinstance(value, dict):
-        kinds: dict[str, Any] = {o.kind: o for o in options if hasattr(o, "kind")}
-        kind = value.get("kind")
-        if kind not in kinds:
-            raise ConfigError(f"{where}.kind: expected one of {sorted(kinds)}, got {kind!r}")
-        return config_from_dict(kinds[kind], value, where)
+        return _of_kind({o.kind: o for o in options if hasattr(o, "kind")}, value, where)
     for option in options:
         if option is not type(None) and not dataclasses.is_dataclass(option):
             return _convert(option, value, where)
     raise ConfigError(f"{where}: expected an object, got {value!r}")
+
+
+def _of_kind(kinds: Mapping[str, Any], value: Any, where: str) -> Any:
+    """The config whose class ``value`` names by its ``kind``."""
+    if not isinstance(value, dict):
+        raise ConfigError(f"{where}: expected an object, got {value!r}")
+    kind = value.get("kind")
+    if not isinstance(kind, str) or kind not in kinds:
+        raise ConfigError(f"{where}.kind: expected one of {sorted(kinds)}, got {kind!r}")
+    return config_from_dict(kinds[kind], value, where)

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from skmol3d.encoders.atoms import MAX_NUMBER, AtomBatch, AtomFeatures, full_precision
-from skmol3d.encoders.backbones import BACKBONES, BackboneConfig, EquivariantTransformerConfig
+from skmol3d.encoders.backbones import AnyBackboneConfig, EquivariantTransformerConfig, build_backbone
 
 
 @dataclass(frozen=True)
 class PotentialConfig:
     """Config of a `Potential`: its backbone."""
 
-    backbone: BackboneConfig = field(default_factory=EquivariantTransformerConfig)
+    backbone: AnyBackboneConfig = field(default_factory=EquivariantTransformerConfig)
 
 
 class Potential(nn.Module):
@@ -34,8 +34,8 @@ class Potential(nn.Module):
     def __init__(self, config: PotentialConfig) -> None:
         super().__init__()
         self.config = config
-        self.backbone = BACKBONES[config.backbone.kind](config.backbone)
-        width = config.backbone.width
+        self.backbone = build_backbone(config.backbone)
+        width = len(self.backbone.energy_scalars)
         self.head = nn.Sequential(nn.Linear(width, width // 2), nn.SiLU(), nn.Linear(width // 2, 1))
         self.register_buffer("element_energy", torch.zeros(MAX_NUMBER))
 
@@ -56,9 +56,14 @@ class Potential(nn.Module):
     def energy(self, batch: AtomBatch, features: AtomFeatures | None = None) -> Tensor:
         """Energies [B], eV; ``features`` saves the backbone's work where it has been done."""
         features = self.backbone(batch) if features is None else features
-        learned = self.head(features.scalars[:, -self.config.backbone.width :])[:, 0]
+        learned = self.head(self.energy_scalars(features))[:, 0]
         atomic = learned + self.element_energy[batch.numbers]
         return atomic.new_zeros(len(batch)).index_add(0, batch.molecule, atomic)
+
+    def energy_scalars(self, features: AtomFeatures) -> Tensor:
+        """What the energy head reads of a backbone's features [N, width]."""
+        read = self.backbone.energy_scalars
+        return features.scalars[:, read.start : read.stop]
 
     def energy_and_forces(self, batch: AtomBatch) -> tuple[Tensor, Tensor]:
         """Energies [B] in eV and forces [N, 3] in eV/Å."""

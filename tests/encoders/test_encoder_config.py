@@ -81,6 +81,7 @@ def test_defaults_and_whole_numbers_for_floats():
             {"name": "a", "shape": {"kind": "oval"}},
             "config.shape.kind: expected one of .*'square'.*, got 'oval'",
         ),
+        ({"name": "a", "shape": {"kind": ["round"]}}, r"config.shape.kind: .* got \['round'\]"),
         ({"name": "a", "shape": {"side": 3}}, "config.shape.kind: .* got None"),
         ({"name": "a", "shape": {"kind": "square", "side": "x"}}, "config.shape.side: expected int"),
         (

@@ -1,21 +1,68 @@
-"""Networks that turn atoms into scalars and vectors."""
+"""Networks that turn atoms into scalars and vectors: one file each, registered here.
 
-from typing import Any
+A new one is a module as `skmol3d.encoders.protocols.Backbone` describes it, with a frozen dataclass as its
+``Config`` whose field ``kind`` has the backbone's name as its default. Registered, it can be named in recipes
+and checkpoints, pooled by REM3DI, and it carries a potential.
+"""
+
+from typing import Annotated, Any, TypeVar
 
 from skmol3d.encoders.backbones.egnn import EGNN, EGNNConfig
 from skmol3d.encoders.backbones.equivariant_transformer import (
     EquivariantTransformer,
     EquivariantTransformerConfig,
 )
+from skmol3d.encoders.config import Registered
+from skmol3d.encoders.protocols import Backbone, BackboneConfig
 
 __all__ = [
     "BACKBONES",
     "EGNN",
-    "BackboneConfig",
+    "AnyBackboneConfig",
     "EGNNConfig",
     "EquivariantTransformer",
     "EquivariantTransformerConfig",
+    "build_backbone",
+    "register_backbone",
 ]
 
-BackboneConfig = EquivariantTransformerConfig | EGNNConfig
-BACKBONES: dict[str, type[Any]] = {"equivariant-transformer": EquivariantTransformer, "egnn": EGNN}
+BACKBONES: dict[str, type[Backbone]] = {}
+AnyBackboneConfig = Annotated[BackboneConfig, Registered(BACKBONES)]
+"""Type of a config's field that holds the config of any registered backbone."""
+
+_B = TypeVar("_B", bound=type[Backbone])
+
+
+def register_backbone(backbone: _B) -> _B:
+    """Make a class known as the backbone of its config's ``kind``; also as a decorator.
+
+    A checkpoint with this backbone loads only where the same registration has been made.
+
+    Parameters
+    ----------
+    backbone : class
+        A `skmol3d.encoders.protocols.Backbone`.
+
+    Returns
+    -------
+    class
+        The same.
+
+    Raises
+    ------
+    ValueError
+        If another class has taken the name.
+    """
+    kind = vars(backbone.Config)["kind"]
+    if BACKBONES.setdefault(kind, backbone) is not backbone:
+        raise ValueError(f"{kind!r} is already the name of the backbone {BACKBONES[kind].__name__}")
+    return backbone
+
+
+def build_backbone(config: BackboneConfig) -> Any:
+    """The backbone of a config, with random weights; a `torch.nn.Module` too, for which there is no type."""
+    return BACKBONES[config.kind](config)
+
+
+register_backbone(EquivariantTransformer)
+register_backbone(EGNN)

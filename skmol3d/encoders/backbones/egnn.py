@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -69,6 +70,8 @@ class EGNN(nn.Module):
     arXiv:2309.03139.
     """
 
+    Config: ClassVar[type] = EGNNConfig
+
     def __init__(self, config: EGNNConfig) -> None:
         super().__init__()
         self.config = config
@@ -82,6 +85,12 @@ class EGNN(nn.Module):
     def sizes(self) -> tuple[int, int]:
         """Numbers of scalars S and of vectors V per atom."""
         return self.config.layers * self.config.width, self.config.channels
+
+    @property
+    def energy_scalars(self) -> range:
+        """Those of the last layer, which knows the others."""
+        scalars, _ = self.sizes
+        return range(scalars - self.config.width, scalars)
 
     @full_precision
     def forward(self, batch: AtomBatch) -> AtomFeatures:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -67,6 +68,8 @@ class EquivariantTransformer(nn.Module):
     Potentials", arXiv:2202.02541.
     """
 
+    Config: ClassVar[type] = EquivariantTransformerConfig
+
     def __init__(self, config: EquivariantTransformerConfig) -> None:
         super().__init__()
         self.config = config
@@ -84,6 +87,12 @@ class EquivariantTransformer(nn.Module):
     def sizes(self) -> tuple[int, int]:
         """Numbers of scalars S and of vectors V per atom."""
         return self.config.layers * self.config.width, self.config.width
+
+    @property
+    def energy_scalars(self) -> range:
+        """Those of the last layer, which knows the others."""
+        scalars, _ = self.sizes
+        return range(scalars - self.config.width, scalars)
 
     @full_precision
     def forward(self, batch: AtomBatch) -> AtomFeatures:

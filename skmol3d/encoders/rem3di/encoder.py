@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from skmol3d.encoders.atoms import AtomBatch, select_atoms
-from skmol3d.encoders.backbones import BACKBONES, BackboneConfig, EquivariantTransformerConfig
+from skmol3d.encoders.backbones import AnyBackboneConfig, EquivariantTransformerConfig, build_backbone
 from skmol3d.encoders.config import check_positive
 from skmol3d.encoders.layers import Bessel, PairBiasedBlock, PairRepresentation, Pooling, random_walks
+from skmol3d.encoders.protocols import Backbone
 from skmol3d.encoders.rem3di.words import COVALENT_RADII, Words, WordsConfig
 
 WALK_STEPS = 16
@@ -54,7 +55,7 @@ class REM3DIConfig:
         fewer.
     """
 
-    backbone: BackboneConfig = field(default_factory=EquivariantTransformerConfig)
+    backbone: AnyBackboneConfig = field(default_factory=EquivariantTransformerConfig)
     width: int = 256
     layers: int = 4
     heads: int = 8
@@ -136,8 +137,7 @@ class REM3DI(nn.Module):
     ----------
     config : REM3DIConfig
     backbone : Module, optional
-        Any module with ``backbone(batch) -> AtomFeatures`` and ``sizes -> (S, V)``; built from the config if
-        absent.
+        Built from the config if absent.
     """
 
     name: ClassVar[str] = "rem3di"
@@ -147,14 +147,11 @@ class REM3DI(nn.Module):
     scalar_std: Tensor
     vector_rms: Tensor
 
-    def __init__(self, config: REM3DIConfig, backbone: nn.Module | None = None) -> None:
+    def __init__(self, config: REM3DIConfig, backbone: Backbone | None = None) -> None:
         super().__init__()
         self.config = config
-        network: Any = backbone
-        if backbone is None:
-            network = BACKBONES[config.backbone.kind](config.backbone)
-        self.backbone = network
-        scalars, vectors = network.sizes
+        self.backbone: Any = build_backbone(config.backbone) if backbone is None else backbone
+        scalars, vectors = self.backbone.sizes
         encoding = {"3d": config.radial, "2d": WALK_STEPS + 1, "none": 1}[config.structure]
         self.register_buffer("scalar_mean", torch.zeros(scalars))
         self.register_buffer("scalar_std", torch.ones(scalars))

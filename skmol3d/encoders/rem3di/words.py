@@ -14,8 +14,6 @@ LONGEST_PATH = 10
 """Bonds; pairs further apart, or not connected, share one more distance."""
 BOND_TOLERANCE = 1.25
 # Single-bond covalent radii in Å by atomic number (https://doi.org/10.1039/b801115j), to iodine.
-PRIME = 1_000_003
-SCATTER = 7919  # a prime: neighbouring keys fall into distant columns
 # fmt: off
 COVALENT_RADII = (
     0.0, 0.31, 0.28, 1.28, 0.96, 0.84, 0.76, 0.71, 0.66, 0.57, 0.58, 1.66, 1.41, 1.21, 1.11, 1.07, 1.05, 1.02,
@@ -23,6 +21,13 @@ COVALENT_RADII = (
     1.16, 2.2, 1.95, 1.9, 1.75, 1.64, 1.54, 1.47, 1.46, 1.42, 1.39, 1.45, 1.44, 1.42, 1.39, 1.39, 1.38, 1.39,
 )
 # fmt: on
+
+# Of the hash functions: classes and their neighbourhoods must scatter over the columns, no more. Changing any
+# of them changes the meaning of columns in every checkpoint with words.
+PRIME = 1_000_003
+SCATTER = 7919  # a prime: neighbouring keys fall into distant columns
+WORD_SCATTER, WORD_SHIFT = 104_729, 991
+CENTRE_SHIFT, CENTRE_WEIGHT, NEIGHBOUR_WEIGHT = 77, 31, 17
 
 
 @dataclass(frozen=True)
@@ -132,9 +137,10 @@ class Words(nn.Module):
 def with_neighbours(word: Tensor, atoms: AtomBatch, bonded: Tensor) -> Tensor:
     """A hash of each atom's word [N] and the words of its neighbours, whatever their order."""
     # The squares tell sums of different words apart.
-    hashed = atoms.pad((word * 104_729 + 991) ** 2 % PRIME)
+    hashed = atoms.pad((word * WORD_SCATTER + WORD_SHIFT) ** 2 % PRIME)
     neighbours = (bonded * hashed[:, None]).sum(2)[atoms.molecule, atoms.slot]
-    return ((word * SCATTER + 77) % PRIME * 31 + neighbours * 17) % PRIME
+    centre = (word * SCATTER + CENTRE_SHIFT) % PRIME
+    return (centre * CENTRE_WEIGHT + neighbours * NEIGHBOUR_WEIGHT) % PRIME
 
 
 def _tally(molecule: Tensor, column: Tensor, weight: Tensor, size: int, columns: int) -> Tensor:

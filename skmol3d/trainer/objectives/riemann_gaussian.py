@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from skmol3d.encoders.atoms import AtomBatch
+from skmol3d.encoders.atoms import AtomBatch, AtomFeatures
 from skmol3d.encoders.potential import Potential
 
 
@@ -49,7 +49,7 @@ class RiemannGaussian(nn.Module):
         super().__init__()
         self.potential = potential
         self.names = names
-        width = potential.config.backbone.width
+        width = len(potential.backbone.energy_scalars)
         self.atom = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
         self.level = nn.Sequential(nn.Linear(2 * width, width), nn.SiLU(), nn.Linear(width, levels))
         self.register_buffer("sigmas", torch.logspace(0, 1, levels, base=smallest / largest) * largest)
@@ -72,13 +72,13 @@ class RiemannGaussian(nn.Module):
                 target = force_target(batch, noisy, self.sigmas[level].to(noisy))
                 losses["efp"] = (gradient + target).square().sum() / len(batch)
         if "inp" in self.names:
-            after = self._molecules(batch, features.scalars)
-            before = self._molecules(batch, self.potential.backbone(batch).scalars)
+            after = self._molecules(batch, features)
+            before = self._molecules(batch, self.potential.backbone(batch))
             losses["inp"] = cross_entropy(self.level(torch.cat([before, after], 1)), level)
         return losses
 
-    def _molecules(self, batch: AtomBatch, scalars: Tensor) -> Tensor:
-        return _total(batch, self.atom(scalars[:, -self.potential.config.backbone.width :]))
+    def _molecules(self, batch: AtomBatch, features: AtomFeatures) -> Tensor:
+        return _total(batch, self.atom(self.potential.energy_scalars(features)))
 
 
 def riemann_score(batch: AtomBatch, noisy: Tensor, sigma: Tensor) -> Tensor:
