@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from skmol3d.structures.errors import Failure, StructureError
     from skmol3d.structures.inputs import iter_inputs
     from skmol3d.structures.molecule import Molecule, read_molecule
+    from skmol3d.structures.reading import Record, read_records
     from skmol3d.structures.workers import generate
 
 _HOMES = {
@@ -20,24 +21,28 @@ _HOMES = {
     "Conformers": "conformers",
     "Failure": "errors",
     "Molecule": "molecule",
+    "Record": "reading",
     "StructureError": "errors",
     "boltzmann_weights": "conformers",
     "embed": "conformers",
     "generate": "workers",
     "iter_inputs": "inputs",
     "read_molecule": "molecule",
+    "read_records": "reading",
 }
 __all__ = [
     "ConformerSettings",
     "Conformers",
     "Failure",
     "Molecule",
+    "Record",
     "StructureError",
     "boltzmann_weights",
     "embed",
     "generate",
     "iter_inputs",
     "read_molecule",
+    "read_records",
 ]
 
 

@@ -32,7 +32,11 @@ def rdkit_errors() -> Iterator[list[str]]:
     messages: list[str] = []
     with rdBase.BlockLogs(), rdBase.CaptureErrorLog() as capture:
         yield messages
-    for line in capture.messages.splitlines():
+    try:
+        text = capture.messages
+    except UnicodeDecodeError:  # RDKit cuts by bytes, and has cut through a character
+        return
+    for line in text.splitlines():
         line = re.sub(r"^\[\d\d:\d\d:\d\d\]\s*", "", line).strip()
         line = re.sub(r"^(SMILES Parse )?(Error|ERROR):\s*| for input: .*$", "", line)
         if line.strip("~^ "):

@@ -14,6 +14,9 @@ from skmol3d.structures.errors import StructureError, rdkit_errors
 MIN_DISTANCE = 0.2
 """Two atoms closer than this (Å) are a mistake in the file, not a geometry."""
 
+MAX_ATOMS = 1000
+"""Largest molecule accepted, hydrogens included: beyond it single RDKit steps take minutes."""
+
 MAX_COORDINATE = 1e4  # Å; what a MOL file can hold
 
 

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Set
-from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rdkit import Chem
 
-from skmol3d.structures.errors import StructureError, rdkit_errors
-from skmol3d.structures.molecule import FILE_SUFFIXES, is_atoms, is_structure_path
+from skmol3d.structures.errors import StructureError
+from skmol3d.structures.molecule import is_atoms
+from skmol3d.structures.reading import is_file_name, read_records
+
+SUPPLIERS = (
+    Chem.SDMolSupplier,
+    Chem.ForwardSDMolSupplier,
+    Chem.SmilesMolSupplier,
+    Chem.TDTMolSupplier,
+    Chem.MultithreadedSDMolSupplier,
+    Chem.MultithreadedSmilesMolSupplier,
+)
+_UNREAD = StructureError(
+    "RDKit's supplier gives no molecule for this record (a path instead gives the reason)"
+)
 
 
 def iter_inputs(X: Any) -> Iterator[object]:
@@ -21,9 +32,9 @@ def iter_inputs(X: Any) -> Iterator[object]:
     Parameters
     ----------
     X : list, tuple, ndarray, Series, one-column DataFrame, generator, or path
-        Any index is fine; DataFrames may be pandas or polars. A path to a .sdf, .mol or .xyz file gives
-        its records; a record that cannot be read comes out as a `StructureError` (not raised), so that
-        the others keep their places.
+        Any index is fine; DataFrames may be pandas or polars. A path gives the records of a file, see
+        `skmol3d.structures.reading`; a record that cannot be read comes out as a `StructureError` (not
+        raised), so that the others keep their places. RDKit's suppliers are read once, to their end.
 
     Yields
     ------
@@ -34,11 +45,11 @@ def iter_inputs(X: Any) -> Iterator[object]:
     ------
     TypeError
         For a single molecule instead of a collection, several columns, or an unordered collection.
-    OSError
-        If the file cannot be opened.
+    OSError, ValueError
+        If the file cannot be opened, or is of another type.
     """
-    if isinstance(X, os.PathLike) or (isinstance(X, str) and is_structure_path(X)):
-        return read_records(Path(os.fspath(X)))
+    if isinstance(X, os.PathLike) or (isinstance(X, str) and is_file_name(X)):
+        return (record.structure for record in read_records(X))
     if isinstance(X, str):
         raise TypeError(f"got the single string {X[:40]!r}; pass a list, e.g. [{X[:40]!r}]")
     if isinstance(X, Chem.Mol) or is_atoms(X):
@@ -53,45 +64,7 @@ def iter_inputs(X: Any) -> Iterator[object]:
         return iter(X.ravel())
     if isinstance(X, bytes | Mapping | Set) or not isinstance(X, Iterable):
         raise TypeError(f"got a {type(X).__name__}; pass a list, array, Series or generator of structures")
+    if isinstance(X, SUPPLIERS):
+        # Behind a generator: a supplier that came to its end begins again.
+        return (_UNREAD if mol is None else mol for mol in X)
     return iter(X)
-
-
-def read_records(path: Path) -> Iterator[object]:
-    """Yield the records of a .sdf, .mol or .xyz file: molecules, atoms, or a `StructureError` each."""
-    suffix = path.suffix.lower()
-    if suffix not in FILE_SUFFIXES:
-        raise StructureError(f"{path}: unknown file type; expected {', '.join(FILE_SUFFIXES)}")
-    path.open("rb").close()  # now, not when the first record is asked for
-    return _xyz_records(path) if suffix == ".xyz" else _sdf_records(path)
-
-
-def _sdf_records(path: Path) -> Iterator[object]:
-    # Record by record rather than with SDMolSupplier, which gives None without the reason.
-    block: list[str] = []
-    with path.open(encoding="utf-8", errors="replace") as file:
-        for line in chain(file, ["$$$$"]):
-            if line.rstrip() != "$$$$":
-                block.append(line)
-            elif any(text.strip() for text in block):
-                yield _mol_block("".join(block), path)
-                block = []
-
-
-def _mol_block(block: str, path: Path) -> object:
-    with rdkit_errors() as messages:
-        mol = Chem.MolFromMolBlock(block, removeHs=False)
-    if mol is None:
-        reason = messages[0] if messages else "RDKit gives no reason"
-        return StructureError(f"not a valid record in {path.name}: {reason}")
-    return mol
-
-
-def _xyz_records(path: Path) -> Iterator[object]:
-    import ase.io
-    from ase.io.extxyz import XYZError
-
-    try:
-        yield from ase.io.iread(path, index=":", format="extxyz")
-    except (ValueError, KeyError, IndexError, ase.io.ParseError, XYZError) as error:
-        # What follows a broken frame cannot be found again: the frames have no separator.
-        yield StructureError(f"not a valid XYZ frame in {path.name}: {type(error).__name__}: {error}")

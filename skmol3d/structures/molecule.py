@@ -7,7 +7,6 @@ import math
 import os
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,16 +14,12 @@ from numpy.typing import NDArray
 from rdkit import Chem
 
 from skmol3d.structures.errors import Failure, StructureError, rdkit_errors, rdkit_reason, shorten
-from skmol3d.structures.geometry import bond_array, check_coordinates, perceive_bonds
+from skmol3d.structures.geometry import MAX_ATOMS, bond_array, check_coordinates, perceive_bonds
+from skmol3d.structures.reading import FORMATS, is_file_name, read_records
 
-__all__ = ["Failure", "Molecule", "StructureError", "canonical_smiles", "is_structure_path", "read_molecule"]
-
-MAX_ATOMS = 1000
-"""Largest molecule accepted, hydrogens included: beyond it single RDKit steps take minutes."""
+__all__ = ["Failure", "Molecule", "StructureError", "canonical_smiles", "read_molecule"]
 
 MAX_TEXT = 10 * MAX_ATOMS  # characters; RDKit's parsers need seconds for 20,000 open parentheses
-
-FILE_SUFFIXES = (".sdf", ".mol", ".xyz")
 
 TETRAHEDRAL = {Chem.ChiralType.CHI_TETRAHEDRAL_CW, Chem.ChiralType.CHI_TETRAHEDRAL_CCW}
 
@@ -81,9 +76,9 @@ def read_molecule(value: object) -> Molecule:
     Parameters
     ----------
     value : str, path, rdkit.Chem.Mol or ase.Atoms
-        A SMILES, an InChI ("InChI=..."), a path to a .sdf, .mol or .xyz file with exactly one record,
-        an RDKit molecule, or ASE atoms. The charge of ASE atoms and XYZ files is `info["charge"]`, or
-        else the rounded sum of their initial charges.
+        A SMILES, an InChI ("InChI=..."), a path to a file with exactly one record (see
+        `skmol3d.structures.reading`), an RDKit molecule, or ASE atoms. The charge of ASE atoms and XYZ
+        files is `info["charge"]`, or else the rounded sum of their initial charges.
 
     Returns
     -------
@@ -99,8 +94,8 @@ def read_molecule(value: object) -> Molecule:
         raise value
     if isinstance(value, Chem.Mol):
         return _from_mol(value)
-    if isinstance(value, os.PathLike) or (isinstance(value, str) and is_structure_path(value)):
-        return _from_file(Path(os.fspath(value)))
+    if isinstance(value, os.PathLike) or (isinstance(value, str) and is_file_name(value)):
+        return _from_file(os.fspath(value))
     if isinstance(value, str):
         return _from_text(value.strip())
     if is_atoms(value):
@@ -110,13 +105,8 @@ def read_molecule(value: object) -> Molecule:
         raise StructureError("missing value")
     raise StructureError(
         f"cannot read a {type(value).__name__}; expected a SMILES or InChI string, an RDKit Mol, "
-        f"ASE Atoms, or a path ending in {', '.join(FILE_SUFFIXES)}"
+        f"ASE Atoms, or a path to a file of type {', '.join(FORMATS)}"
     )
-
-
-def is_structure_path(text: str) -> bool:
-    """Whether a string names a structure file (no SMILES or InChI ends like that)."""
-    return text.lower().endswith(FILE_SUFFIXES)
 
 
 def is_atoms(value: object) -> bool:
@@ -273,20 +263,16 @@ def _from_atoms(atoms: Any) -> Molecule:
 # --- files -----------------------------------------------------------------------------------------------
 
 
-def _from_file(path: Path) -> Molecule:
-    from skmol3d.structures.inputs import read_records  # stands above: it yields what this module reads
-
+def _from_file(path: str) -> Molecule:
     try:
         records = list(islice(read_records(path), 2))
-    except StructureError:
-        raise
-    except (OSError, ValueError) as error:  # ValueError: a null character in the name
+    except (OSError, ValueError, ImportError) as error:  # ValueError: a null character in the name, as well
         reason = error.strerror if isinstance(error, OSError) else error
-        raise StructureError(f"cannot read {shorten(str(path), 100)}: {reason}") from error
+        raise StructureError(f"cannot read {shorten(path, 100)}: {reason}") from error
     if len(records) != 1:
         how_many = "no record" if not records else "more than one record"
         raise StructureError(f"{path} holds {how_many}; a file stands for one molecule here")
-    return read_molecule(records[0])
+    return read_molecule(records[0].structure)
 
 
 def _check_size(count: int) -> None:

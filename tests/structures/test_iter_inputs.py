@@ -1,11 +1,13 @@
 """Collections of every kind become the same stream."""
 
+from itertools import islice
+
 import ase
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from rdkit import Chem
+from rdkit import Chem, rdBase
 from rdkit.Chem import AllChem
 
 from skmol3d.structures import StructureError, iter_inputs, read_molecule
@@ -77,7 +79,7 @@ def test_sdf_records_keep_their_places(tmp_path):
     for X in (path, str(path)):
         first, second, third = iter_inputs(X)
         assert read_molecule(first).coordinates.shape == (1, 9, 3)
-        with pytest.raises(StructureError, match="not a valid record"):
+        with pytest.raises(StructureError, match=r"many\.sdf, line 27: not a valid MOL block"):
             read_molecule(second)
         assert read_molecule(third).key == read_molecule("C").key
 
@@ -89,6 +91,28 @@ def test_xyz_frames(tmp_path):
     assert read_molecule(first).charge == 2
     assert sorted(read_molecule(second).bonds[0].tolist()) == [0, 1]
     assert isinstance(third, StructureError)
+
+
+@pytest.mark.parametrize("kind", [Chem.SDMolSupplier, Chem.ForwardSDMolSupplier])
+def test_suppliers_of_rdkit_are_read_once(kind, tmp_path):
+    path = tmp_path / "many.sdf"
+    block = Chem.MolToMolBlock(Chem.MolFromSmiles("CCO"))
+    path.write_text(f"{block}$$$$\n{block.replace('V2000', 'V9000')}$$$$\n{block}$$$$\n")
+    with rdBase.BlockLogs():
+        values = iter_inputs(kind(str(path)))
+        # As chunks are taken: at its end a supplier begins again.
+        chunks = [list(islice(values, 2)) for _ in range(4)]
+    assert [len(chunk) for chunk in chunks] == [2, 1, 0, 0]
+    with pytest.raises(StructureError, match="RDKit's supplier gives no molecule"):
+        read_molecule(chunks[0][1])
+
+
+def test_other_types_of_files_are_named(tmp_path):
+    with pytest.raises(ValueError, match=r"x\.pdf: unknown file type; expected \.smi, \.csv"):
+        iter_inputs(tmp_path / "x.pdf")
+    for name in ("x.cif", "x.cif.gz"):
+        with pytest.raises(ValueError, match="crystals are read by CrystalFeaturizer"):
+            iter_inputs(name)
 
 
 def test_a_missing_file_is_missed_at_once(tmp_path):

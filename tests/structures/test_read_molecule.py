@@ -342,9 +342,13 @@ def test_reasons(value, reason):
     [
         ("empty.sdf", "", "no record"),
         ("empty.xyz", "", "no record"),
-        ("bad.sdf", "nonsense\n$$$$\n", "not a valid record in bad.sdf"),
-        ("bad.xyz", "2\n\nO 0 0 0\n", "not a valid XYZ frame in bad.xyz"),
-        ("words.xyz", "water please\n", "not a valid XYZ frame in words.xyz"),
+        ("bad.sdf", "nonsense\n$$$$\n", "bad.sdf, line 1: not a valid MOL block: it ends too early"),
+        ("bad.xyz", "2\n\nO 0 0 0\n", "bad.xyz, line 1: not a valid XYZ frame: 2 atoms announced, 1 found"),
+        (
+            "words.xyz",
+            "water please\n",
+            "words.xyz, line 1: .* expected a number of atoms, got 'water please'",
+        ),
         ("two.xyz", "1\n\nO 0 0 0\n1\n\nO 0 0 0\n", "more than one record"),
     ],
 )

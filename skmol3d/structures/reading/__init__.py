@@ -1,0 +1,173 @@
+"""One reader for every file of molecules: records one at a time, each good or with the reason why not.
+
+=============  ==========================================================================================
+Format         Records
+=============  ==========================================================================================
+smi            lines ``SMILES [|CXSMILES extension|] [name]``; a header that begins with SMILES is skipped
+csv, tsv       rows below a header, separated by commas or tabs; quoted fields may hold both and line ends
+parquet        rows (needs the extra `parquet`)
+sdf, mol       MOL blocks, V2000 or V3000, with their properties
+xyz, extxyz    frames, as ASE reads them
+=============  ==========================================================================================
+
+The suffix of a file says its format, in any case, with or without ``.gz``; its first two bytes say whether it
+is compressed. Text is UTF-8, with or without a byte order mark; a line that is not is taken for Latin-1, so
+that an Å in a property costs nobody a molecule. UTF-16 is refused. Memory does not grow with the file.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from skmol3d.structures.errors import StructureError
+from skmol3d.structures.reading.record import Lines, Record
+from skmol3d.structures.reading.sdf import read_sdf
+from skmol3d.structures.reading.tables import read_parquet, read_smi, read_table
+from skmol3d.structures.reading.xyz import read_xyz
+
+__all__ = ["FORMATS", "Record", "file_format", "is_file_name", "read_records"]
+
+FORMATS = ("smi", "csv", "tsv", "sdf", "mol", "xyz", "extxyz", "parquet")
+CRYSTALS = "crystals are read by CrystalFeaturizer, not by featurizers of molecules"
+
+
+def file_format(path: str | os.PathLike[str]) -> str:
+    """Say what a file holds by its suffix, one of `FORMATS`; ``.gz`` after it does not count.
+
+    Raises
+    ------
+    ValueError
+        For any other suffix.
+    """
+    suffix = _suffix(path)
+    if suffix in FORMATS:
+        return suffix
+    known = ", ".join(f".{name}" for name in FORMATS)
+    hint = CRYSTALS if suffix == "cif" else f"expected {known}, also with .gz"
+    raise ValueError(f"{os.fspath(path)}: unknown file type; {hint}")
+
+
+def is_file_name(text: str) -> bool:
+    """Whether a string names a file of structures, one of crystals included: no SMILES or InChI ends so."""
+    return _suffix(text) in (*FORMATS, "cif")
+
+
+def _suffix(path: str | os.PathLike[str]) -> str:
+    name = os.fspath(path).lower().removesuffix(".gz")
+    return name.rpartition(".")[2] if "." in name else ""
+
+
+def read_records(
+    source: str | os.PathLike[str] | BinaryIO,
+    *,
+    format: str | None = None,
+    smiles_column: str | None = None,
+    id_column: str | None = None,
+) -> Iterator[Record]:
+    """Read the records of a file or stream, one at a time.
+
+    Parameters
+    ----------
+    source : path or binary stream
+        A stream, such as ``sys.stdin.buffer``, stays open.
+    format : str, optional
+        One of `FORMATS`; by default the suffix of the path.
+    smiles_column : str, optional
+        Column of a table with the SMILES (or InChI). By default the one called SMILES, in any case, or else
+        the only one whose name contains it.
+    id_column : str, optional
+        Column of a table that names the record. By default ``id`` or else ``name``, in any case, if there is
+        one.
+
+    Yields
+    ------
+    Record
+        In the order of the file. A record that cannot be read has a `StructureError` for its structure, which
+        says where it stands and why; the others follow. The first one is read at once, so that what is wrong
+        with the file is said by this call.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be opened.
+    ValueError
+        If the format is unknown, the text is UTF-16, or a column is missing, ambiguous or repeated.
+    ImportError
+        For Parquet without pyarrow.
+    """
+    if isinstance(source, str | os.PathLike):
+        label = os.fspath(source)
+        format = format or file_format(source)
+    else:
+        label = str(getattr(source, "name", "stream"))
+        if format is None:
+            raise ValueError(f"{label}: a stream needs a format: {', '.join(FORMATS)}")
+    if format not in FORMATS:
+        raise ValueError(f"unknown format {format!r}; expected {', '.join(FORMATS)}")
+    records = _located(source, label, format, smiles_column, id_column)
+    first = next(records, None)
+    return iter(()) if first is None else chain([first], records)
+
+
+def _located(
+    source: str | os.PathLike[str] | BinaryIO,
+    label: str,
+    format: str,
+    smiles_column: str | None,
+    id_column: str | None,
+) -> Iterator[Record]:
+    """Records whose errors say where they stand; a file that breaks off gives one more."""
+    index = 0
+    with _opened(source) as stream:
+        try:
+            for record in _parsed(stream, format, smiles_column, id_column):
+                index = record.index + 1
+                if isinstance(record.structure, StructureError):
+                    place = f"row {record.index}" if record.line is None else f"line {record.line}"
+                    error = StructureError(f"{Path(label).name}, {place}: {record.structure}")
+                    record = replace(record, structure=error)
+                yield record
+        except (OSError, EOFError, zlib.error, ValueError) as error:
+            if index == 0:
+                # Nothing was read: the file as a whole is at fault, or what was asked of it.
+                raise ValueError(f"{label}: {error}") from error
+            reason = f"{Path(label).name}, after record {index - 1}: cannot be read further: {error}"
+            yield Record(index, None, None, StructureError(reason))
+
+
+@contextmanager
+def _opened(source: str | os.PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
+    """The unpacked bytes of a file or stream."""
+    with ExitStack() as stack:
+        if isinstance(source, str | os.PathLike):
+            stream = stack.enter_context(open(source, "rb"))
+        else:
+            stream = io.BufferedReader(cast(Any, source))
+            stack.callback(stream.detach)  # or the caller's stream would be closed with this one
+        packed = stream.peek(2)[:2] == b"\x1f\x8b"
+        yield cast(BinaryIO, gzip.GzipFile(fileobj=stream) if packed else stream)
+
+
+def _parsed(
+    stream: BinaryIO, format: str, smiles_column: str | None, id_column: str | None
+) -> Iterator[Record]:
+    if format == "parquet":
+        return read_parquet(stream, smiles_column, id_column)
+    head = cast(Any, stream).peek(64)[:64]
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in head:
+        raise ValueError("UTF-16 or binary data, not UTF-8 text")
+    lines = Lines(stream)
+    if format in ("csv", "tsv"):
+        return read_table(lines, "\t" if format == "tsv" else ",", smiles_column, id_column)
+    return {"smi": read_smi, "sdf": read_sdf, "mol": read_sdf, "xyz": read_xyz, "extxyz": read_xyz}[format](
+        lines
+    )

@@ -1,0 +1,141 @@
+"""Lists of SMILES, delimited text and Parquet."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO, cast
+
+from skmol3d.structures.errors import StructureError
+from skmol3d.structures.reading.record import Lines, Record
+
+ID_COLUMNS = ("id", "name")
+"""Columns that name a record unless `id_column` says otherwise, in any case; the first that exists."""
+
+ROWS = 1024  # of a Parquet file, decoded together
+
+
+def read_smi(lines: Lines) -> Iterator[Record]:
+    """A SMILES per line, perhaps a CXSMILES extension between bars, perhaps a name; perhaps a header."""
+    index = 0
+    for line in lines:
+        words = line.split(maxsplit=1)
+        if not words or (index == 0 and words[0].lower() == "smiles"):  # RDKit writes such a header
+            continue
+        smiles, rest = words[0], words[1].strip() if len(words) > 1 else ""
+        if rest.startswith("|") and "|" in rest[1:]:
+            extension, rest = rest[: rest.index("|", 1) + 1], rest[rest.index("|", 1) + 1 :].strip()
+            smiles = f"{smiles} {extension}"
+        yield Record(index, lines.number, rest or None, smiles)
+        index += 1
+
+
+def read_table(
+    lines: Lines, delimiter: str, smiles_column: str | None, id_column: str | None
+) -> Iterator[Record]:
+    """A header, then a record per row; quoted fields may hold delimiters and line ends."""
+    header = [name.strip() for name in next(csv.reader(lines, delimiter=delimiter, strict=True), [])]
+    smiles, name = find_columns(header, smiles_column, id_column)
+    index = 0
+    while True:
+        first = lines.number + 1
+        taken: list[str] = []
+        try:
+            row = next(csv.reader(_remembered(lines, taken), delimiter=delimiter, strict=True), None)
+        except csv.Error as error:
+            # A quotation mark that is never closed takes all that follows: it may spoil its own line alone.
+            lines.put_back(taken[1:])
+            yield Record(index, first, None, StructureError(f"not a valid row of a table: {error}"))
+            index += 1
+            continue
+        if row is None:
+            return
+        if not any(row):  # a blank line
+            continue
+        if any(row[len(header) :]):
+            reason = f"{len(row)} fields, but the header has {len(header)}"
+            yield Record(index, first, None, StructureError(reason))
+        else:
+            values = dict(zip(header, row, strict=False))  # a short row lacks what it lacks
+            structure = values.pop(header[smiles], None)
+            yield Record(
+                index, first, values.get(header[name]) if name is not None else None, structure, values
+            )
+        index += 1
+
+
+def _remembered(lines: Lines, taken: list[str]) -> Iterator[str]:
+    for line in lines:
+        taken.append(line)
+        yield line
+
+
+def find_columns(
+    header: Sequence[str], smiles_column: str | None, id_column: str | None
+) -> tuple[int, int | None]:
+    """Find the columns of the structures and of the names.
+
+    A name that was asked for may differ in case, if no column has it exactly. Without one, the structures
+    are in the column called SMILES in any case, or else in the only one whose name contains it; the names
+    in one of `ID_COLUMNS`.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing, ambiguous or repeated; lists the columns there are.
+    """
+    repeated = [name for name, count in Counter(header).items() if count > 1 and name]
+    if repeated:
+        raise ValueError(f"more than one column is called {', '.join(map(repr, repeated))}")
+    if smiles_column is not None:
+        smiles = _named(header, smiles_column)
+    else:
+        lower = [name.lower() for name in header]
+        found = [i for i, name in enumerate(lower) if name == "smiles"]
+        found = found or [i for i, name in enumerate(lower) if "smiles" in name]
+        if len(found) != 1:
+            what = "several columns" if found else "no column"
+            raise ValueError(f"{what} of SMILES; name one (smiles_column) of: {', '.join(header)}")
+        smiles = found[0]
+    if id_column is not None:
+        return smiles, _named(header, id_column)
+    for wanted in ID_COLUMNS:
+        named = [i for i, name in enumerate(header) if name.lower() == wanted and i != smiles]
+        if len(named) == 1:
+            return smiles, named[0]
+    return smiles, None
+
+
+def _named(header: Sequence[str], wanted: str) -> int:
+    found = [i for i, name in enumerate(header) if name == wanted]
+    found = found or [i for i, name in enumerate(header) if name.lower() == wanted.lower()]
+    if len(found) != 1:
+        what = "several columns" if found else "no column"
+        raise ValueError(f"{what} {wanted!r}; there are: {', '.join(header)}")
+    return found[0]
+
+
+def read_parquet(stream: BinaryIO, smiles_column: str | None, id_column: str | None) -> Iterator[Record]:
+    """A record per row, with the file's own types. Needs pyarrow, the extra `parquet`."""
+    try:
+        from pyarrow.parquet import ParquetFile
+    except ImportError as error:
+        raise ImportError("Parquet files need pyarrow: pip install 'skmol3d[parquet]'") from error
+
+    with tempfile.TemporaryFile() as copy:
+        if not stream.seekable() or hasattr(stream, "mtime"):  # a pipe; gzip seeks, but from the start
+            shutil.copyfileobj(stream, copy)
+            stream = cast(BinaryIO, copy)
+        file = ParquetFile(stream)
+        header = file.schema_arrow.names
+        smiles, name = find_columns(header, smiles_column, id_column)
+        index = 0
+        for batch in file.iter_batches(ROWS):
+            for values in batch.to_pylist():
+                structure = values.pop(header[smiles])
+                label = values.get(header[name]) if name is not None else None
+                yield Record(index, None, None if label is None else str(label), structure, values)
+                index += 1
