@@ -5,9 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from skmol3d.crystals.crystal import PARAMETERS, MolecularCrystal, RigidMolecule
-    from skmol3d.crystals.energies import RigidCrystals, buckingham, lattice_energies, lennard_jones
+    from skmol3d.crystals.energies import (
+        RigidCrystals,
+        buckingham,
+        lattice_energies,
+        lattice_energy,
+        lennard_jones,
+    )
     from skmol3d.crystals.errors import CrystalError
-    from skmol3d.crystals.mlip import PotentialCalculator, lattice_energy
+    from skmol3d.crystals.mlip import PotentialCalculator
     from skmol3d.crystals.reading import iter_crystals
     from skmol3d.crystals.synthesis import Synthesis, synthesise
 
@@ -22,7 +28,7 @@ _HOMES = {
     "buckingham": "energies",
     "iter_crystals": "reading",
     "lattice_energies": "energies",
-    "lattice_energy": "mlip",
+    "lattice_energy": "energies",
     "lennard_jones": "energies",
     "synthesise": "synthesis",
 }

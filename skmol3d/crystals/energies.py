@@ -1,4 +1,4 @@
-"""Lattice energies of rigid molecules by pair potentials, in batches."""
+"""Lattice energies: of rigid molecules by pair potentials, in batches, and by any ASE calculator."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from ase import Atoms
+from ase.calculators.calculator import Calculator
 from ase.data import chemical_symbols, vdw_radii
 from torch import Tensor
 
 from skmol3d.crystals.crystal import MolecularCrystal
 from skmol3d.crystals.errors import CrystalError
+from skmol3d.encoders.periodic import inverse_cells, refuse_flat_cells
 
 PairEnergy = Callable[[Tensor, Tensor], Tensor]
 
@@ -122,6 +125,11 @@ def lattice_energies(crystals: RigidCrystals, pair_energy: PairEnergy, cutoff: f
     -------
     Tensor of shape [B]
         In the units of `pair_energy`.
+
+    Raises
+    ------
+    CrystalError
+        If a cell is so flat that its images are too many to sum over.
     """
     one, other, images = _molecule_pairs(crystals, cutoff)
     shifts = (images[:, None] @ crystals.cells[crystals.crystal[one]])[:, 0]
@@ -149,25 +157,58 @@ def _molecule_pairs(crystals: RigidCrystals, cutoff: float) -> tuple[Tensor, Ten
     one, other = torch.nonzero(torch.triu(same), as_tuple=True)
     reach = cutoff + reaches[one] + reaches[other]
     way = centres[other] - centres[one]
-    inverse = torch.linalg.inv(crystals.cells)[crystals.crystal[one]]
+    owner = crystals.crystal[one]
+    inverse = inverse_cells(crystals.cells)[owner]
     # A sphere of this reach touches planes of the lattice up to reach · |reciprocal vector| away.
     start = (way[:, None] @ inverse)[:, 0]
-    extent = reach[:, None] * inverse.norm(dim=1)
-    most = [int(x) for x in (extent + start.abs()).ceil().amax(0)]
-    ranges = [torch.arange(-n, n + 1, device=way.device) for n in most]
-    grid = torch.cartesian_prod(*ranges).to(way.dtype)
-    after_self = _lexicographically_positive(grid)
-    pairs = []
-    for part in torch.arange(len(one), device=way.device).split(max(1, 2_000_000 // len(grid))):
-        cells = crystals.cells[crystals.crystal[one[part]]]
-        near = (way[part, None] + grid @ cells).norm(dim=-1) < reach[part, None]
-        near &= after_self | (one[part] != other[part])[:, None]
-        k, image = torch.nonzero(near, as_tuple=True)
-        pairs.append(torch.stack([part[k], image]))
-    k, image = torch.cat(pairs, 1)
-    return one[k], other[k], grid[image]
+    most = (reach[:, None] * inverse.norm(dim=1) + start.abs()).ceil()
+    extents = torch.zeros_like(crystals.cells[:, 0]).scatter_reduce(
+        0, owner[:, None].expand_as(most), most, "amax"
+    )
+    try:
+        refuse_flat_cells(crystals.cells, extents)
+    except ValueError as error:
+        raise CrystalError(str(error)) from error
+    firsts, seconds, images = [], [], []
+    for extent in extents.unique(dim=0):
+        mine = (extents[owner] == extent).all(1).nonzero()[:, 0]
+        grid = torch.cartesian_prod(*(torch.arange(-n, n + 1) for n in extent.tolist())).to(way)
+        after_self = _lexicographically_positive(grid)
+        for part in mine.split(max(1, 2_000_000 // len(grid))):
+            near = (way[part, None] + grid @ crystals.cells[owner[part]]).norm(dim=-1) < reach[part, None]
+            near &= after_self | (one[part] != other[part])[:, None]
+            k, image = torch.nonzero(near, as_tuple=True)
+            firsts.append(one[part[k]])
+            seconds.append(other[part[k]])
+            images.append(grid[image])
+    return torch.cat(firsts), torch.cat(seconds), torch.cat(images)
 
 
 def _lexicographically_positive(grid: Tensor) -> Tensor:
     x, y, z = grid.T
     return (x > 0) | ((x == 0) & ((y > 0) | ((y == 0) & (z > 0))))
+
+
+def lattice_energy(crystal: MolecularCrystal, calculator: Calculator) -> float:
+    """Energy (eV) of a molecule in the crystal relative to the same rigid molecule alone.
+
+    E_crystal / Z - E_gas: arXiv:2405.13791, equation 9. With several independent molecules, E_gas is their
+    mean, each counted as often as it is in the cell.
+
+    Parameters
+    ----------
+    crystal : MolecularCrystal
+        Its canonical description is what counts, with the symmetry it has.
+    calculator : ase Calculator
+        For periodic cells and molecules alike: a `PotentialCalculator`, or those of tblite, of MACE (the
+        extra `mace`), ...
+    """
+    gas = 0.0
+    for i, (molecule, copies) in enumerate(zip(crystal.molecules, crystal.copies, strict=True)):
+        gas += len(copies) * _energy(Atoms(molecule.numbers, crystal.posed(i)), calculator)
+    return (_energy(crystal.to_atoms(), calculator) - gas) / crystal.z
+
+
+def _energy(atoms: Atoms, calculator: Calculator) -> float:
+    atoms.calc = calculator
+    return float(atoms.get_potential_energy())

@@ -1,9 +1,10 @@
-"""Lattice energies by interatomic potentials: any ASE calculator, or one of our own."""
+"""Pretrained potentials as ASE calculators, and in batches."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,78 +12,91 @@ import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 from ase.data import chemical_symbols
+from ase.stress import full_3x3_to_voigt_6_stress
 from numpy.typing import NDArray
 from torch import Tensor
 
-from skmol3d.crystals.crystal import MolecularCrystal
-from skmol3d.crystals.errors import CrystalError
 from skmol3d.encoders.atoms import AtomBatch
 from skmol3d.encoders.periodic import PeriodicBatch
 from skmol3d.encoders.potential import Potential
-
-
-def lattice_energy(crystal: MolecularCrystal, calculator: Calculator) -> float:
-    """Energy (eV) of a molecule in the crystal relative to the same rigid molecule alone.
-
-    E_crystal / Z - E_gas: arXiv:2405.13791, equation 9. With several independent molecules, E_gas is their
-    mean, each counted as often as it is in the cell.
-
-    Parameters
-    ----------
-    crystal : MolecularCrystal
-        Its canonical description is what counts, with the symmetry it has.
-    calculator : ase Calculator
-        For periodic cells and molecules alike: a `PotentialCalculator`, or those of tblite, of MACE (the
-        extra `mace`), ...
-    """
-    gas = 0.0
-    for i, (molecule, copies) in enumerate(zip(crystal.molecules, crystal.copies, strict=True)):
-        gas += len(copies) * _energy(Atoms(molecule.numbers, crystal.posed(i)), calculator)
-    return (_energy(crystal.to_atoms(), calculator) - gas) / crystal.z
-
-
-def _energy(atoms: Atoms, calculator: Calculator) -> float:
-    atoms.calc = calculator
-    return float(atoms.get_potential_energy())
+from skmol3d.featurizers.base import check_choice
+from skmol3d.featurizers.encoding import find_device
+from skmol3d.structures.errors import StructureError
 
 
 class PotentialCalculator(Calculator):
     """A pretrained `Potential` for molecules and fully periodic crystals.
 
-    In crystals, neighbours are the atoms of all cells within the backbone's cutoff. Computes in double
-    precision, as differences of large energies need it. The bundled potentials learned single molecules:
-    their energies between molecules are extrapolations.
+    Gives energies (eV), forces (eV/Å) and, for crystals, the stress (eV/Å³; negative if the cell wants to
+    expand), all of them exact derivatives of the energy. In crystals, neighbours are the atoms of all cells
+    within the backbone's cutoff. The bundled potentials learned single neutral molecules: their energies
+    between molecules are extrapolations. They have no heads for charges or dipoles, so that ASE raises
+    `PropertyNotImplementedError` for these.
 
     Parameters
     ----------
     potential : Potential
         From `skmol3d.hub.from_pretrained`, e.g. "et-xtb-small". A copy is used.
+    device : str, default="auto"
+        "auto" (a CUDA device, or else the CPU) or a torch device.
+    dtype : {"float64", "float32"}, default="float64"
+        Precision. Small differences of large energies, such as lattice energies, need double; dynamics on a
+        GPU are faster in single.
+
+    Raises
+    ------
+    ValueError
+        If the device is missing or the precision is another.
+    StructureError
+        In a calculation: elements that the potential was not trained on, a structure that is periodic in some
+        directions only, or a cell so flat that its sum over images would not end.
 
     Examples
     --------
+    >>> from ase.build import molecule
     >>> from skmol3d.hub import from_pretrained
-    >>> from skmol3d.crystals.mlip import PotentialCalculator
-    >>> calculator = PotentialCalculator(from_pretrained("et-xtb-small"))
+    >>> from skmol3d.crystals import PotentialCalculator
+    >>> water = molecule("H2O")
+    >>> water.calc = PotentialCalculator(from_pretrained("et-xtb-small"), device="cpu")
+    >>> water.get_forces().shape
+    (3, 3)
     """
 
-    implemented_properties = ["energy", "forces"]  # noqa: RUF012 (as its base class has it)
+    implemented_properties = ["energy", "forces", "stress"]  # noqa: RUF012 (as its base class has it)
 
-    def __init__(self, potential: Potential) -> None:
+    def __init__(self, potential: Potential, device: str = "auto", dtype: str = "float64") -> None:
         super().__init__()
-        self.potential = copy.deepcopy(potential).double().eval()
+        check_choice("dtype", dtype, ("float32", "float64"))
+        place = find_device(device)
+        if place is None:
+            raise ValueError(
+                f"device={device!r} is not available on this machine; use device='auto' or 'cpu'"
+            )
+        self.device, self.dtype = place, getattr(torch, dtype)
+        self.potential = copy.deepcopy(potential).to(place, self.dtype).eval().requires_grad_(False)
 
     def calculate(
         self, atoms: Atoms | None = None, properties: Any = ("energy",), system_changes: Any = all_changes
     ) -> None:
-        """Energy (eV) and forces (eV/Å)."""
+        """Energy (eV), forces (eV/Å) and, in crystals, stress (eV/Å³) in Voigt's order."""
         super().calculate(atoms, properties, system_changes)
         current = self.atoms
         assert current is not None
         _check_elements(self.potential, current.numbers)
-        positions = torch.tensor(current.positions, requires_grad=True)
-        energy = self.potential.energy(_batch([current], positions))[0]
-        (gradient,) = torch.autograd.grad(energy, positions)
-        self.results = {"energy": energy.item(), "forces": -gradient.numpy()}
+        batch = _batch([current], self.dtype).to(self.device)
+        positions = batch.positions.requires_grad_()
+        strain = torch.zeros(3, 3, dtype=self.dtype, device=self.device, requires_grad=True)
+        stretch = torch.eye(3, dtype=self.dtype, device=self.device) + strain
+        strained = replace(batch, positions=positions @ stretch)
+        if isinstance(strained, PeriodicBatch):
+            strained = replace(strained, cells=strained.cells @ stretch)
+        energy = _energies(self.potential, strained)[0]
+        gradient, virial = torch.autograd.grad(energy, [positions, strain])
+        self.results = {"energy": energy.item(), "forces": -gradient.double().cpu().numpy()}
+        if isinstance(strained, PeriodicBatch):
+            virial = (virial + virial.T) / 2  # turning the crystal costs nothing, up to rounding
+            stress = virial.double().cpu().numpy() / current.cell.volume
+            self.results["stress"] = full_3x3_to_voigt_6_stress(stress)
 
 
 @torch.no_grad()
@@ -103,8 +117,8 @@ def potential_energies(
 
     Raises
     ------
-    CrystalError
-        If the potential was not trained on some element.
+    StructureError
+        As a `PotentialCalculator`'s calculations.
     """
     _check_elements(potential, np.concatenate([atoms.numbers for atoms in structures]))
     parameter = next(potential.parameters())
@@ -117,9 +131,8 @@ def potential_energies(
     while start < len(order):
         stop = start + max(1, at_once // len(structures[order[start]]))
         chosen = [structures[i] for i in order[start:stop]]
-        positions = torch.tensor(np.concatenate([atoms.positions for atoms in chosen]), dtype=parameter.dtype)
-        batch = _batch(chosen, positions).to(parameter.device)
-        energies[order[start:stop]] += bare.energy(batch).double().cpu().numpy()
+        batch = _batch(chosen, parameter.dtype).to(parameter.device)
+        energies[order[start:stop]] += _energies(bare, batch).double().cpu().numpy()
         start = stop
     return energies
 
@@ -128,18 +141,28 @@ def _check_elements(potential: Potential, numbers: NDArray[np.integer]) -> None:
     unknown = sorted(set(numbers.tolist()) - set(potential.elements))
     if unknown:
         names = ", ".join(chemical_symbols[n] for n in unknown)
-        raise CrystalError(f"the potential was not trained on {names}")
+        raise StructureError(f"the potential was not trained on {names}")
 
 
-def _batch(structures: Sequence[Atoms], positions: Tensor) -> AtomBatch:
-    """Batch of neutral structures, all periodic or none, with ``positions`` in place of theirs."""
+def _energies(potential: Potential, batch: AtomBatch) -> Tensor:
+    try:
+        return potential.energy(batch)
+    except ValueError as error:  # a cell that is too flat
+        raise StructureError(str(error)) from error
+
+
+def _batch(structures: Sequence[Atoms], dtype: torch.dtype) -> AtomBatch:
+    """Batch of neutral structures, all periodic or none, each about its own centre."""
     numbers = torch.tensor(np.concatenate([atoms.numbers for atoms in structures]), dtype=torch.long)
+    # Single precision would blur a structure far from the origin.
+    centred = np.concatenate([atoms.positions - atoms.positions.mean(0) for atoms in structures])
+    positions = torch.tensor(centred, dtype=dtype)
     counts = torch.tensor([len(atoms) for atoms in structures])
     charge = positions.new_zeros(len(structures))
     periodic = np.array([atoms.pbc for atoms in structures])
     if not periodic.any():
         return AtomBatch(numbers, positions, counts, charge)
     if not periodic.all():
-        raise CrystalError("periodic in some directions only")
-    cells = torch.tensor(np.array([atoms.cell.array for atoms in structures])).to(positions)
+        raise StructureError("periodic in some directions only")
+    cells = torch.tensor(np.array([atoms.cell.array for atoms in structures]), dtype=dtype)
     return PeriodicBatch(numbers, positions, counts, charge, cells=cells)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -19,11 +21,12 @@ from skmol3d.crystals.energies import (
     RigidCrystals,
     buckingham,
     lattice_energies,
+    lattice_energy,
     lennard_jones,
     pad_molecules,
     radii,
 )
-from skmol3d.crystals.mlip import PotentialCalculator, lattice_energy, potential_energies
+from skmol3d.crystals.mlip import PotentialCalculator
 from skmol3d.crystals.synthesis import (
     Synthesis,
     canonical_crystal,
@@ -33,7 +36,7 @@ from skmol3d.crystals.synthesis import (
     rotation_matrices,
     synthesise,
 )
-from skmol3d.encoders.backbones import EGNNConfig, EquivariantTransformerConfig
+from skmol3d.encoders.backbones import EGNNConfig
 from skmol3d.encoders.potential import Potential, PotentialConfig
 
 WATER = Atoms("OHH", [(0, 0, 0), (0.76, 0.59, 0), (-0.76, 0.59, 0)])
@@ -156,68 +159,6 @@ def test_rotation_matrices() -> None:
     )
 
 
-BACKBONES = [
-    EquivariantTransformerConfig(
-        width=16, layers=2, heads=2, radial=8, cutoff=4.0, elements=(1, 6, 8, 9, 17, 35)
-    ),
-    EGNNConfig(width=16, layers=2, elements=(1, 6, 8, 9, 17, 35)),
-]
-
-
-@pytest.mark.parametrize("backbone", BACKBONES, ids=["equivariant transformer", "egnn"])
-def test_potentials_in_crystals(backbone: EquivariantTransformerConfig | EGNNConfig) -> None:
-    torch.manual_seed(0)
-    calculator = PotentialCalculator(Potential(PotentialConfig(backbone)))
-    atoms = random_crystal(1, seed=0)  # narrower than the cutoff
-    atoms.calc = calculator
-    energy, forces = atoms.get_potential_energy(), atoms.get_forces()
-
-    larger = atoms.repeat((2, 1, 3))
-    larger.wrap()
-    larger.calc = calculator
-    assert larger.get_potential_energy() == pytest.approx(6 * energy, rel=1e-9)
-    np.testing.assert_allclose(larger.get_forces(), np.tile(forces, (6, 1)), atol=1e-8)
-
-    # A molecule in a box wider than the cutoff is a molecule alone.
-    alone = CHIRAL.copy()
-    alone.calc = calculator
-    boxed = Atoms(CHIRAL.numbers, CHIRAL.positions, cell=[30, 30, 30], pbc=True)
-    boxed.calc = calculator
-    assert boxed.get_potential_energy() == pytest.approx(alone.get_potential_energy(), abs=1e-9)
-
-    step = np.zeros_like(atoms.positions)
-    step[2, 1] = 1e-4
-    ends = []
-    for sign in (1, -1):
-        moved = Atoms(atoms.numbers, atoms.positions + sign * step, cell=atoms.cell, pbc=True)
-        moved.calc = calculator
-        ends.append(moved.get_potential_energy())
-    assert forces[2, 1] == pytest.approx(-(ends[0] - ends[1]) / 2e-4, abs=1e-5)
-
-    found = MolecularCrystal.read(atoms)
-    assert lattice_energy(found, calculator) == pytest.approx(energy - alone.get_potential_energy(), abs=1e-6)
-
-
-@pytest.mark.parametrize("backbone", BACKBONES, ids=["equivariant transformer", "egnn"])
-def test_batches_of_crystals_by_a_potential(backbone: EquivariantTransformerConfig | EGNNConfig) -> None:
-    """In single precision and in batches of several sizes, as the calculator has them one by one."""
-    torch.manual_seed(0)
-    potential = Potential(PotentialConfig(backbone))
-    potential.element_energy[[1, 6, 8]] = torch.tensor([-13.0, -1000.0, -2000.0])
-    crystals = [random_crystal(1, 0), random_crystal(2, 1), random_crystal(1, 2), random_crystal(4, 3)]
-    calculator = PotentialCalculator(potential)
-    expected = [calculator.get_potential_energy(atoms) for atoms in crystals]
-    for at_once in (1, 60, 512):
-        found = potential_energies(potential, crystals, at_once)
-        np.testing.assert_allclose(found, expected, atol=1e-4)
-    alone = potential_energies(potential, [CHIRAL, WATER])
-    np.testing.assert_allclose(
-        alone, [calculator.get_potential_energy(m) for m in (CHIRAL, WATER)], atol=1e-4
-    )
-    with pytest.raises(CrystalError, match="not trained on N"):
-        potential_energies(potential, [WATER, molecule("NH3")])
-
-
 def test_lattice_energy_of_several_molecules_by_ase() -> None:
     found = MolecularCrystal.read(random_crystal(4, 1, (CHIRAL, WATER)))
     calculator = LennardJones(sigma=2.0, epsilon=0.1, rc=6.0)
@@ -231,9 +172,24 @@ def test_lattice_energy_of_several_molecules_by_ase() -> None:
     assert lattice_energy(found, calculator) == pytest.approx(expected / 4, rel=1e-6)
 
 
-def test_potentials_refuse_what_they_do_not_know() -> None:
-    calculator = PotentialCalculator(Potential(PotentialConfig(BACKBONES[0])))
-    with pytest.raises(CrystalError, match="not trained on N"):
-        calculator.get_potential_energy(molecule("NH3"))
-    with pytest.raises(CrystalError, match="some directions"):
-        calculator.get_potential_energy(Atoms("C", cell=[5, 5, 5], pbc=[True, True, False]))
+def test_lattice_energy_is_that_of_the_cell_without_its_molecules() -> None:
+    calculator = PotentialCalculator(Potential(PotentialConfig(EGNNConfig(width=16, layers=2))), "cpu")
+    found = MolecularCrystal.read(random_crystal(2, seed=1))
+    expected = calculator.get_potential_energy(found.to_atoms()) / 2 - calculator.get_potential_energy(CHIRAL)
+    assert lattice_energy(found, calculator) == pytest.approx(expected, abs=1e-6)
+
+
+def test_flat_cells_are_named_before_memory_runs_out() -> None:
+    found = [MolecularCrystal.read(random_crystal(n, seed=n)) for n in (1, 2)]
+    crystals = RigidCrystals.from_crystals(found)
+    expected = lattice_energies(crystals, buckingham)
+    for height in (1e-3, 1e-12, 0.0):
+        flat = crystals.cells.clone()
+        flat[1, 2] = 0.3 * flat[1, 0] + height * torch.tensor([0.0, 0.0, 1.0])
+        with pytest.raises(CrystalError, match=r"crystal 1: its cell \(sides of .* Å, .* Å³\) is too flat"):
+            lattice_energies(replace(crystals, cells=flat), buckingham)
+    # Merely skewed cells stand for the same lattice.
+    skewed = crystals.cells.clone()
+    skewed[0, 1] += 3 * skewed[0, 0]
+    skewed[1, 2] += 2 * skewed[1, 1] - 2 * skewed[1, 0]
+    np.testing.assert_allclose(lattice_energies(replace(crystals, cells=skewed), buckingham), expected)

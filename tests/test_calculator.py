@@ -1,0 +1,179 @@
+"""A potential as an ASE calculator: exact derivatives, devices and precisions, and what it refuses."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from ase.build import molecule
+from ase.calculators.calculator import PropertyNotImplementedError
+from ase.filters import FrechetCellFilter
+from ase.stress import full_3x3_to_voigt_6_stress
+
+from skmol3d.crystals.mlip import PotentialCalculator, potential_energies
+from skmol3d.encoders.backbones import EGNNConfig, EquivariantTransformerConfig
+from skmol3d.encoders.potential import Potential, PotentialConfig
+from skmol3d.structures import StructureError
+
+ELEMENTS = (1, 6, 8)
+BACKBONES = {
+    "equivariant transformer": EquivariantTransformerConfig(
+        width=16, layers=2, heads=2, radial=8, cutoff=4.0, elements=ELEMENTS
+    ),
+    "egnn": EGNNConfig(width=16, layers=2, elements=ELEMENTS),
+}
+FORMIC_ACID, WATER = molecule("HCOOH"), molecule("H2O")
+
+
+@pytest.fixture(params=BACKBONES)
+def potential(request: pytest.FixtureRequest) -> Potential:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        made = Potential(PotentialConfig(BACKBONES[request.param]))
+    made.head[-1].weight.data.mul_(30.0)  # for forces as large as real ones
+    made.element_energy[list(ELEMENTS)] = torch.tensor([-13.0, -1000.0, -2000.0])
+    return made
+
+
+def crystal(one: Atoms = FORMIC_ACID, size: float = 5.0, seed: int = 0) -> Atoms:
+    """One molecule in a skewed cell, all atoms inside it; narrower than twice the cutoff."""
+    rng = np.random.default_rng(seed)
+    cell = size * (np.eye(3) + rng.uniform(-0.2, 0.2, (3, 3)))
+    atoms = Atoms(one.numbers, one.positions + rng.uniform(-9, 9, 3), cell=cell, pbc=True)
+    atoms.wrap()
+    return atoms
+
+
+def energy(calculator: PotentialCalculator, numbers: np.ndarray, positions: np.ndarray, cell=None) -> float:
+    return calculator.get_potential_energy(Atoms(numbers, positions, cell=cell, pbc=cell is not None))
+
+
+def test_supercells_and_single_molecules(potential: Potential) -> None:
+    calculator = PotentialCalculator(potential, device="cpu")
+    atoms = crystal()
+    atoms.calc = calculator
+    whole, forces, stress = atoms.get_potential_energy(), atoms.get_forces(), atoms.get_stress()
+    larger = atoms.repeat((2, 1, 3))
+    larger.wrap()
+    larger.calc = calculator
+    assert larger.get_potential_energy() == pytest.approx(6 * whole, rel=1e-9)
+    np.testing.assert_allclose(larger.get_forces(), np.tile(forces, (6, 1)), atol=1e-8)
+    np.testing.assert_allclose(larger.get_stress(), stress, atol=1e-10)
+    # A molecule in a box wider than the cutoff is a molecule alone.
+    box = 30 * np.eye(3)
+    alone = energy(calculator, FORMIC_ACID.numbers, FORMIC_ACID.positions)
+    assert energy(calculator, FORMIC_ACID.numbers, FORMIC_ACID.positions, box) == pytest.approx(
+        alone, abs=1e-9
+    )
+    assert abs(whole - alone) > 1e-3
+
+
+def test_forces_and_stress_are_the_derivatives_of_the_energy(potential: Potential) -> None:
+    calculator = PotentialCalculator(potential, device="cpu")
+    atoms = crystal()
+    cell, places, numbers = atoms.cell.array, atoms.positions, atoms.numbers
+    atoms.calc = calculator
+    forces, stress = atoms.get_forces(), atoms.get_stress()
+    h = 1e-4
+    step = np.zeros_like(places)
+    step[2, 1] = h
+    ends = [energy(calculator, numbers, places + sign * step, cell) for sign in (1, -1)]
+    assert forces[2, 1] == pytest.approx((ends[1] - ends[0]) / (2 * h), abs=1e-5)
+    expected = np.zeros((3, 3))
+    for a in range(3):
+        for b in range(3):
+            strain = np.zeros((3, 3))
+            strain[a, b] = h
+            up, down = (np.eye(3) + sign * (strain + strain.T) / 2 for sign in (1, -1))
+            difference = energy(calculator, numbers, places @ up, cell @ up)
+            difference -= energy(calculator, numbers, places @ down, cell @ down)
+            expected[a, b] = difference / (2 * h) / atoms.cell.volume
+    np.testing.assert_allclose(stress, full_3x3_to_voigt_6_stress(expected), atol=1e-7)
+    assert np.abs(stress).max() > 1e-4
+    # ASE's own check of the gradient in which cells are relaxed.
+    assert FrechetCellFilter(atoms).get_forces().shape == (len(atoms) + 3, 3)
+
+
+def test_what_a_potential_has_no_head_for_is_not_offered(potential: Potential) -> None:
+    calculator = PotentialCalculator(potential, device="cpu")
+    assert sorted(calculator.implemented_properties) == ["energy", "forces", "stress"]
+    alone = WATER.copy()
+    alone.calc = calculator
+    for ask in (alone.get_dipole_moment, alone.get_charges, alone.get_stress):
+        with pytest.raises(PropertyNotImplementedError):
+            ask()
+
+
+def test_single_precision_far_from_the_origin(potential: Potential) -> None:
+    double = PotentialCalculator(potential, "cpu", "float64")
+    single = PotentialCalculator(potential, "cpu", "float32")
+    for atoms in (FORMIC_ACID.copy(), crystal()):
+        atoms.positions += 5000.0
+        results = []
+        for calculator in (double, single):
+            atoms.calc = calculator
+            results.append((atoms.get_potential_energy(), atoms.get_forces()))
+        assert results[1][0] == pytest.approx(results[0][0], abs=2e-3)  # of thousands of eV
+        np.testing.assert_allclose(results[1][1], results[0][1], atol=1e-4)
+        assert results[1][1].dtype == np.float64
+    assert next(potential.parameters()).dtype == torch.float32
+    assert next(potential.parameters()).requires_grad
+
+
+def test_parameters_are_checked(potential: Potential) -> None:
+    with pytest.raises(ValueError, match="dtype must be one of 'float32', 'float64'; got 'half'"):
+        PotentialCalculator(potential, dtype="half")
+    with pytest.raises(ValueError, match="device='cuda:7' is not available"):
+        PotentialCalculator(potential, device="cuda:7")
+
+
+def test_batches_are_as_one_by_one(potential: Potential) -> None:
+    """In single precision and in batches of several sizes."""
+    crystals = [crystal(), crystal(WATER, 4.0, 1), crystal(seed=2), crystal(WATER, 3.5, 3)]
+    calculator = PotentialCalculator(potential, device="cpu")
+    expected = [calculator.get_potential_energy(atoms) for atoms in crystals]
+    for at_once in (1, 12, 512):
+        found = potential_energies(potential, crystals, at_once)
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+    alone = potential_energies(potential, [FORMIC_ACID, WATER])
+    separate = [calculator.get_potential_energy(m) for m in (FORMIC_ACID, WATER)]
+    np.testing.assert_allclose(alone, separate, atol=1e-4)
+
+
+def test_refusals(potential: Potential) -> None:
+    calculator = PotentialCalculator(potential, device="cpu")
+    with pytest.raises(StructureError, match="not trained on N"):
+        calculator.get_potential_energy(molecule("NH3"))
+    with pytest.raises(StructureError, match="not trained on N"):
+        potential_energies(potential, [WATER, molecule("NH3")])
+    with pytest.raises(StructureError, match="some directions"):
+        calculator.get_potential_energy(Atoms("C", cell=[5, 5, 5], pbc=[True, True, False]))
+
+
+def test_flat_cells_are_named_before_memory_runs_out(potential: Potential) -> None:
+    calculator = PotentialCalculator(potential, device="cpu")
+    for height in (1e-3, 1e-12):
+        flat = Atoms("C", cell=[[6, 0, 0], [0, 6, 0], [3, 2, height]], pbc=True)
+        with pytest.raises(
+            StructureError, match=r"crystal 0: its cell \(sides of 6, 6, 3\.61 Å.* is too flat"
+        ):
+            calculator.get_potential_energy(flat)
+        with pytest.raises(StructureError, match="crystal 1: its cell"):
+            potential_energies(potential, [crystal(Atoms("C")), flat])
+    # Each alone would do: together their images fill space.
+    long = [np.diag(np.roll([0.02, 8.0, 8.0], k)) for k in range(3)]
+    with pytest.raises(StructureError, match="too flat"):
+        potential_energies(potential, [Atoms("C", cell=cell, pbc=True) for cell in long])
+
+
+def test_needs_no_spglib() -> None:
+    code = (
+        "import sys; sys.modules['spglib'] = sys.modules['gemmi'] = None;"
+        "from skmol3d.crystals import PotentialCalculator; print(PotentialCalculator.__name__)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "PotentialCalculator"
