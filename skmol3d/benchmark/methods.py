@@ -118,7 +118,7 @@ class EncodedConformers:
         """Rows [n, D]; NaN where there is no conformer, or an element the encoder does not know."""
         import torch
 
-        from skmol3d.featurizers.encoding import Item, encode
+        from skmol3d.inference import Item, encode
 
         places, items = [], []
         for i, made in enumerate(self.store.get(smiles)):

@@ -18,8 +18,8 @@ from skmol3d import hub
 from skmol3d.benchmark.report import markdown
 from skmol3d.encoders import AtomBatch, Mo3ENet
 from skmol3d.featurizers.encoder_base import BATCH_ATOMS
-from skmol3d.featurizers.encoding import Item, encode
 from skmol3d.files import read_inputs
+from skmol3d.inference import Item, encode
 from skmol3d.structures import Conformers, ConformerSettings, StructureError, generate, read_molecule
 from skmol3d.structures.molecule import Molecule
 

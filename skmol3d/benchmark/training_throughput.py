@@ -25,7 +25,7 @@ from torch import nn
 from skmol3d.benchmark.report import markdown
 from skmol3d.datasets import load_small_organics
 from skmol3d.encoders import EGNNConfig, EquivariantTransformerConfig, Potential, PotentialConfig
-from skmol3d.featurizers.encoding import prime_malloc
+from skmol3d.inference import prime_malloc
 from skmol3d.structures import Conformers, ConformerSettings, generate, read_molecule
 from skmol3d.trainer.data.batches import Batch
 from skmol3d.trainer.data.packed import Row, stack

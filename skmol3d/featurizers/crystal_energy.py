@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skmol3d.featurizers.encoding import find_device
+from skmol3d.inference import find_device
 
 if TYPE_CHECKING:
     import torch

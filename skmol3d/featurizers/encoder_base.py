@@ -13,8 +13,10 @@ import rdkit
 from numpy.typing import NDArray
 
 import skmol3d
-from skmol3d.featurizers import cache, encoding
+from skmol3d import inference
+from skmol3d.featurizers import cache
 from skmol3d.featurizers.base import MoleculeFeaturizer, check_choice, check_integer
+from skmol3d.hub import loaded
 from skmol3d.structures import (
     Conformers,
     ConformerSettings,
@@ -80,7 +82,7 @@ class EncoderFeaturizer(MoleculeFeaturizer):
             If the checkpoint cannot be found or is damaged.
         """
         self._check_params()
-        self.checkpoint_, _ = encoding.find_checkpoint(str(self.model), self.revision)
+        self.checkpoint_, _ = loaded.find_checkpoint(str(self.model), self.revision)
         return self
 
     def _check_params(self) -> None:
@@ -111,11 +113,11 @@ class EncoderFeaturizer(MoleculeFeaturizer):
 
     # --- the encoder ---------------------------------------------------------------------------------------
 
-    def _load(self) -> tuple[Any, encoding.Checkpoint, torch.device]:
+    def _load(self) -> tuple[Any, loaded.Checkpoint, torch.device]:
         fitted = getattr(self, "checkpoint_", None)
         if fitted is not None and (fitted.model, fitted.revision) != (str(self.model), self.revision):
             fitted = None  # set_params after fit: the new model counts
-        checkpoint, folder = encoding.find_checkpoint(
+        checkpoint, folder = loaded.find_checkpoint(
             str(self.model), self.revision, None if fitted is None else fitted.commit
         )
         if fitted is not None and checkpoint.fingerprint != fitted.fingerprint:
@@ -124,7 +126,7 @@ class EncoderFeaturizer(MoleculeFeaturizer):
                 "fitted with: its weights or config have changed since; fit again, or restore it"
             )
         device = self._find_device()
-        encoder = encoding.load_encoder(checkpoint, folder, device)
+        encoder = loaded.load_encoder(checkpoint, folder, device)
         if encoder.name != self.encoder_name:
             raise ValueError(
                 f"{type(self).__name__} needs a {self.encoder_name!r} checkpoint; "
@@ -133,7 +135,7 @@ class EncoderFeaturizer(MoleculeFeaturizer):
         return encoder, checkpoint, device
 
     def _find_device(self) -> torch.device:
-        device = encoding.find_device(self.device)
+        device = inference.find_device(self.device)
         if device is None:
             if not getattr(self, "_unpickled", False):
                 raise ValueError(
@@ -144,7 +146,7 @@ class EncoderFeaturizer(MoleculeFeaturizer):
                 UserWarning,
                 stacklevel=2,
             )
-            device = encoding.find_device("cpu")
+            device = inference.find_device("cpu")
             assert device is not None
         return device
 
@@ -222,7 +224,7 @@ class EncoderFeaturizer(MoleculeFeaturizer):
         """Why the encoder cannot take this molecule, if so: known before conformers are made."""
         return unknown_elements(molecule.numbers, encoder.elements)
 
-    def _key(self, molecule: Molecule, checkpoint: encoding.Checkpoint) -> bytes:
+    def _key(self, molecule: Molecule, checkpoint: loaded.Checkpoint) -> bytes:
         # All blocks are stored, so `blocks` is not part of it.
         return cache.row_key(
             molecule.key,
@@ -297,11 +299,11 @@ class EncoderFeaturizer(MoleculeFeaturizer):
         self, window: dict[bytes, Conformers], encoder: Any, device: torch.device, budget: int
     ) -> tuple[dict[bytes, cache.Row | str], int]:
         items = [
-            encoding.Item(made.numbers, positions, made.charge, made.bonds)
+            inference.Item(made.numbers, positions, made.charge, made.bonds)
             for made in window.values()
             for positions in made.positions
         ]
-        rows, reasons, budget = encoding.encode(encoder, items, device, budget)
+        rows, reasons, budget = inference.encode(encoder, items, device, budget)
         results: dict[bytes, cache.Row | str] = {}
         refused: dict[bytes, cache.Row | str] = {}
         start = 0

@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skmol3d.featurizers import cache, encoding
+from skmol3d.featurizers import cache
 from skmol3d.featurizers.base import SHOWN, check_choice
 from skmol3d.featurizers.encoder_base import EncoderFeaturizer, unknown_elements
 from skmol3d.featurizers.vector_rows import rotate_rows, split_rows
+from skmol3d.hub import loaded
 from skmol3d.structures import Molecule
 
 if TYPE_CHECKING:
@@ -270,7 +271,7 @@ class Mo3ENetFeaturizer(EncoderFeaturizer):
                 "of their own; pass them as separate molecules"
             )
 
-    def _load(self) -> tuple[Any, encoding.Checkpoint, torch.device]:
+    def _load(self) -> tuple[Any, loaded.Checkpoint, torch.device]:
         encoder, checkpoint, device = super()._load()
         return _View(encoder, self.output), checkpoint, device
 
@@ -286,7 +287,7 @@ class Mo3ENetFeaturizer(EncoderFeaturizer):
             return f"{len(numbers)} {kind}, more than the {config.swarm} points of the decoder's swarm hold"
         return None
 
-    def _key(self, molecule: Molecule, checkpoint: encoding.Checkpoint) -> bytes:
+    def _key(self, molecule: Molecule, checkpoint: loaded.Checkpoint) -> bytes:
         return cache.row_key(super()._key(molecule, checkpoint).hex(), output=self.output)
 
     def _vector_rows(self, rows: Any) -> NDArray[np.float32]:

@@ -6,6 +6,7 @@ import re
 import tempfile
 import warnings
 from pathlib import Path
+from typing import NamedTuple
 
 from huggingface_hub import CommitOperationAdd, HfApi, constants, hf_hub_download, try_to_load_from_cache
 
@@ -30,14 +31,21 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _HUB_ERRORS = (HTTPError, OSError, ValueError, RuntimeError)
 
 
+class Snapshot(NamedTuple):
+    """A checkpoint's folder, and the commit it holds (None where it does not come from the Hub)."""
+
+    folder: Path
+    commit: str | None
+
+
 def download(
     repo_id: str,
     revision: str | None,
     token: str | bool | None,
     cache_dir: str | Path | None,
     local_files_only: bool,
-) -> Path:
-    """Folder of the Hub repository ``repo_id`` in the cache; see `skmol3d.hub.resolve`."""
+) -> Snapshot:
+    """The Hub repository ``repo_id`` in the cache; see `skmol3d.hub.resolve`."""
     where = f"{repo_id} (revision {revision})" if revision else repo_id
     cached = _cached(repo_id, revision, cache_dir)
     offline = local_files_only or constants.HF_HUB_OFFLINE
@@ -55,21 +63,32 @@ def download(
         raise
     except _HUB_ERRORS as error:
         if cached and _unreachable(error):
-            message = f"{where}: {_explain(error)}; using commit {cached.name} from the cache"
-            warnings.warn(message, stacklevel=4)
+            message = f"{where}: {_explain(error)}; using commit {cached.commit} from the cache"
+            warnings.warn(message, stacklevel=5)
             return cached
         raise CheckpointError(f"{where}: {_explain(error)}") from error
 
 
-def _cached(repo_id: str, revision: str | None, cache_dir: str | Path | None) -> Path | None:
+def _cached(repo_id: str, revision: str | None, cache_dir: str | Path | None) -> Snapshot | None:
     files = [try_to_load_from_cache(repo_id, file, cache_dir, revision) for file in (CONFIG, WEIGHTS)]
-    folders = [Path(file).parent for file in files if isinstance(file, str)]
-    return folders[0] if len(folders) == 2 else None
+    if not all(isinstance(file, str) for file in files):
+        return None
+    return _snapshot(repo_id, revision, cache_dir)
+
+
+def _snapshot(repo_id: str, revision: str | None, cache_dir: str | Path | None) -> Snapshot:
+    """Where the cached ``revision`` is, and at which commit."""
+    # A rehearsed download that finds its file in the cache: the one question about commits that needs neither
+    # the network nor a look at everything cached.
+    known = hf_hub_download(
+        repo_id, CONFIG, revision=revision, cache_dir=cache_dir, local_files_only=True, dry_run=True
+    )
+    return Snapshot(Path(known.local_path).parent, known.commit_hash)
 
 
 def _fetch(
     repo_id: str, revision: str | None, token: str | bool | None, cache_dir: str | Path | None, where: str
-) -> Path:
+) -> Snapshot:
     # Asked first because, unlike the downloads, this fails at once: they retry for half a minute.
     info = HfApi(token=token).model_info(repo_id, revision=revision, timeout=HUB_TIMEOUT)
     offered = {file.rfilename for file in info.siblings or ()}
@@ -77,12 +96,12 @@ def _fetch(
         if file not in offered:
             raise CheckpointError(f"{where}: the repository has no {file}, so it is not a skmol3d checkpoint")
     # The first file notes in the cache where the branch stands; the others come from that very commit.
-    first = hf_hub_download(repo_id, CONFIG, revision=revision, token=token, cache_dir=cache_dir)
-    folder = Path(first).parent
+    hf_hub_download(repo_id, CONFIG, revision=revision, token=token, cache_dir=cache_dir)
+    snapshot = _snapshot(repo_id, revision, cache_dir)
     for file in (WEIGHTS, CARD):
         if file in offered:
-            hf_hub_download(repo_id, file, revision=folder.name, token=token, cache_dir=cache_dir)
-    return folder
+            hf_hub_download(repo_id, file, revision=snapshot.commit, token=token, cache_dir=cache_dir)
+    return snapshot
 
 
 def _unreachable(error: Exception) -> bool:

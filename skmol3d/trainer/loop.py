@@ -17,7 +17,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor, nn
 
-from skmol3d.featurizers.encoding import prime_malloc
+from skmol3d.inference import prime_malloc
 from skmol3d.trainer.data.batches import Batch, one_by_one
 from skmol3d.trainer.logs import Bar, Logging, Logs, Saving
 from skmol3d.trainer.schedule import Schedule

@@ -3,8 +3,6 @@
 import dataclasses
 import pickle
 import shutil
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -14,11 +12,12 @@ from ase import Atoms
 from rdkit import Chem
 from rdkit.Chem import AllChem
 
-from skmol3d import REM3DIFeaturizer, hub
+from skmol3d import REM3DIFeaturizer, hub, inference
 from skmol3d.encoders.backbones import EquivariantTransformerConfig
 from skmol3d.encoders.potential import Potential, PotentialConfig
 from skmol3d.encoders.rem3di import REM3DI
-from skmol3d.featurizers import cache, encoder_base, encoding
+from skmol3d.featurizers import cache, encoder_base
+from skmol3d.hub import folder, loaded, names, remote
 from skmol3d.structures import ConformerSettings, boltzmann_weights, embed, read_molecule
 
 SMILES = ["CCO", "c1ccccc1", "C[C@H](N)C(=O)O", "CCCCCCCC", "C", "CC(C)(C)O"]
@@ -110,13 +109,6 @@ def test_batches_keep_the_atom_budget(make, monkeypatch):
     assert len(sizes) > 1
 
 
-def test_large_molecules_count_more():
-    def item(n):
-        return encoding.Item(np.full(n, 6, np.uint8), np.zeros((n, 3)), 0, None)
-
-    assert [encoding._cost(item(n)) for n in (1, 127, 128, 191, 192)] == [1, 127, 256, 382, 576]
-
-
 def test_small_batches_run_on_one_thread(make, monkeypatch):
     forward, threads = REM3DI.forward, []
 
@@ -130,33 +122,15 @@ def test_small_batches_run_on_one_thread(make, monkeypatch):
     try:
         make().transform(SMILES)
         assert set(threads) == {1}
-        monkeypatch.setattr(encoding, "ONE_THREAD", 0)
+        monkeypatch.setattr(inference, "ONE_THREAD", 0)
         make(random_state=1).transform(SMILES)
         assert threads[-1] == 3
         monkeypatch.undo()
-        with encoding._one_thread(), ThreadPoolExecutor(1) as pool:
+        with inference._one_thread(), ThreadPoolExecutor(1) as pool:
             pool.submit(make(random_state=2).transform, SMILES).result()
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
-
-
-def test_freed_memory_is_used_again():
-    # glibc as it starts hands these 40 MB back and faults them in again, all 10,000 pages in every round.
-    code = (
-        "import resource, torch\n"
-        "from skmol3d.featurizers import encoding\n"
-        "encoding.prime_malloc()\n"
-        "def use():\n"
-        "    return [torch.ones(2**19) for _ in range(20)]\n"
-        "use()\n"
-        "before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
-        "for _ in range(10):\n"
-        "    use()\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert int(done.stdout) < 10_000
 
 
 def test_the_default_batch_suits_the_cpu(make, monkeypatch):
@@ -193,9 +167,9 @@ def test_missing_device_after_unpickling_warns_and_uses_the_cpu(make):
 
 def test_weights_are_loaded_once_and_lazily(make, monkeypatch):
     loads = []
-    load = hub.from_pretrained
-    monkeypatch.setattr(hub, "from_pretrained", lambda folder: loads.append(folder) or load(folder))
-    monkeypatch.setattr(encoding, "_encoders", type(encoding._encoders)())
+    load = folder.load_folder
+    monkeypatch.setattr(folder, "load_folder", lambda folder: loads.append(folder) or load(folder))
+    monkeypatch.setattr(loaded, "_encoders", type(loaded._encoders)())
     featurizer = make().fit(SMILES)
     assert not loads
     featurizer.transform(SMILES[:2])
@@ -205,11 +179,11 @@ def test_weights_are_loaded_once_and_lazily(make, monkeypatch):
 
 def test_loaded_encoders_are_bounded(make, tiny_checkpoint, tmp_path):
     encoder = hub.from_pretrained(tiny_checkpoint)
-    for i in range(encoding.MAX_ENCODERS + 2):
+    for i in range(loaded.MAX_ENCODERS + 2):
         with torch.no_grad():
             encoder.project.weight += 0.01
         make(model=str(hub.save_pretrained(encoder, tmp_path / str(i), card="one of many"))).transform(["C"])
-    assert len(encoding._encoders) == encoding.MAX_ENCODERS
+    assert len(loaded._encoders) == loaded.MAX_ENCODERS
 
 
 def test_changed_folder_is_noticed_after_fit(make, tiny_checkpoint, tmp_path):
@@ -235,12 +209,13 @@ def test_hub_branch_is_pinned_by_fit(make, tiny_checkpoint, tmp_path, monkeypatc
     hub.save_pretrained(encoder, tmp_path / new, card="moved on")
     branch, asked = {"main": old}, []
 
-    def resolve(name, revision=None):
+    def locate(name, revision=None):
         asked.append(revision)
-        return tmp_path / branch.get(revision or "main", revision)
+        commit = branch.get(revision or "main", revision)
+        return remote.Snapshot(tmp_path / commit, commit)
 
-    monkeypatch.setattr(hub, "resolve", resolve)
-    encoding._hub_folder.cache_clear()
+    monkeypatch.setattr(names, "locate", locate)
+    loaded._commits.clear()
     featurizer = make(model="someone/molecules").fit(SMILES)
     rows = featurizer.transform(SMILES)
     make(model="someone/molecules").transform(SMILES)
@@ -248,7 +223,7 @@ def test_hub_branch_is_pinned_by_fit(make, tiny_checkpoint, tmp_path, monkeypatc
 
     # Another process, later: the branch has moved, the pipeline has not.
     branch["main"] = new
-    encoding._hub_folder.cache_clear()
+    loaded._commits.clear()
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(featurizer)).transform(SMILES), rows)
     assert asked[2:] == [old]
     assert (make(model="someone/molecules").transform(SMILES) != rows).any()

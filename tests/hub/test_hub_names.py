@@ -9,13 +9,13 @@ from hub_helpers import CARD, WATER, make_encoder, same
 from torch import nn
 
 from skmol3d import hub
-from skmol3d.hub import CheckpointError, from_pretrained, resolve, save_pretrained
+from skmol3d.hub import CheckpointError, from_pretrained, names, resolve, save_pretrained
 
 
 def test_names_resolve_in_order_without_the_network(
     encoder: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_network: None
 ) -> None:
-    monkeypatch.setattr(hub, "CHECKPOINTS", tmp_path / "shipped")
+    monkeypatch.setattr(names, "CHECKPOINTS", tmp_path / "shipped")
     monkeypatch.chdir(tmp_path)
     shipped = save_pretrained(encoder, tmp_path / "shipped" / "tiny", CARD)
     assert hub.bundled() == ["tiny"]
@@ -46,7 +46,7 @@ def test_names_resolve_in_order_without_the_network(
 def test_unknown_names_list_the_bundled_ones(
     name: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_network: None
 ) -> None:
-    monkeypatch.setattr(hub, "CHECKPOINTS", tmp_path / "shipped")
+    monkeypatch.setattr(names, "CHECKPOINTS", tmp_path / "shipped")
     shutil.copytree(folder, tmp_path / "shipped" / "tiny")
     empty = tmp_path / "empty"
     empty.mkdir()

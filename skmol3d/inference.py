@@ -1,14 +1,18 @@
-"""From conformers to encoder output: checkpoints, devices, batches that fit into memory."""
+"""From conformers to encoder output: devices, batches that fit into memory, threads.
+
+Two settings of the whole process change what other code in it may notice; both can be switched off, in this
+process and in workers it starts, by environment variables that are read at every call:
+
+- ``SKMOL3D_ONE_THREAD=0``: small batches on the CPU run on as many threads as torch is set to, not on one.
+- ``SKMOL3D_PRIME_MALLOC=0``: glibc's allocator is left as it is (see `prime_malloc`).
+"""
 
 from __future__ import annotations
 
-import re
-from collections import OrderedDict
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,9 +21,6 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import torch
-
-MAX_ENCODERS = 4
-"""Encoders that a process keeps loaded."""
 
 PAIR_SCALE = 64
 """Molecules below twice this many atoms cost their atoms; in larger ones pairs dominate the memory."""
@@ -34,86 +35,6 @@ cores with one busy: 54 molecules/s on one thread, 6 to 11 on two).
 
 MALLOC_PRIMER = 31 * 2**20
 """Bytes; glibc learns from mapped blocks of up to 32 MiB, its bookkeeping included."""
-
-
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """Which weights: what the user named, and what that name stood for.
-
-    Attributes
-    ----------
-    model, revision : str
-        As the user gave them.
-    commit : str or None
-        The commit that a Hub revision resolved to.
-    fingerprint : str
-        Hash of the checkpoint.
-    """
-
-    model: str
-    revision: str | None
-    commit: str | None
-    fingerprint: str
-
-
-def find_checkpoint(model: str, revision: str | None, commit: str | None = None) -> tuple[Checkpoint, Path]:
-    """Locate a checkpoint (downloading it if need be) without loading its weights.
-
-    Parameters
-    ----------
-    model : str
-        Bundled name, folder or Hub repository id.
-    revision : str or None
-        Branch, tag or commit on the Hub.
-    commit : str or None
-        Commit to use in place of `revision`: the one it stood for when a featurizer was fitted.
-
-    Returns
-    -------
-    checkpoint : Checkpoint
-    folder : Path
-
-    Raises
-    ------
-    skmol3d.hub.CheckpointError
-        If there is none, or it is damaged.
-    """
-    from skmol3d import hub
-
-    if model in hub.bundled() or Path(model).expanduser().is_dir():
-        folder = hub.resolve(model, revision)
-        return Checkpoint(model, revision, None, hub.fingerprint(folder)), folder
-    folder = _hub_folder(model, commit or revision)
-    if commit is None and re.fullmatch(r"[0-9a-f]{40}", folder.name):
-        commit = folder.name
-    return Checkpoint(model, revision, commit, hub.fingerprint(folder)), folder
-
-
-@lru_cache(maxsize=64)
-def _hub_folder(model: str, revision: str | None) -> Path:
-    from skmol3d import hub
-
-    # A branch is looked up once per process: a grid search must neither call home for every fit nor change
-    # its weights half-way.
-    return hub.resolve(model, revision)
-
-
-_encoders: OrderedDict[tuple[str, str], Any] = OrderedDict()
-_lock = Lock()
-
-
-def load_encoder(checkpoint: Checkpoint, folder: Path, device: torch.device) -> Any:
-    """The encoder on a device, shared by all featurizers of this process."""
-    from skmol3d import hub
-
-    key = checkpoint.fingerprint, str(device)
-    with _lock:
-        if key not in _encoders:
-            _encoders[key] = hub.from_pretrained(str(folder)).to(device).eval()
-        _encoders.move_to_end(key)
-        while len(_encoders) > MAX_ENCODERS:
-            _encoders.popitem(last=False)
-        return _encoders[key]
 
 
 def find_device(device: str) -> torch.device | None:
@@ -206,7 +127,10 @@ def encode(
     return rows, reasons, budget
 
 
-@lru_cache(maxsize=1)
+def _wanted(setting: str) -> bool:
+    return os.environ.get(setting, "1") != "0"
+
+
 def prime_malloc() -> None:
     """Make glibc keep freed memory for the next batch, up to 64 MB.
 
@@ -216,6 +140,12 @@ def prime_malloc() -> None:
     never touched, takes it there at once, needs no mallopt (which would switch the rule off), and respects
     MALLOC_* in the environment. Other allocators do not care.
     """
+    if _wanted("SKMOL3D_PRIME_MALLOC"):
+        _prime_malloc()
+
+
+@lru_cache(maxsize=1)
+def _prime_malloc() -> None:
     import torch
 
     torch.empty(MALLOC_PRIMER, dtype=torch.uint8)
@@ -266,8 +196,9 @@ def _forward(encoder: Any, items: list[Item], device: torch.device) -> NDArray[n
     from skmol3d.encoders.atoms import AtomBatch
 
     small = device.type == "cpu" and sum(map(_cost, items)) <= ONE_THREAD
+    alone = small and _wanted("SKMOL3D_ONE_THREAD")
     try:
-        with torch.inference_mode(), _one_thread() if small else nullcontext():
+        with torch.inference_mode(), _one_thread() if alone else nullcontext():
             return encoder(AtomBatch.from_arrays(items).to(device)).float().cpu().numpy()
     except ValueError as error:
         if items[0].bonds is None:  # the 2d structure encoding cannot do without
