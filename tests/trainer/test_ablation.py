@@ -2,6 +2,7 @@
 
 import pandas as pd
 import pytest
+import torch
 import yaml
 from test_pretrain import BACKBONE, ENCODER, SCHEDULE
 
@@ -13,6 +14,7 @@ from skmol3d.encoders import Potential, PotentialConfig, config_from_dict
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory):
     folder = tmp_path_factory.mktemp("potential")
+    torch.manual_seed(1)  # the variants with random weights are seeded with 0
     potential = Potential(config_from_dict(PotentialConfig, {"backbone": BACKBONE}))
     hub.save_pretrained(potential, folder / "potential", "# potential\n")
     weights = {k: ENCODER["weights"][k] for k in ("denoising", "environments", "angles")}
