@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from skmol3d.datasets import Task
 
 DEMO_ROWS = 500
+INPUTS = ".smi, .csv, .tsv, .parquet, .sdf, .mol, .xyz, .extxyz"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,11 +50,11 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     featurize = commands.add_parser("featurize", help="molecules in a file to rows of numbers in a file")
-    featurize.add_argument("input", type=Path, help=".csv or .tsv with a column of SMILES, .smi, or .sdf")
+    featurize.add_argument("input", type=Path, help=f"{INPUTS}, or .gz of these")
     featurize.add_argument(
         "output", type=Path, help=".npy (float32 matrix) or .csv (SMILES or row number, features)"
     )
-    featurize.add_argument("--smiles-column", default="smiles", help="column of the table (default: smiles)")
+    featurize.add_argument("--smiles-column", help="column of the table (default: SMILES in any case)")
     featurize.add_argument(
         "--model", default="rem3di-small", help="bundled name, folder or Hub id; or 'ecfp'"
     )
@@ -110,11 +111,9 @@ def _parser() -> argparse.ArgumentParser:
         description="Label molecules with GFN2-xTB through tblite, for training. A killed run continues when "
         "the same command is given again. What cannot be labelled is listed in OUTPUT.failures.csv.",
     )
-    label.add_argument(
-        "input", type=Path, help=".csv or .tsv with a column of SMILES, .smi, .sdf, .xyz or .extxyz"
-    )
+    label.add_argument("input", type=Path, help=f"{INPUTS}, or .gz of these")
     label.add_argument("output", type=Path, help=".npz that the recipes' `potential` data are read from")
-    label.add_argument("--smiles-column", default="smiles", help="column of the table (default: smiles)")
+    label.add_argument("--smiles-column", help="column of the table (default: SMILES in any case)")
     label.add_argument(
         "--n-conformers", type=int, default=1, help="conformers per molecule without coordinates (default: 1)"
     )
@@ -144,12 +143,14 @@ def _folds(text: str) -> tuple[int, int]:
 
 
 def _featurize(args: argparse.Namespace) -> None:
-    from skmol3d.files import read_inputs, write_rows
+    from skmol3d.files import write_rows
+    from skmol3d.structures import read_records
 
     if args.output.resolve() == args.input.resolve():
         raise ValueError(f"{args.output}: input and output are the same file")
     start = time.perf_counter()
-    inputs = read_inputs(args.input, args.smiles_column)
+    records = read_records(args.input, smiles_column=args.smiles_column)
+    inputs = (record.structure for record in records)
     featurizer = _featurizer(args)
     count = write_rows(featurizer, inputs, args.output)
     failures = featurizer.failures_

@@ -1,83 +1,11 @@
-"""Molecules out of files and rows into files, one after the other: memory stays flat."""
+"""Rows into files, chunk by chunk: memory stays flat."""
 
 import csv
-import gzip
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-INPUTS = (".csv", ".tsv", ".smi", ".sdf")
-PACKED = (".csv", ".tsv", ".smi")  # may be compressed by gzip
 OUTPUTS = (".npy", ".csv")
-
-
-def read_inputs(path: Path, column: str = "smiles") -> Iterator[object]:
-    """Molecules of a file, lazily; the file is opened, and a table's header checked, before the first.
-
-    Parameters
-    ----------
-    path : path
-        ``.csv`` or ``.tsv`` with a header, or ``.smi`` (first word of each line), these also with ``.gz`` at
-        the end; or ``.sdf``.
-    column : str
-        Column of the table with the SMILES.
-
-    Yields
-    ------
-    object
-        Something for `skmol3d.structures.read_molecule`.
-
-    Raises
-    ------
-    ValueError
-        For another type of file, or a missing column.
-    OSError
-        If the file cannot be opened.
-    """
-    if path.suffix == ".sdf":
-        from skmol3d.structures import iter_inputs
-
-        return iter_inputs(path)
-    if file_type(path) not in INPUTS:
-        raise ValueError(f"{path}: unknown input type; expected {', '.join(INPUTS)}")
-    if file_type(path) == ".smi":
-        path.open("rb").close()
-        return _smi_lines(path)
-    with _text(path) as file:
-        header = next(csv.reader(file, delimiter=_delimiter(path)), [])
-    if column not in header:
-        raise ValueError(f"{path}: no column {column!r}; there are: {', '.join(header)}")
-    return _table_column(path, header.index(column))
-
-
-def file_type(path: Path) -> str:
-    """The suffix that tells what is in a file: ``.csv`` of ``a.csv.gz``, but not ``.sdf`` of ``a.sdf.gz``."""
-    inner = Path(path.stem).suffix
-    return inner if path.suffix == ".gz" and inner in PACKED else path.suffix
-
-
-def _text(path: Path) -> TextIO:
-    opened = gzip.open if path.suffix == ".gz" else open
-    return opened(path, "rt", newline="", encoding="utf-8-sig")
-
-
-def _delimiter(path: Path) -> str:
-    return "\t" if file_type(path) == ".tsv" else ","
-
-
-def _smi_lines(path: Path) -> Iterator[str]:
-    with _text(path) as file:
-        for line in file:
-            yield (line.split(maxsplit=1) or [""])[0]
-
-
-def _table_column(path: Path, column: int) -> Iterator[str | None]:
-    with _text(path) as file:
-        reader = csv.reader(file, delimiter=_delimiter(path))
-        next(reader)
-        for row in reader:
-            if row:  # a blank line is no record; a short one is a record that lacks its molecule
-                yield row[column] if column < len(row) else None
 
 
 class NpyWriter:

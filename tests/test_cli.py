@@ -12,6 +12,7 @@ from rdkit import Chem
 import skmol3d
 from skmol3d import ECFPFeaturizer, REM3DIFeaturizer, files
 from skmol3d.cli import main
+from skmol3d.structures import iter_inputs
 
 SMILES = ["CCO", "c1ccccc1", "broken(", "CC(=O)O"]
 
@@ -53,7 +54,7 @@ def test_featurize_streams_chunk_by_chunk(tmp_path, monkeypatch):
     featurizer = ECFPFeaturizer(n_bits=64, errors="nan")
     by_ten = featurizer.iter_transform
     monkeypatch.setattr(featurizer, "iter_transform", lambda inputs: by_ten(inputs, chunk_size=10))
-    assert files.write_rows(featurizer, files.read_inputs(source), tmp_path / "out.npy") == 23
+    assert files.write_rows(featurizer, iter_inputs(source), tmp_path / "out.npy") == 23
     assert sizes == [10, 10, 3]
     expected = featurizer.transform(["C" * i for i in range(1, 24)])
     np.testing.assert_array_equal(np.load(tmp_path / "out.npy", mmap_mode="r"), expected)
@@ -104,7 +105,7 @@ def test_failures_of_an_earlier_run_disappear(table, tmp_path):
         (["featurize", "missing.sdf", "out.npy"], "missing.sdf"),
         (["featurize", "{table}", "out.xlsx", "--model", "ecfp"], "unknown output type; expected .npy, .csv"),
         (["featurize", "{table}", "{table}"], "same file"),
-        (["featurize", "x.pdf", "out.npy"], "unknown input type; expected .csv, .tsv, .smi, .sdf"),
+        (["featurize", "x.pdf", "out.npy"], "unknown file type; expected .smi, .csv, .tsv, .sdf"),
         (
             ["featurize", "{table}", "out.npy", "--smiles-column", "mol"],
             "no column 'mol'; there are: id, smiles, Structure",
@@ -227,15 +228,3 @@ def test_pretrain_hands_its_arguments_to_the_trainer(monkeypatch, capsys):
     with pytest.raises(SystemExit, match="0"):
         main(["pretrain", "--help"])
     assert "usage: skmol3d pretrain" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("name", ["in.smi", "in.csv"])
-def test_compressed_tables(name, tmp_path):
-    import gzip
-
-    lines = ["smiles", "CCO", "CCN"] if name.endswith("csv") else ["CCO name", "CCN"]
-    with gzip.open(tmp_path / f"{name}.gz", "wt") as file:
-        file.write("\n".join(lines))
-    assert list(files.read_inputs(tmp_path / f"{name}.gz")) == ["CCO", "CCN"]
-    with pytest.raises(ValueError, match="unknown input type"):
-        files.read_inputs(tmp_path / "in.sdf.gz")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from skmol3d.datasets.make_small_organics import SUBSTITUENTS
 from skmol3d.featurizers import REM3DIFeaturizer, cache
-from skmol3d.files import read_inputs
+from skmol3d.structures import read_records
 
 STEP = 5000
 SCAFFOLDS = ("c%10({})cc({})cc({})c%10", "c%10({})nc({})cc({})c%10")
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--input", type=Path, help=".csv, .tsv, .smi or .sdf (default: enumerated molecules)")
-    parser.add_argument("--smiles-column", default="smiles")
+    parser.add_argument("--smiles-column")
     parser.add_argument("--n", type=int, default=100_000, help="molecules (default: 100000)")
     parser.add_argument("--n-jobs", type=int, default=1)
     parser.add_argument(
@@ -48,7 +48,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--model", default="rem3di-small")
     args = parser.parse_args(argv)
-    inputs = read_inputs(args.input, args.smiles_column) if args.input else enumerated()
+    inputs: Iterator[object] = enumerated()
+    if args.input:
+        inputs = (record.structure for record in read_records(args.input, smiles_column=args.smiles_column))
     featurizer = REM3DIFeaturizer(
         model=args.model, relax="mmff" if args.relax else None, n_jobs=args.n_jobs, errors="nan"
     )

@@ -18,16 +18,22 @@ from skmol3d import hub
 from skmol3d.benchmark.report import markdown
 from skmol3d.encoders import AtomBatch, Mo3ENet
 from skmol3d.featurizers.encoder_base import BATCH_ATOMS
-from skmol3d.files import read_inputs
 from skmol3d.inference import Item, encode
-from skmol3d.structures import Conformers, ConformerSettings, StructureError, generate, read_molecule
+from skmol3d.structures import (
+    Conformers,
+    ConformerSettings,
+    StructureError,
+    generate,
+    read_molecule,
+    read_records,
+)
 from skmol3d.structures.molecule import Molecule
 
 
-def read_sample(path: Path | None, column: str, count: int) -> list[object]:
+def read_sample(path: Path | None, column: str | None, count: int) -> list[object]:
     """The first inputs of a file, or of the shipped table."""
     if path is not None:
-        return list(islice(read_inputs(path, column), count))
+        return [record.structure for record in islice(read_records(path, smiles_column=column), count)]
     from skmol3d.datasets import load_small_organics
 
     return list(load_small_organics().data[:count])
@@ -51,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--input", type=Path, help=".csv, .tsv, .smi or .sdf (default: the shipped table)")
-    parser.add_argument("--smiles-column", default="smiles")
+    parser.add_argument("--smiles-column")
     parser.add_argument("--n", type=int, default=1000, help="molecules (default: 1000)")
     parser.add_argument("--n-jobs", type=int, default=1, help="cores for conformers and large batches")
     parser.add_argument("--model", default="rem3di-small")

@@ -26,10 +26,8 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from skmol3d.files import INPUTS, file_type, read_inputs
-from skmol3d.structures import ConformerSettings, Failure, StructureError, embed, read_molecule
+from skmol3d.structures import ConformerSettings, Failure, StructureError, embed, read_molecule, read_records
 from skmol3d.structures.errors import shorten
-from skmol3d.trainer.data.frames import iter_frames, iter_sdf
 from skmol3d.trainer.data.labels import xtb_labels
 from skmol3d.trainer.data.positions import POSITION_UNIT, integer_positions
 from skmol3d.trainer.data.workers import Ticket, Workers, check
@@ -79,7 +77,7 @@ class LabelSummary:
 def label_file(
     source: Path,
     out: Path,
-    column: str = "smiles",
+    column: str | None = None,
     settings: ConformerSettings | None = None,
     n_jobs: int | None = None,
     verbose: int = 0,
@@ -93,16 +91,15 @@ def label_file(
     Parameters
     ----------
     source : path
-        ``.csv``, ``.tsv`` or ``.smi`` with SMILES, ``.sdf``, ``.xyz`` or ``.extxyz`` (these three
-        also ``.gz``).
+        Any of the formats of `skmol3d.structures.reading`.
     out : path
         ``.npz`` for `skmol3d.trainer.data.sets.read_xtb`: ``offsets`` [M + 1]; per atom ``numbers``,
         ``positions`` (0.001 Å), ``forces`` (eV/Å), ``charges`` (e); per conformer ``energy``, ``homo``,
         ``lumo`` (eV), ``dipole`` (e·Å), ``total_charge`` (e), ``kind`` (0 MMFF94-relaxed, 4 brought by the
         input, 5 plain ETKDG) and ``row``, the 0-based place of its molecule in ``source``. Failures go to
         ``OUT.failures.csv`` (index, input, reason).
-    column : str, default="smiles"
-        Column of a table.
+    column : str, optional
+        Column of a table with the SMILES; by default the one called so.
     settings : ConformerSettings, optional
         By default one MMFF94-relaxed conformer. A file's geometries are one record each.
     n_jobs : int or None, default=None
@@ -129,7 +126,7 @@ def label_file(
         raise ValueError(f"{out}: labels go to a .npz file")
     if out.exists():
         raise FileExistsError(f"{out} exists already; remove it to label anew")
-    inputs = _open_inputs(source, column)
+    inputs = (record.structure for record in read_records(source, smiles_column=column))
     parts = out.with_name(out.name + ".parts")
     _begin(parts, source, {"column": column, "chunk": CHUNK, **asdict(settings)})
     counts = {"inputs": 0, "resumed": 0}
@@ -166,16 +163,6 @@ def label_file(
 
 
 # --- files -----------------------------------------------------------------------------------------------
-
-
-def _open_inputs(path: Path, column: str) -> Iterator[object]:
-    suffix = Path(path.name.removesuffix(".gz")).suffix
-    if suffix not in (".sdf", ".xyz", ".extxyz"):
-        if file_type(path) not in INPUTS:
-            raise ValueError(f"{path}: unknown input type; expected {', '.join(INPUTS)}, .xyz, .extxyz")
-        return read_inputs(path, column)
-    path.open("rb").close()  # now, not when the first record is asked for
-    return iter_sdf(path) if suffix == ".sdf" else iter_frames(path)
 
 
 def _begin(parts: Path, source: Path, settings: dict[str, Any]) -> None:

@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from skmol3d.structures import Molecule, StructureError, read_molecule
-from skmol3d.trainer.data.frames import iter_frames, iter_sdf
+from skmol3d.structures import Molecule, Record, StructureError, read_molecule, read_records
 from skmol3d.trainer.data.packed import Row, stack
 from skmol3d.trainer.data.sets import PackedSet
 
@@ -54,10 +53,11 @@ def read_extxyz(path: Path | str, group_by: str = "molecule") -> PackedSet:
     rows = _Rows(path, "frame")
     expected: set[str] | None = None
     groups: dict[Any, int] = {}
-    for k, frame in enumerate(iter_frames(path)):
+    for record in read_records(path):
+        k = record.index
         try:
-            molecule = read_molecule(frame)
-            targets = _reference_values(frame, len(molecule.numbers))
+            molecule = read_molecule(record.structure)
+            targets = _reference_values(record.structure, len(molecule.numbers))
             expected = set(targets) if expected is None else expected
             if targets.keys() != expected:
                 wrong = ", ".join(sorted(targets.keys() ^ expected))
@@ -96,25 +96,25 @@ def read_sdf(path: Path | str, targets: Sequence[str] = ()) -> PackedSet:
     path = Path(path)
     rows = _Rows(path, "record")
     groups: dict[str | None, int] = {}
-    for k, record in enumerate(iter_sdf(path)):
+    for record in read_records(path):
         try:
-            molecule = read_molecule(record)
+            molecule = read_molecule(record.structure)
             if molecule.coordinates is None:
                 raise StructureError("no 3D coordinates")
             values = {name: _property(record, name) for name in targets}
             rows.add(molecule, groups.setdefault(molecule.smiles, len(groups)), values)
         except StructureError as error:
-            rows.fail(k, error)
+            rows.fail(record.index, error)
     return rows.stacked()
 
 
-def _property(mol: Any, name: str) -> float:
-    if not mol.HasProp(name):
+def _property(record: Record, name: str) -> float:
+    if name not in record.columns:
         raise StructureError(f"no property {name!r}")
     try:
-        value = float(mol.GetProp(name))
+        value = float(record.columns[name])
     except ValueError as error:
-        raise StructureError(f"property {name!r} is no number: {mol.GetProp(name)!r}") from error
+        raise StructureError(f"property {name!r} is no number: {record.columns[name]!r}") from error
     if not math.isfinite(value):
         raise StructureError(f"property {name!r} is {value}")
     return value

@@ -239,7 +239,7 @@ def test_too_large_for_the_packed_positions(tmp_path):
         (["{table}", "out.npy"], "out.npy: labels go to a .npz file"),
         (["{table}", "out.npz", "--smiles-column", "x"], "no column 'x'; there are: Structure"),
         (["missing.xyz", "out.npz"], "missing.xyz"),
-        (["a.pdf", "out.npz"], "unknown input type; expected .csv, .tsv, .smi, .sdf, .xyz, .extxyz"),
+        (["a.pdf", "out.npz"], "a.pdf: unknown file type; expected .smi, .csv, .tsv, .sdf"),
         (["radicals.smi", "out.npz"], "none of the 2 inputs of radicals.smi could be labelled; see out.npz"),
     ],
 )
