@@ -101,6 +101,11 @@ class AtomBatch:
         return len(self), int(self.counts.max())
 
     @cached_property
+    def place(self) -> Tensor:
+        """LongTensor [N]: the place of each atom in the flattened padded array."""
+        return self.molecule * self._grid[1] + self.slot
+
+    @cached_property
     def flat_index(self) -> Tensor:
         """LongTensor [B, longest]: the atom in each padded place, -1 where there is none."""
         return self.pad(torch.arange(len(self.numbers), device=self.counts.device), -1)

@@ -6,9 +6,11 @@ from ase.build import molecule
 from scipy.spatial.transform import Rotation
 
 from skmol3d.encoders import REM3DI, AtomBatch, EGNNConfig, EquivariantTransformerConfig, REM3DIConfig
+from skmol3d.encoders.backbones import EquivariantConvolutionConfig
 
 BACKBONE = EquivariantTransformerConfig(width=12, layers=2, heads=3, radial=8)
 EGNN_BACKBONE = EGNNConfig(width=12, layers=3, channels=4, radial=8)
+CONVOLUTION = EquivariantConvolutionConfig(width=12, vectors=6, layers=2, filters=4, radial=8)
 
 
 def example(name, charge=0.0):
@@ -56,10 +58,12 @@ def seeded(make, seed=0):
 
 
 def excite(module):
-    """Scale up the coordinate updates of an `EGNN`, which start out nearly still."""
+    """Scale up what depends on positions where that starts out weak."""
     for name, parameter in module.named_parameters():
         if name.endswith("move.2.weight"):
             parameter.mul_(1000.0)
+        if name.endswith("radial.mix.2.weight"):
+            parameter.mul_(5.0)
 
 
 def rem3di(backbone=None, backbone_config=BACKBONE, **settings):

@@ -5,6 +5,7 @@ import pytest
 import torch
 from encoder_examples import (
     BACKBONE,
+    CONVOLUTION,
     EGNN_BACKBONE,
     collate,
     example,
@@ -22,7 +23,7 @@ NAMES = ["CH3CONH2", "CH3CH2OH", "H2O", "C5H5N", "CH3SH"]
 MOLECULES = [example(name) for name in NAMES]
 
 
-@pytest.fixture(scope="module", params=[BACKBONE, EGNN_BACKBONE], ids=lambda config: config.kind)
+@pytest.fixture(scope="module", params=[BACKBONE, EGNN_BACKBONE, CONVOLUTION], ids=lambda config: config.kind)
 def config(request):
     return request.param
 

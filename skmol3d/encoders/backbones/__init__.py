@@ -8,6 +8,10 @@ and checkpoints, pooled by REM3DI, and it carries a potential.
 from typing import Annotated, Any, TypeVar
 
 from skmol3d.encoders.backbones.egnn import EGNN, EGNNConfig
+from skmol3d.encoders.backbones.equivariant_convolution import (
+    EquivariantConvolution,
+    EquivariantConvolutionConfig,
+)
 from skmol3d.encoders.backbones.equivariant_transformer import (
     EquivariantTransformer,
     EquivariantTransformerConfig,
@@ -20,6 +24,8 @@ __all__ = [
     "EGNN",
     "AnyBackboneConfig",
     "EGNNConfig",
+    "EquivariantConvolution",
+    "EquivariantConvolutionConfig",
     "EquivariantTransformer",
     "EquivariantTransformerConfig",
     "build_backbone",
@@ -66,3 +72,4 @@ def build_backbone(config: BackboneConfig) -> Any:
 
 register_backbone(EquivariantTransformer)
 register_backbone(EGNN)
+register_backbone(EquivariantConvolution)

@@ -1,0 +1,210 @@
+"""Equivariant convolutions over neighbouring atoms, as products of dense matrices."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from skmol3d.encoders.atoms import (
+    MAX_NUMBER,
+    ORGANIC,
+    AtomBatch,
+    AtomFeatures,
+    full_precision,
+    radius_edges,
+)
+from skmol3d.encoders.config import check_elements, check_positive
+from skmol3d.encoders.layers import Bessel, cosine_cutoff
+
+FILTER_SCALE = 0.3
+"""Of the filters: sums over some ten neighbours then start with about unit variance."""
+
+
+@dataclass(frozen=True)
+class EquivariantConvolutionConfig:
+    """Sizes of an `EquivariantConvolution`.
+
+    Attributes
+    ----------
+    width : int
+        Channels of the scalars of each layer.
+    vectors : int
+        Channels of the vectors, and of the messages.
+    layers : int
+        Convolutions.
+    filters : int
+        Learned functions of the distance that all layers convolve with.
+    radial : int
+        Bessel functions of the distance that they are made from.
+    cutoff : float
+        Neighbours farther than this (Å) do not interact in one layer.
+    degree : int
+        Highest degree L of the spherical harmonics of a neighbour's direction, 1 or 2.
+    elements : tuple of int
+        Atomic numbers the weights were trained on.
+    """
+
+    kind: str = "equivariant-convolution"
+    width: int = 128
+    vectors: int = 64
+    layers: int = 3
+    filters: int = 8
+    radial: int = 16
+    cutoff: float = 5.0
+    degree: int = 2
+    elements: tuple[int, ...] = ORGANIC
+
+    def __post_init__(self) -> None:
+        check_positive(self, "width", "vectors", "layers", "filters", "radial", "cutoff")
+        if self.degree not in (1, 2):
+            raise ValueError(f"degree must be 1 or 2, got {self.degree}")
+        check_elements(self.elements)
+
+
+class EquivariantConvolution(nn.Module):
+    """Neighbour sums Σ_j Σ_k φ_k(r_ij) Y_L(r̂_ij) ⊗ W_k h_j, without nonlinearity in the filter.
+
+    Without one, the sum over neighbours and filters is a single product of two matrices per molecule: the
+    filters [atoms · (2L + 1), atoms · K], the same for all layers, times what the atoms send
+    [atoms · K, channels]. The `EquivariantTransformer` forms arrays of channels for every pair instead and
+    moves each of them through the memory some ten times per layer. Filters are shared, but each layer and
+    channel mixes them with weights of its own, as in SchNet (arXiv:1706.08566) and NequIP (arXiv:2101.03164);
+    invariants of the neighbour sums update the atoms as in PaiNN (arXiv:2102.03150).
+
+    Returns the invariants of every layer side by side (S = layers · width) and the vectors of the last one
+    (V = vectors). Memory grows with the square of the largest molecule of a batch.
+    """
+
+    Config: ClassVar[type] = EquivariantConvolutionConfig
+
+    def __init__(self, config: EquivariantConvolutionConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = nn.Embedding(MAX_NUMBER, config.width)
+        self.charge = nn.Linear(1, config.width, bias=False)
+        self.radial = RadialFilters(config.radial, config.filters, config.cutoff)
+        self.layers = nn.ModuleList(Convolution(config, first=k == 0) for k in range(config.layers))
+        self.norm = nn.LayerNorm(config.width)
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Numbers of scalars S and of vectors V per atom."""
+        return self.config.layers * self.config.width, self.config.vectors
+
+    @property
+    def energy_scalars(self) -> range:
+        """Those of the last layer."""
+        size, _ = self.sizes
+        return range(size - self.config.width, size)
+
+    @full_precision
+    def forward(self, batch: AtomBatch) -> AtomFeatures:
+        """Features of all atoms: scalars [N, layers · width], vectors [N, 3, vectors]."""
+        filters = self._filters(batch)
+        x = self.embedding(batch.numbers) + self.charge(batch.charge[:, None]).index_select(0, batch.molecule)
+        vectors: Tensor | None = None
+        taps = []
+        for layer in self.layers:
+            x, vectors = layer(batch, filters, x, vectors)
+            taps.append(x)
+        taps[-1] = self.norm(x)
+        assert vectors is not None  # there is at least one layer
+        return AtomFeatures(torch.cat(taps, 1), vectors)
+
+    def _filters(self, batch: AtomBatch) -> Tensor:
+        """φ_k(r_ij) Y_m(r̂_ij) as [B, L, harmonics, L · K]: molecule, target, m, source and filter."""
+        edges = radius_edges(batch, self.config.cutoff)
+        others = (~edges.itself).nonzero()[:, 0]
+        source, target = edges.source[others], edges.target[others]
+        harmonics = spherical_harmonics(edges.direction.index_select(0, others), self.config.degree)
+        values = harmonics[:, :, None] * self.radial(edges.distance.index_select(0, others))[:, None]
+        count, filters = values.shape[1:]
+        molecules, longest = batch.flat_index.shape
+        row = (batch.place[target][:, None] * count + torch.arange(count, device=target.device)) * longest
+        place = row + batch.slot[source][:, None]
+        dense = values.new_zeros(molecules * longest * count * longest, filters)
+        # Added up: in a crystal several images of one atom can be neighbours.
+        dense = dense.index_add(0, place.flatten(), values.flatten(0, 1))
+        return dense.view(molecules, longest, count, longest * filters)
+
+
+class RadialFilters(nn.Module):
+    """Learned functions of the distance (Å) that end smoothly at the cutoff: [E] -> [E, filters]."""
+
+    def __init__(self, radial: int, filters: int, cutoff: float) -> None:
+        super().__init__()
+        self.cutoff = cutoff
+        self.basis = Bessel(radial, cutoff)
+        self.mix = nn.Sequential(nn.Linear(radial, 64), nn.SiLU(), nn.Linear(64, filters))
+
+    def forward(self, distance: Tensor) -> Tensor:
+        envelope = FILTER_SCALE * cosine_cutoff(distance, self.cutoff)
+        return self.mix(self.basis(distance)) * envelope[:, None]
+
+
+def spherical_harmonics(direction: Tensor, degree: int) -> Tensor:
+    """Real spherical harmonics of unit vectors [E, 3], L = 0 to ``degree`` (1 or 2), of unit mean square.
+
+    Returns [E, 4] (1, x, y, z) or [E, 9].
+    """
+    parts = [torch.ones_like(direction[:, :1]), math.sqrt(3.0) * direction]
+    if degree == 2:
+        x, y, z = direction.unbind(1)
+        mixed = torch.stack([x * y, y * z, x * z, 0.5 * (x * x - y * y)], 1)
+        parts += [math.sqrt(15.0) * mixed, (0.5 * math.sqrt(5.0) * (3.0 * z * z - 1.0))[:, None]]
+    return torch.cat(parts, 1)
+
+
+class Convolution(nn.Module):
+    """One update of the scalars [N, F] and the vectors [N, 3, V]; the first one has no vectors to read."""
+
+    def __init__(self, config: EquivariantConvolutionConfig, first: bool) -> None:
+        super().__init__()
+        width, channels = config.width, config.vectors
+        self.filters, self.channels = config.filters, channels
+        self.norm = nn.LayerNorm(width)
+        self.sent = nn.Linear(width, config.filters * channels)
+        self.sent_vectors = None if first else nn.Linear(channels, config.filters * channels, bias=False)
+        gathered = channels if first else 3 * channels
+        self.left = nn.Linear(gathered, channels, bias=False)
+        self.right = nn.Linear(gathered, channels, bias=False)
+        invariants = 2 + (not first) + (config.degree == 2)
+        self.update = nn.Sequential(
+            nn.Linear(width + invariants * channels, width), nn.SiLU(), nn.Linear(width, width + channels)
+        )
+
+    def forward(
+        self, batch: AtomBatch, filters: Tensor, x: Tensor, vectors: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        molecules, longest, harmonics, _ = filters.shape
+        normed = self.norm(x)
+        sent = batch.pad(self.sent(normed)).view(molecules, longest * self.filters, self.channels)
+        sums = torch.bmm(filters.view(molecules, longest * harmonics, -1), sent)
+        sums = sums.view(molecules * longest, harmonics, self.channels).index_select(0, batch.place)
+        invariants, vector = [normed, sums[:, 0]], sums[:, 1:4]
+        if harmonics == 9:
+            invariants.append(sums[:, 4:].square().sum(1))
+        if self.sent_vectors is not None and vectors is not None:
+            carried, along = self._carry(batch, filters, self.sent_vectors(vectors))
+            invariants.append(along)
+            vector = torch.cat([vector, carried, vectors], 2)
+        left, right = self.left(vector), self.right(vector)
+        invariants.append((left * right).sum(1))
+        step, gate = self.update(torch.cat(invariants, 1)).split([x.shape[1], self.channels], 1)
+        turned = left * gate[:, None]
+        return x + step, turned if vectors is None else vectors + turned
+
+    def _carry(self, batch: AtomBatch, filters: Tensor, sent: Tensor) -> tuple[Tensor, Tensor]:
+        """Sums of the neighbours' vectors [N, 3, V], and of their components along the direction [N, V]."""
+        molecules, longest, _, _ = filters.shape
+        sent = sent.view(-1, 3, self.filters, self.channels).transpose(1, 2)
+        sent = batch.pad(sent).view(molecules, longest * self.filters, 3, self.channels)
+        carried = torch.bmm(filters[:, :, 0], sent.flatten(2))
+        parts = [torch.bmm(filters[:, :, 1 + axis], sent[:, :, axis]) for axis in range(3)]
+        along = torch.stack(parts).sum(0).view(molecules * longest, self.channels)
+        carried = carried.view(molecules * longest, 3, self.channels)
+        return carried.index_select(0, batch.place), along.index_select(0, batch.place)
