@@ -14,7 +14,7 @@ from ase.calculators.calculator import PropertyNotImplementedError
 from ase.filters import FrechetCellFilter
 from ase.stress import full_3x3_to_voigt_6_stress
 
-from skmol3d.crystals.mlip import PotentialCalculator, potential_energies
+from skmol3d.calculator import PotentialCalculator, potential_energies
 from skmol3d.encoders.backbones import EGNNConfig, EquivariantTransformerConfig
 from skmol3d.encoders.potential import Potential, PotentialConfig
 from skmol3d.structures import StructureError
@@ -173,7 +173,7 @@ def test_flat_cells_are_named_before_memory_runs_out(potential: Potential) -> No
 def test_needs_no_spglib() -> None:
     code = (
         "import sys; sys.modules['spglib'] = sys.modules['gemmi'] = None;"
-        "from skmol3d.crystals import PotentialCalculator; print(PotentialCalculator.__name__)"
+        "from skmol3d import PotentialCalculator; print(PotentialCalculator.__name__)"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "PotentialCalculator"

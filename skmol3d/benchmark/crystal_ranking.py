@@ -27,9 +27,9 @@ from sklearn.preprocessing import StandardScaler
 
 from skmol3d import CrystalFeaturizer
 from skmol3d.benchmark.report import markdown
+from skmol3d.calculator import PotentialCalculator
 from skmol3d.crystals import CrystalError, MolecularCrystal, iter_crystals
 from skmol3d.crystals.energies import RigidCrystals, buckingham, lattice_energies, lattice_energy
-from skmol3d.crystals.mlip import PotentialCalculator
 from skmol3d.hub import from_pretrained
 
 FOLDS, REPEATS = 5, 10

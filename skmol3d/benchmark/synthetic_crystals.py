@@ -21,10 +21,10 @@ from ase import Atoms
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
+from skmol3d.calculator import potential_energies
 from skmol3d.crystals import MolecularCrystal
 from skmol3d.crystals.crystal import RigidMolecule
 from skmol3d.crystals.energies import buckingham, lattice_energies
-from skmol3d.crystals.mlip import potential_energies
 from skmol3d.crystals.synthesis import Synthesis, canonical_crystal, rigid_crystals, synthesise
 from skmol3d.hub import from_pretrained
 from skmol3d.trainer.data.fragments import REFERENCE

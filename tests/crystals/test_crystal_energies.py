@@ -15,6 +15,7 @@ from ase.neighborlist import neighbor_list
 from ase.spacegroup import crystal
 from crystal_examples import CHIRAL, random_crystal
 
+from skmol3d.calculator import PotentialCalculator
 from skmol3d.crystals import CrystalError, MolecularCrystal
 from skmol3d.crystals.energies import (
     PairEnergy,
@@ -26,7 +27,6 @@ from skmol3d.crystals.energies import (
     pad_molecules,
     radii,
 )
-from skmol3d.crystals.mlip import PotentialCalculator
 from skmol3d.crystals.synthesis import (
     Synthesis,
     canonical_crystal,

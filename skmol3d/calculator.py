@@ -20,7 +20,7 @@ from skmol3d.encoders.atoms import AtomBatch
 from skmol3d.encoders.periodic import PeriodicBatch
 from skmol3d.encoders.potential import Potential
 from skmol3d.featurizers.base import check_choice
-from skmol3d.featurizers.encoding import find_device
+from skmol3d.inference import find_device
 from skmol3d.structures.errors import StructureError
 
 
@@ -55,7 +55,7 @@ class PotentialCalculator(Calculator):
     --------
     >>> from ase.build import molecule
     >>> from skmol3d.hub import from_pretrained
-    >>> from skmol3d.crystals import PotentialCalculator
+    >>> from skmol3d import PotentialCalculator
     >>> water = molecule("H2O")
     >>> water.calc = PotentialCalculator(from_pretrained("et-xtb-small"), device="cpu")
     >>> water.get_forces().shape

@@ -10,7 +10,7 @@ from sklearn.model_selection import cross_val_score
 from sklearn.utils.estimator_checks import check_estimator
 
 from skmol3d import CrystalEnergyRegressor, hub
-from skmol3d.featurizers import crystal_energy
+from skmol3d.estimators import crystal_energy
 
 SMALL = {"width": 32, "layers": 2, "batch_size": 32, "epochs": 30}
 

@@ -12,7 +12,7 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
 
 from skmol3d import EquivariantRidge
-from skmol3d.featurizers import equivariant_heads
+from skmol3d.estimators import equivariant_ridge
 from skmol3d.featurizers.vector_rows import rotate_rows
 
 K = 4
@@ -166,6 +166,6 @@ def test_score_wants_targets_of_the_rank_it_was_fitted_to():
 
 
 def test_example():
-    results = doctest.testmod(equivariant_heads)
+    results = doctest.testmod(equivariant_ridge)
     assert results.attempted
     assert not results.failed

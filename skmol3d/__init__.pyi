@@ -1,0 +1,17 @@
+from .calculator import PotentialCalculator
+from .estimators import CrystalEnergyRegressor, EquivariantRidge
+from .featurizers import CrystalFeaturizer, ECFPFeaturizer, Mo3ENetFeaturizer, REM3DIFeaturizer, drop_failures
+
+__all__ = [
+    "CrystalEnergyRegressor",
+    "CrystalFeaturizer",
+    "ECFPFeaturizer",
+    "EquivariantRidge",
+    "Mo3ENetFeaturizer",
+    "PotentialCalculator",
+    "REM3DIFeaturizer",
+    "__version__",
+    "drop_failures",
+]
+
+__version__: str

@@ -1,0 +1,4 @@
+from .crystal_energy import CrystalEnergyRegressor
+from .equivariant_ridge import EquivariantRidge
+
+__all__ = ["CrystalEnergyRegressor", "EquivariantRidge"]

@@ -1,0 +1,20 @@
+from .base import FeaturizationError, MoleculeFeaturizer, drop_failures
+from .cache import CacheError
+from .crystal import CrystalFeaturizer
+from .ecfp import ECFPFeaturizer
+from .mo3enet import Mo3ENetFeaturizer
+from .rem3di import REM3DIFeaturizer
+
+__all__ = [
+    "CacheError",
+    "CrystalFeaturizer",
+    "ECFPFeaturizer",
+    "FeaturizationError",
+    "Mo3ENetFeaturizer",
+    "MoleculeFeaturizer",
+    "REM3DIFeaturizer",
+    "all_featurizers",
+    "drop_failures",
+]
+
+def all_featurizers() -> list[type[MoleculeFeaturizer]]: ...
