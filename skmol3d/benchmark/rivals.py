@@ -1,7 +1,7 @@
 """Our backbones as others write them: EGNN on PyTorch Geometric, the Equivariant Transformer of torchmd-net.
 
 Each rival computes the same energies and forces as the `Potential` whose weights it was given, so that
-`skmol3d.benchmark.training_throughput` compares nothing but the implementation.
+`skmol3d.benchmark.experiments.training_throughput` compares nothing but the implementation.
 """
 
 from __future__ import annotations

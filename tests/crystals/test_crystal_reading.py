@@ -16,7 +16,7 @@ from ase.spacegroup import crystal
 from crystal_examples import CHIRAL, random_crystal, same_crystal
 from test_crystal_description import assert_same_description
 
-from skmol3d.benchmark.crystals import main
+from skmol3d.benchmark.experiments.crystals import main
 from skmol3d.crystals import CrystalError, MolecularCrystal, iter_crystals
 
 # P2_1/n, another setting of P2_1/c.

@@ -7,7 +7,7 @@ import yaml
 from test_pretrain import BACKBONE, ENCODER, SCHEDULE
 
 from skmol3d import hub
-from skmol3d.benchmark import ablation
+from skmol3d.benchmark.experiments import ablation
 from skmol3d.encoders import Potential, PotentialConfig, config_from_dict
 
 

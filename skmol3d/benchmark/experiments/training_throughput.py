@@ -1,4 +1,6 @@
-"""Training throughput: ``python -m skmol3d.benchmark.training_throughput [--input NPZ] [--n 192]``.
+"""Training throughput.
+
+``python -m skmol3d.benchmark.experiments.training_throughput [--input NPZ] [--n 192]``
 
 Molecules per second through whole training steps of a potential (energy, forces as its gradient, loss,
 backward, AdamW), ours next to others' implementation of the same architecture with the same weights: EGNN

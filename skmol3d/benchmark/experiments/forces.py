@@ -1,4 +1,6 @@
-"""What pretraining is worth to a potential: ``python -m skmol3d.benchmark.forces TRAIN --test TEST``.
+"""What pretraining is worth to a potential.
+
+``python -m skmol3d.benchmark.experiments.forces TRAIN --test TEST``
 
 A pretrained potential and one with random weights, of the same architecture, train for the same steps on the
 same frames, with the settings of a recipe of kind ``potential``; once per seed, which draws the frames, the

@@ -1,4 +1,6 @@
-"""Which of two enantiomers scores better: ``python -m skmol3d.benchmark.chirality TABLE [--pairs 2000]``.
+"""Which of two enantiomers scores better.
+
+``python -m skmol3d.benchmark.experiments.chirality TABLE [--pairs 2000]``
 
 TABLE has the columns ``smiles``, ``top_score``, ``pair`` and ``split`` (train, test; others are left alone),
 as the docking scores of ChIRo's enantiomer pairs (arXiv:2110.04383). A model of the difference of two rows

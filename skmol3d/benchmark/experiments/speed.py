@@ -1,4 +1,6 @@
-"""Speed of the three stages: ``python -m skmol3d.benchmark.speed [--input FILE] [--n 1000] [--n-jobs 1]``.
+"""Speed of the three stages.
+
+``python -m skmol3d.benchmark.experiments.speed [--input FILE] [--n 1000] [--n-jobs 1]``
 
 Prints molecules per second for parsing, conformers and encoding (of Mo3ENet also decoding to atoms), and what
 encoding costs in units of conformer generation. Parsing always runs on one core, and so do default batches

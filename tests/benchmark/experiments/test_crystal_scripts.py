@@ -6,8 +6,8 @@ from ase.build import molecule
 from sklearn.linear_model import Ridge
 
 from skmol3d import CrystalFeaturizer
-from skmol3d.benchmark import crystal_energies, crystal_ranking, qm9
-from skmol3d.benchmark.synthetic_crystals import TARGETS, make_part, read_parts
+from skmol3d.benchmark.experiments import crystal_energies, crystal_ranking, qm9
+from skmol3d.benchmark.experiments.synthetic_crystals import TARGETS, make_part, read_parts
 from skmol3d.calculator import PotentialCalculator
 from skmol3d.crystals.energies import RigidCrystals, buckingham, lattice_energies, lattice_energy
 from skmol3d.crystals.synthesis import Synthesis

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from skmol3d.benchmark import training_throughput
+from skmol3d.benchmark.experiments import training_throughput
 from skmol3d.encoders import EGNNConfig, EquivariantTransformerConfig
 from skmol3d.trainer.data.sets import PackedSet
 

@@ -1,8 +1,9 @@
 """Energies of synthesised crystals from embeddings of the molecule.
 
-    python -m skmol3d.benchmark.crystal_energies CRYSTALS [--plot parity.png] [--save FOLDER]
+    python -m skmol3d.benchmark.experiments.crystal_energies CRYSTALS [--plot parity.png] [--save FOLDER]
 
-CRYSTALS is a folder of `skmol3d.benchmark.synthetic_crystals`. The molecules are split 8 : 1 : 1; on each
+CRYSTALS is a folder of `skmol3d.benchmark.experiments.synthetic_crystals`. The
+molecules are split 8 : 1 : 1; on each
 embedding beside the twelve parameters (the paper's four, and Mo3ENet's scalar rows), networks of several
 degrees of regularisation are trained for both energies together, the best is chosen on the second part (by
 the mean of the two correlations), and tested on the third: Pearson's R and mean absolute errors, energies
@@ -21,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skmol3d import CrystalEnergyRegressor, CrystalFeaturizer, Mo3ENetFeaturizer
+from skmol3d.benchmark.experiments.synthetic_crystals import TARGETS, read_parts
 from skmol3d.benchmark.report import markdown
-from skmol3d.benchmark.synthetic_crystals import TARGETS, read_parts
 
 EMBEDDINGS = ("none", "volume", "inertia", "mo3enet", "mo3enet scalars")
 SETTINGS: list[dict[str, Any]] = [
@@ -45,8 +46,8 @@ was tested, but a many-body potential to be emulated.
 
 ## Training
 
-- Command: `python -m skmol3d.benchmark.crystal_energies CRYSTALS --save FOLDER`, where CRYSTALS come from
-  `python -m skmol3d.benchmark.synthetic_crystals DATA --out CRYSTALS`
+- Command: `python -m skmol3d.benchmark.experiments.crystal_energies CRYSTALS --save FOLDER`, where CRYSTALS
+  come from `python -m skmol3d.benchmark.experiments.synthetic_crystals DATA --out CRYSTALS`
 - {rows:,} crystals of {trained:,} molecules, {epochs} epochs, width {width}, dropout {dropout:g}, weight
   decay {decay:g}, on one CPU core
 

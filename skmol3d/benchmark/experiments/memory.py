@@ -1,4 +1,6 @@
-"""Resident memory over a long stream: ``python -m skmol3d.benchmark.memory [--n 100000] [--input FILE]``.
+"""Resident memory over a long stream.
+
+``python -m skmol3d.benchmark.experiments.memory [--n 100000] [--input FILE]``
 
 Featurizes a stream with `REM3DIFeaturizer.iter_transform` and prints resident memory every 5,000 molecules.
 The cache of rows (bounded, see `skmol3d.featurizers.cache.MEMORY_BYTES`) fills up at first; from then on the

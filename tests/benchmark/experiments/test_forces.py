@@ -11,7 +11,7 @@ from ase.build import molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from skmol3d import hub
-from skmol3d.benchmark import forces
+from skmol3d.benchmark.experiments import forces
 from skmol3d.encoders import EquivariantTransformerConfig, Potential, PotentialConfig
 
 SEED = 2

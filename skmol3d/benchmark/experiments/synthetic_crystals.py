@@ -1,6 +1,6 @@
-"""Random P1 crystals of QM9 molecules with energies: ``python -m skmol3d.benchmark.synthetic_crystals``.
+"""Random P1 crystals of QM9 molecules with energies.
 
-    python -m skmol3d.benchmark.synthetic_crystals DATA --out DIR [--molecules 10000] [--n-jobs 1]
+    python -m skmol3d.benchmark.experiments.synthetic_crystals DATA --out DIR [--molecules 10000] [--n-jobs 1]
 
 DATA is a labelled set of QM9 geometries (``xtb/qm9_0.npz``). Every part of DIR holds the crystals of 256
 molecules: the optimum of each and its noisy copies (`skmol3d.crystals.synthesise`), in their canonical

@@ -1,6 +1,6 @@
 """Table of the crystals in files: what each one is, how exactly it is rebuilt, and what was refused.
 
-    python -m skmol3d.benchmark.crystals FILES... [--symprec 0.01]
+    python -m skmol3d.benchmark.experiments.crystals FILES... [--symprec 0.01]
 
 "off" is the largest distance (Å) between an atom of the file and its place in the crystal built again from
 the molecules, the twelve parameters of each and the space group; "row" is whether `CrystalFeaturizer` embeds

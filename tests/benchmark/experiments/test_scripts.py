@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from rdkit import Chem
 
-from skmol3d.benchmark import chirality, fuzz, memory, speed
+from skmol3d.benchmark.experiments import chirality, fuzz, memory, speed
 from skmol3d.structures import StructureError, read_molecule
 
 

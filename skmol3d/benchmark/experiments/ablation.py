@@ -1,6 +1,6 @@
 """What each objective is worth.
 
-``python -m skmol3d.benchmark.ablation RECIPE --data DATA --probe SETS --out DIR``
+``python -m skmol3d.benchmark.experiments.ablation RECIPE --data DATA --probe SETS --out DIR``
 
 Trains a ``rem3di`` recipe with each group of its losses alone and with each left out, at the same number of
 steps and from the same start, and scores every encoder by linear probes on training parts of tasks (packed by

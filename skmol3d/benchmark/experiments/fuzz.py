@@ -1,4 +1,4 @@
-"""Hostile inputs end to end: ``python -m skmol3d.benchmark.fuzz [--n 10000]``.
+"""Hostile inputs end to end: ``python -m skmol3d.benchmark.experiments.fuzz [--n 10000]``.
 
 Random, mangled and extreme inputs go through ``REM3DIFeaturizer(errors="nan")``. Each must give a finite row
 or a reason, never both nor neither; and rows computed again from another spelling must be the same. Exits

@@ -1,4 +1,6 @@
-"""Polymorphs of one molecule ranked by energy: ``python -m skmol3d.benchmark.crystal_ranking FILE``.
+"""Polymorphs of one molecule ranked by energy.
+
+``python -m skmol3d.benchmark.experiments.crystal_ranking FILE``
 
 FILE holds crystals of one molecule with energies in a field of their headers. Regressors on their rows (space
 group beside them, as indicators) are cross-validated; crystals of one name, such as a structure before and

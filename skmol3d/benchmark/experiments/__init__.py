@@ -1,0 +1,1 @@
+"""Scripts, one for each published table or figure; their docstrings say how to run them."""
