@@ -118,6 +118,10 @@ def embed(molecule: Molecule, settings: ConformerSettings) -> Conformers:
     try:
         if molecule.coordinates is not None:
             return _kept(molecule, molecule.coordinates[: settings.n_conformers])
+        if "." in (molecule.smiles or ""):
+            raise StructureError(
+                "several fragments without coordinates have no common geometry; keep the parent"
+            )
         if len(molecule.numbers) > ISOLATED_ABOVE:
             from skmol3d.structures.workers import embed_isolated
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import re
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -16,6 +17,7 @@ from rdkit import Chem
 from skmol3d.structures.errors import Failure, StructureError, rdkit_errors, rdkit_reason, shorten
 from skmol3d.structures.geometry import MAX_ATOMS, bond_array, check_coordinates, perceive_bonds
 from skmol3d.structures.reading import FORMATS, is_file_name, read_records
+from skmol3d.structures.standardise import standardised
 
 __all__ = ["Failure", "Molecule", "StructureError", "canonical_smiles", "read_molecule"]
 
@@ -42,7 +44,7 @@ class Molecule:
         Å, as they came; only if the input brought a 3D geometry. Double precision, because single would
         round a structure far from the origin to 1e-4 Å.
     smiles : str or None
-        Canonical isomeric SMILES of what was kept (see `read_molecule` on salts).
+        Canonical isomeric SMILES of what was kept (see `skmol3d.structures.standardise`).
     key : str
         SHA-256 hex digest; two inputs with the same key get the same row.
     """
@@ -56,21 +58,23 @@ class Molecule:
     key: str
 
 
-def read_molecule(value: object) -> Molecule:
+def read_molecule(value: object, standardise: str | None = "parent") -> Molecule:
     """Parse one input into a `Molecule`.
 
     Without coordinates, everything about the result is a function of the canonical isomeric SMILES
     alone: atom order, key, and therefore the conformer. Several rules apply:
 
-    - Salts and mixtures: the largest organic fragment is kept (one that contains carbon; most heavy
-      atoms, then mass, then SMILES decide), or the largest fragment if none contains carbon. Formal
-      charges stay as drawn. A bare geometry (XYZ, ASE) is kept whole.
+    - Salts, mixtures and charges: see `skmol3d.structures.standardise`.
     - 3D conformers of a `Mol` or a file are kept; missing hydrogens are added to them at RDKit's ideal
       positions. A 2D depiction counts as no coordinates.
     - Atom-map numbers are dropped, isotopes kept. Dummy atoms and periodic cells are refused.
     - Stereo marks count on tetrahedral atoms and double bonds. Those of square planar, trigonal
       bipyramidal and octahedral atoms (``@SP1``, ``@TB1``, ``@OH1``) are dropped, since RDKit changes them
       when it spells a molecule anew: cisplatin and transplatin differ only if they bring coordinates.
+    - A CXSMILES extension (``C[C@@H](F)Cl |o1:1|``) is read for its radicals and wavy bonds. Enhanced
+      stereo, here and in MOL blocks, is ignored: of a racemate (``&1``) or a relative configuration
+      (``o1``) the isomer that is drawn counts. So are coordinates in the extension, labels, values,
+      link nodes and S-groups (a polymer is its drawn unit).
     - An InChI gives RDKit's tautomer of it, which may not be the one that was drawn.
 
     Parameters
@@ -79,6 +83,8 @@ def read_molecule(value: object) -> Molecule:
         A SMILES, an InChI ("InChI=..."), a path to a file with exactly one record (see
         `skmol3d.structures.reading`), an RDKit molecule, or ASE atoms. The charge of ASE atoms and XYZ
         files is `info["charge"]`, or else the rounded sum of their initial charges.
+    standardise : {"parent", "neutral", None}, default="parent"
+        Keep the parent of a salt or mixture, neutralise it as well, or take all as drawn.
 
     Returns
     -------
@@ -93,11 +99,11 @@ def read_molecule(value: object) -> Molecule:
     if isinstance(value, StructureError):  # an unreadable record that `iter_inputs` passed on
         raise value
     if isinstance(value, Chem.Mol):
-        return _from_mol(value)
+        return _from_mol(value, standardise)
     if isinstance(value, os.PathLike) or (isinstance(value, str) and is_file_name(value)):
-        return _from_file(os.fspath(value))
+        return _from_file(os.fspath(value), standardise)
     if isinstance(value, str):
-        return _from_text(value.strip())
+        return _from_text(value.strip(), standardise)
     if is_atoms(value):
         return _from_atoms(value)
     is_nan = isinstance(value, float) and math.isnan(value)  # np.float64 is a float, too
@@ -118,30 +124,36 @@ def is_atoms(value: object) -> bool:
 # --- text ------------------------------------------------------------------------------------------------
 
 
-def _from_text(text: str) -> Molecule:
+def _from_text(text: str, standardise: str | None) -> Molecule:
     if not text:
         raise StructureError("empty string")
     if len(text) > MAX_TEXT:
         raise StructureError(f"{len(text)} characters; at most {MAX_TEXT} are supported")
     if not text.isascii():
         raise StructureError(f"characters that no SMILES or InChI has: {shorten(text)}")
-    if len(text.split()) > 1:
-        raise StructureError(f"text after the structure: {shorten(text.split(maxsplit=1)[1])}")
-    inchi = text.startswith("InChI=")
+    structure, *rest = text.split(maxsplit=1)
+    inchi = structure.startswith("InChI=")
+    extension = rest[0] if rest and not inchi and re.fullmatch(r"\|[^|]*\|", rest[0]) else ""
+    if rest and not extension:
+        raise StructureError(f"text after the structure: {shorten(rest[0])}")
     with rdkit_errors() as messages:
-        mol = Chem.MolFromInchi(text) if inchi else Chem.MolFromSmiles(text)
+        mol = Chem.MolFromInchi(structure) if inchi else Chem.MolFromSmiles(structure)
+        if mol is not None and extension:
+            mol = Chem.MolFromSmiles(text)
     if mol is None:
-        what = "InChI" if inchi else "SMILES"
+        what = "InChI" if inchi else f"CXSMILES extension {shorten(extension)}" if extension else "SMILES"
         raise StructureError(f"not a valid {what}: {messages[0] if messages else 'RDKit gives no reason'}")
-    return _from_mol(mol)
+    mol.RemoveAllConformers()  # of an extension: text has no geometry
+    return _from_mol(mol, standardise)
 
 
 # --- RDKit -----------------------------------------------------------------------------------------------
 
 
-def _from_mol(mol: Chem.Mol) -> Molecule:
+def _from_mol(mol: Chem.Mol, standardise: str | None) -> Molecule:
     _check_size(mol.GetNumAtoms())
-    mol = Chem.Mol(mol)  # the caller's stays as it is
+    mol = Chem.RWMol(mol)  # the caller's stays as it is
+    mol.SetStereoGroups([])  # they would change the order of the atoms
     for atom in mol.GetAtoms():
         atom.SetAtomMapNum(0)
         if atom.GetAtomicNum() == 0:
@@ -150,31 +162,18 @@ def _from_mol(mol: Chem.Mol) -> Molecule:
         with rdkit_errors():
             Chem.SanitizeMol(mol)
             _keep_tetrahedral_marks(mol)
-            return _from_sanitized(mol)
+            return _from_sanitized(mol, standardise)
     except (Chem.MolSanitizeException, RuntimeError) as error:
         raise StructureError(f"not a valid molecule: {rdkit_reason(error)}") from error
 
 
-def _from_sanitized(mol: Chem.Mol) -> Molecule:
+def _from_sanitized(mol: Chem.Mol, standardise: str | None) -> Molecule:
     for conformer in list(mol.GetConformers()):
         # A 2D depiction has z = 0 everywhere and says so; a planar molecule in 3D does not say so.
         if not conformer.Is3D() and not np.any(conformer.GetPositions()[:, 2]):
             mol.RemoveConformer(conformer.GetId())
-    mol = _largest_fragment(mol)
+    mol = standardised(mol, standardise)
     return _with_coordinates(mol) if mol.GetNumConformers() else _without_coordinates(mol)
-
-
-def _largest_fragment(mol: Chem.Mol) -> Chem.Mol:
-    fragments = Chem.GetMolFrags(mol, asMols=True)
-    if len(fragments) == 1:
-        return mol
-
-    def rank(fragment: Chem.Mol) -> tuple[bool, int, float, str]:
-        elements = [atom.GetAtomicNum() for atom in fragment.GetAtoms()]
-        mass = sum(atom.GetMass() + 1.008 * atom.GetTotalNumHs() for atom in fragment.GetAtoms())
-        return 6 in elements, sum(z > 1 for z in elements), round(mass, 3), Chem.MolToSmiles(fragment)
-
-    return max(fragments, key=rank)
 
 
 def _keep_tetrahedral_marks(mol: Chem.Mol) -> None:
@@ -263,7 +262,7 @@ def _from_atoms(atoms: Any) -> Molecule:
 # --- files -----------------------------------------------------------------------------------------------
 
 
-def _from_file(path: str) -> Molecule:
+def _from_file(path: str, standardise: str | None) -> Molecule:
     try:
         records = list(islice(read_records(path), 2))
     except (OSError, ValueError, ImportError) as error:  # ValueError: a null character in the name, as well
@@ -272,7 +271,7 @@ def _from_file(path: str) -> Molecule:
     if len(records) != 1:
         how_many = "no record" if not records else "more than one record"
         raise StructureError(f"{path} holds {how_many}; a file stands for one molecule here")
-    return read_molecule(records[0].structure)
+    return read_molecule(records[0].structure, standardise)
 
 
 def _check_size(count: int) -> None:

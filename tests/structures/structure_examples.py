@@ -33,7 +33,7 @@ DIVERSE = [
     "C[NH3+].[Cl-]",
     "CCN(CC)CC.Cl",
     "OC(=O)CC(O)(CC(=O)O)C(=O)O.CCN",
-    "[Na+].[Cl-]",
+    "[Cl-]",
     "[NH4+]",
     "CS(=O)(=O)N",
     "CS(=O)C",

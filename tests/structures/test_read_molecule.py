@@ -129,7 +129,6 @@ def test_a_single_atom_has_no_bonds():
         ("CCO.CCCCO.O", "CCCCO", 0),
         ("CCO.[Fe+2].[O-]S(=O)(=O)[O-]", "CCO", 0),  # carbon comes before size
         ("CCO.CCS", "CCS", 0),  # as many heavy atoms: mass decides
-        ("[Na+].[Cl-]", "[Cl-]", -1),  # nothing organic
         ("C[N+](C)(C)CC(=O)[O-]", "C[N+](C)(C)CC(=O)[O-]", 0),
         ("[Cl-].C[N+](C)(C)CC(=O)O", "C[N+](C)(C)CC(=O)O", 1),
     ],
@@ -364,3 +363,38 @@ def test_rdkit_s_own_messages_are_captured_and_not_silenced_for_others(capfd):
     assert capfd.readouterr().err == ""
     assert Chem.MolFromSmiles("C1CC") is None
     assert "unclosed ring" in capfd.readouterr().err
+
+
+# --- CXSMILES --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("extension", ["|o1:1|", "|&1:1|", "|a:1|", "|&1:1,r|", "|$;A;;$|"])
+def test_of_an_extension_the_drawn_isomer_counts(extension):
+    assert read_molecule(f"C[C@@H](F)Cl {extension}").key == read_molecule("C[C@@H](F)Cl").key
+
+
+def test_an_extension_may_say_what_the_molecule_is():
+    assert read_molecule("CC |^1:0|").smiles == "[CH2]C"
+    # Text has no geometry, whatever the extension says.
+    assert read_molecule("CC |(0,0,0;0,0,1.5)|").coordinates is None
+
+
+def test_an_extension_that_is_none():
+    with pytest.raises(StructureError, match=r"not a valid CXSMILES extension '\|junk\|'"):
+        read_molecule("CCO |junk|")
+
+
+@pytest.mark.parametrize("text", ["CCO |", "CCO |o1:1| name", "CCO || ||"])
+def test_text_after_the_structure_is_no_extension(text):
+    with pytest.raises(StructureError, match="text after the structure"):
+        read_molecule(text)
+
+
+def test_enhanced_stereo_does_not_order_atoms():
+    mol = with_conformer("C[C@@H](F)C[C@@H](F)C")
+    plain = read_molecule(mol)
+    grouped = Chem.RWMol(mol)
+    group = Chem.CreateStereoGroup(Chem.StereoGroupType.STEREO_OR, grouped, [4])
+    grouped.SetStereoGroups([group])
+    assert read_molecule(grouped).key == plain.key
+    assert len(grouped.GetStereoGroups()) == 1
