@@ -19,6 +19,16 @@ OVERLAP, SHORTEST_BOND = 0.6, 0.7
 hydrogen atoms of carboxylic acids, listed without their occupancies, are 0.4 to 0.7 Å apart."""
 
 
+DOUBLE_BOND = 1.26
+"""Å; a C or N atom whose single neighbour, C, N or O, is farther away than in cyanides has hydrogens."""
+
+LINEAR = 150.0
+"""Degrees; a carbon atom with two neighbours at a smaller angle has hydrogens, but for the rare carbenes."""
+
+ONE_COMPONENT = "keep one component, at full occupancy, in a copy of the file"
+ADD_HYDROGENS = "add them, for example with Mercury or Open Babel, or take a determination that has them"
+
+
 def whole_molecules(atoms: Any) -> list[tuple[NDArray[np.intp], NDArray[np.float64]]]:
     """Find the molecules in a cell.
 
@@ -39,7 +49,8 @@ def whole_molecules(atoms: Any) -> list[tuple[NDArray[np.intp], NDArray[np.float
     Raises
     ------
     CrystalError
-        If atoms overlap, or if bonds run through the crystal without end.
+        If atoms overlap, if bonds run through the crystal without end, or if a molecule without hydrogen
+        atoms cannot be without.
     """
     radii = covalent_radii[atoms.numbers]
     i, j, lengths, images = neighbor_list("ijdS", atoms, radii + BOND_TOLERANCE / 2)
@@ -74,8 +85,38 @@ def whole_molecules(atoms: Any) -> list[tuple[NDArray[np.intp], NDArray[np.float
                 f" from atom {_name(atoms.numbers, start)}"
             )
         index = np.array(members)
-        molecules.append((index, atoms.positions[index] + np.array([place[a] for a in members]) @ atoms.cell))
+        whole = atoms.positions[index] + np.array([place[a] for a in members]) @ atoms.cell
+        _check_hydrogens(index, atoms.numbers[index], whole)
+        molecules.append((index, whole))
     return molecules
+
+
+def _check_hydrogens(index: NDArray[np.intp], numbers: NDArray[Any], positions: NDArray[np.float64]) -> None:
+    """Refuse a molecule without hydrogen atoms if one of its C, N and O atoms must have some.
+
+    X-ray structures are often published without. CO2, CCl4 or C60 pass.
+    """
+    if (numbers == 1).any():
+        return
+    ways = positions[None] - positions[:, None]
+    lengths = np.linalg.norm(ways, axis=-1) + np.diag(np.full(len(numbers), np.inf))
+    radii = covalent_radii[numbers]
+    bonded = lengths < radii[:, None] + radii + BOND_TOLERANCE
+    for i, number in enumerate(numbers):
+        around = np.flatnonzero(bonded[i])
+        if number not in (6, 7, 8) or len(around) > 2:
+            continue
+        open_valence = len(around) == 0
+        if len(around) == 1 and number != 8 and numbers[around[0]] in (6, 7, 8):
+            open_valence = lengths[i, around[0]] > DOUBLE_BOND
+        if len(around) == 2 and number == 6:
+            one, other = ways[i, around] / lengths[i, around][:, None]
+            open_valence = one @ other > np.cos(np.radians(LINEAR))
+        if open_valence:
+            raise CrystalError(
+                f"hydrogen atoms are missing: a molecule of {len(numbers)} atom(s) has none, not even at"
+                f" {_name({int(index[i]): number}, int(index[i]))}; {ADD_HYDROGENS}"
+            )
 
 
 def _check_overlaps(numbers: Any, i: Any, j: Any, lengths: Any, radii: Any) -> None:
@@ -85,9 +126,9 @@ def _check_overlaps(numbers: Any, i: Any, j: Any, lengths: Any, radii: Any) -> N
         a, b = sorted((i[worst], j[worst]))
         raise CrystalError(
             f"atoms {_name(numbers, a)} and {_name(numbers, b)} are {lengths[worst]:.2f} Å apart: disorder"
-            " or not a crystal"
+            f" or not a crystal; {ONE_COMPONENT}"
         )
 
 
-def _name(numbers: NDArray[Any], index: int) -> str:
+def _name(numbers: Any, index: int) -> str:
     return f"{chemical_symbols[numbers[index]]}{index}"

@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import os
-import warnings
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import ase.io
 import numpy as np
 from ase import Atoms
-from ase.geometry import find_mic
-from ase.io.cif import CIFBlock, parse_cif
-from ase.io.extxyz import XYZError
-from ase.spacegroup.spacegroup import parse_sitesym
+from ase.geometry import minkowski_reduce
+from numpy.typing import NDArray
 
+from skmol3d.crystals.cif import MAX_ATOMS, read_cif
 from skmol3d.crystals.errors import CrystalError
+from skmol3d.crystals.molecules import ONE_COMPONENT
+from skmol3d.structures.errors import StructureError
 from skmol3d.structures.molecule import is_atoms
-
-CIF_OPERATIONS = (
-    "_space_group_symop_operation_xyz",
-    "_space_group_symop.operation_xyz",
-    "_symmetry_equiv_pos_as_xyz",
-)
-SAME_SITE = 0.05
-"""Å; images of a site of a CIF closer than this are the site itself, on a symmetry element."""
+from skmol3d.structures.reading import read_records
 
 FILE_SUFFIXES = (".cif", ".extxyz", ".xyz")
+
+SHORTEST_PERIOD, LEAST_ROOM = 1.0, 1.0
+"""Å of a lattice vector, and Å³ per atom. Of real crystals, hydrogen packs densest, with about 10 Å³."""
 
 
 def read_periodic(value: object) -> Atoms:
@@ -48,8 +44,8 @@ def read_periodic(value: object) -> Atoms:
     CrystalError
         If it cannot be read, is not periodic in three dimensions, or has sites that are not fully occupied.
     """
-    if isinstance(value, CrystalError):  # an unreadable record that `iter_crystals` passed on
-        raise value
+    if isinstance(value, StructureError):  # an unreadable record that `iter_crystals` passed on
+        raise CrystalError(str(value))
     if isinstance(value, str | os.PathLike):
         records = list(iter_crystals(value))
         if len(records) != 1:
@@ -75,8 +71,13 @@ def iter_crystals(path: str | os.PathLike[str]) -> Iterator[object]:
 
     Yields
     ------
-    ase.Atoms or CrystalError
-        A record that cannot be read is yielded as its error.
+    ase.Atoms or StructureError
+        A record that cannot be read is yielded as its error; the others follow.
+
+    Raises
+    ------
+    CrystalError
+        If the name has another suffix.
     """
     path = Path(path)
     name = path.name.removesuffix(".gz").lower()
@@ -84,50 +85,12 @@ def iter_crystals(path: str | os.PathLike[str]) -> Iterator[object]:
         raise CrystalError(f"{path}: unknown file type; expected {', '.join(FILE_SUFFIXES)}")
     try:
         if name.endswith(".cif"):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # on duplicate keys and the like, which most files have
-                blocks = list(parse_cif(str(path)))
-            yield from (_from_cif(block) for block in blocks if "_cell_length_a" in block)
+            yield from read_cif(path)
         else:
-            yield from ase.io.iread(str(path), index=":", format="extxyz")
-    except OSError as error:
-        yield CrystalError(f"cannot read {path}: {error.strerror or error}")
-    except (ValueError, KeyError, IndexError, AssertionError, ase.io.ParseError, XYZError, RuntimeError) as e:
-        yield CrystalError(f"not a valid {name.rsplit('.', 1)[-1]} record: {type(e).__name__}: {e}")
-
-
-def _from_cif(block: CIFBlock) -> Atoms | CrystalError:
-    # Not ASE's own way from block to atoms, which needs to know the name of the space group's setting.
-    try:
-        partial = [float(x) for x in block.get("_atom_site_occupancy") or [] if isinstance(x, int | float)]
-        if any(occupancy < 1 for occupancy in partial):
-            raise CrystalError(_disorder(sum(occupancy < 1 for occupancy in partial)))
-        sites = block.get_unsymmetrized_structure()
-        listed = next((block[tag] for tag in CIF_OPERATIONS if tag in block), None)
-        if listed is None:
-            operations = block.get_spacegroup(subtrans_included=True).get_symop()
-        else:
-            operations = list(
-                zip(*parse_sitesym([listed] if isinstance(listed, str) else listed), strict=True)
-            )
-        return _expand(sites, operations)
-    except CrystalError as error:
-        return error
-    except (ValueError, KeyError, TypeError, AssertionError, RuntimeError) as error:
-        return CrystalError(f"not a valid CIF block {block.name}: {type(error).__name__}: {error}")
-
-
-def _expand(sites: Atoms, operations: list[tuple[Any, Any]]) -> Atoms:
-    numbers, positions = [], []
-    for number, site in zip(sites.numbers, sites.get_scaled_positions(), strict=True):
-        images: list[np.ndarray] = []
-        for rotation, translation in operations:
-            image = (rotation @ site + translation) @ sites.cell
-            if not images or find_mic(image - np.array(images), sites.cell)[1].min() > SAME_SITE:
-                images.append(image)
-        numbers += [number] * len(images)
-        positions += images
-    return Atoms(numbers, positions, cell=sites.cell, pbc=True)
+            for record in read_records(path, format="extxyz", max_atoms=MAX_ATOMS):
+                yield record.structure
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        yield CrystalError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}")
 
 
 def _from_pymatgen(structure: Any) -> Atoms:
@@ -149,11 +112,23 @@ def _checked(atoms: Any) -> Atoms:
     shares = [max(kind.values()) for kind in atoms.info.get("occupancy", {}).values()]
     if any(share < 1 for share in shares):
         raise CrystalError(_disorder(sum(share < 1 for share in shares)))
-    clean = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True)
-    if clean.cell.handedness < 0:
-        clean.set_cell(-clean.cell.array)  # the same lattice
-    return clean
+    return Atoms(atoms.numbers, atoms.positions, cell=_compact(atoms.cell.array, len(atoms)), pbc=True)
+
+
+def _compact(cell: NDArray[np.float64], atoms: int) -> NDArray[np.float64]:
+    """Right-handed cell of the same lattice with the shortest vectors, so that few images of it are near."""
+    sides = ", ".join(f"{length:.3g}" for length in np.linalg.norm(cell, axis=1))
+    volume = abs(np.linalg.det(cell))
+    if not LEAST_ROOM * atoms <= volume < np.inf:
+        raise CrystalError(f"a cell with sides of {sides} Å is flat: {volume:.3g} Å³ for {atoms} atoms")
+    try:
+        reduced, _ = minkowski_reduce(cell)
+    except RuntimeError as error:
+        raise CrystalError(f"a cell with sides of {sides} Å is too skewed: {error}") from error
+    if np.linalg.norm(reduced, axis=1).min() < SHORTEST_PERIOD:
+        raise CrystalError(f"a cell with sides of {sides} Å repeats itself within {SHORTEST_PERIOD:g} Å")
+    return reduced * np.sign(np.linalg.det(reduced))
 
 
 def _disorder(sites: int) -> str:
-    return f"disordered: {sites} site(s) with an occupancy below one"
+    return f"disordered: {sites} site(s) with an occupancy below one; {ONE_COMPONENT}"

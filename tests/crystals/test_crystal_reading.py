@@ -154,9 +154,6 @@ def test_unusable_inputs(value: object, reason: str) -> None:
 
 
 def test_broken_records(tmp_path: Path) -> None:
-    unknown = write_cif(tmp_path / "a.cif", "C1 C ? ? ?\n")
-    with pytest.raises(CrystalError, match="not a valid CIF block example"):
-        MolecularCrystal.read(unknown)
     frames = [random_crystal(2, 0), random_crystal(4, 1)]
     path = tmp_path / "two.extxyz"
     ase.io.write(path, frames)
@@ -166,7 +163,65 @@ def test_broken_records(tmp_path: Path) -> None:
     path.write_text(path.read_text() + "3\nLattice=broken\n")
     *good, bad = iter_crystals(path)
     assert len(good) == 2
-    assert isinstance(bad, CrystalError)
+    with pytest.raises(CrystalError, match="3 atoms announced"):
+        MolecularCrystal.read(bad)
+    path.write_bytes(b"\x1f\x8b no gzip")
+    (broken,) = iter_crystals(path)
+    assert isinstance(broken, CrystalError)
+
+
+def test_frames_that_claim_any_number_of_atoms_end_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "a.extxyz"
+    path.write_text('1999999999997\nLattice="1 0 0 0 1 0 0 0 1"\nC 0 0 0\n')
+    with pytest.raises(CrystalError, match="at most 20000 are supported"):
+        MolecularCrystal.read(path)
+    large = random_crystal(1, 0).repeat(8)
+    assert len(large) > 1000  # more than a molecule may have
+    ase.io.write(path, large)
+    (atoms,) = iter_crystals(path)
+    assert len(atoms) == len(large)
+
+
+CO2 = Atoms("OCO", [(-1.16, 0, 0), (0, 0, 0), (1.16, 0, 0)])
+
+
+def test_flat_cells_are_refused_at_once() -> None:
+    for height in (1e-2, 1e-6, 1e-12):
+        flat = Atoms(CO2.numbers, CO2.positions, cell=[[6, 0, 0], [0, 6, 0], [3, 2, height]], pbc=True)
+        with pytest.raises(CrystalError, match=r"a cell with sides of 6, 6, 3\.61 Å is flat: .* for 3 atoms"):
+            MolecularCrystal.read(flat)
+    long = Atoms(CO2.numbers, CO2.positions, cell=[1e-4, 1e4, 1e4], pbc=True)
+    with pytest.raises(CrystalError, match="repeats itself within 1 Å"):
+        MolecularCrystal.read(long)
+    skewed = Atoms(CO2.numbers, CO2.positions, cell=[[6, 0, 0], [6e5, 6, 0], [3, 6e6, 6]], pbc=True)
+    assert MolecularCrystal.read(skewed).deviation < 1e-6
+
+
+@pytest.mark.parametrize(
+    "name", ["C6H6", "CH3OH", "CH3CONH2", "H2O", "NH3", "CH4", "HCOOH", "C5H5N", "CH3CN"]
+)
+def test_missing_hydrogens_are_noticed(name: str) -> None:
+    whole = molecule(name)
+    bare = whole[whole.numbers > 1]
+    bare.set_cell([9, 10, 11])
+    bare.pbc = True
+    if name == "HCOOH":  # as carbon dioxide, bent
+        bare.positions[:, 2] = 0
+    with pytest.raises(
+        CrystalError, match=r"hydrogen atoms are missing: .* add them, for example with Mercury"
+    ):
+        MolecularCrystal.read(bare)
+    whole.set_cell([9, 10, 11])
+    whole.pbc = True
+    assert MolecularCrystal.read(whole).z == 1
+
+
+@pytest.mark.parametrize("name", ["CO2", "CCl4", "N2", "CO", "C2F4", "CS2", "N2O", "O3", "NF3", "C60"])
+def test_molecules_that_have_no_hydrogens_are_left_alone(name: str) -> None:
+    atoms = molecule(name)
+    atoms.set_cell([19, 20, 21])
+    atoms.pbc = True
+    assert MolecularCrystal.read(atoms).z == 1
 
 
 def test_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -319,6 +319,33 @@ def test_failures_are_named(make, crystals, tmp_path):
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
 
+BAD_SYMMETRY = {
+    "x+1/0, y, z": "loop_\n_symmetry_equiv_pos_as_xyz\n'x+1/0, y, z'",
+    "'5' is no symmetry operation": "_symmetry_equiv_pos_as_xyz 5",
+    "unknown space group 'Q 5'": "_symmetry_space_group_name_H-M 'Q 5'",
+    "space group number 999": "_symmetry_space_group_name_H-M 999",
+    **{f"space group number {n};": f"_symmetry_Int_Tables_number {n}" for n in ("0", "231", "1.5")},
+}
+
+
+def test_bad_symmetry_in_a_file_fails_alone(make, crystals, tmp_path):
+    good = write_cif(tmp_path / "good.cif", crystals[0], 1, range(len(crystals[0])))
+    text = good.read_text()
+    start, stop = text.index("loop_"), text.index("loop_\n_atom_site_label")
+    paths = [good]
+    for i, symmetry in enumerate(BAD_SYMMETRY.values()):
+        paths.append(tmp_path / f"{i}.cif")
+        paths[-1].write_text(f"{text[:start]}{symmetry}\n{text[stop:]}")
+    featurizer = make("none", errors="nan")
+    rows = featurizer.transform([*paths, good])
+    failed = np.isnan(rows).all(axis=1)
+    assert failed.tolist() == [False, *[True] * len(BAD_SYMMETRY), False]
+    for words, reason in zip(BAD_SYMMETRY, featurizer.failures_["reason"], strict=True):
+        assert words in reason
+    with pytest.raises(FeaturizationError, match="7 of 9 crystals"):
+        make("none").transform([*paths, good])
+
+
 def test_symprec(make):
     atoms = pack(14, CHIRAL, seed=1)
     noisy = atoms.copy()

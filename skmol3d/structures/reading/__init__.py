@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from skmol3d.structures.errors import StructureError
+from skmol3d.structures.geometry import MAX_ATOMS
 from skmol3d.structures.reading.record import Lines, Record
 from skmol3d.structures.reading.sdf import read_sdf
 from skmol3d.structures.reading.tables import read_parquet, read_smi, read_table
@@ -72,6 +73,7 @@ def read_records(
     format: str | None = None,
     smiles_column: str | None = None,
     id_column: str | None = None,
+    max_atoms: int = MAX_ATOMS,
 ) -> Iterator[Record]:
     """Read the records of a file or stream, one at a time.
 
@@ -87,6 +89,8 @@ def read_records(
     id_column : str, optional
         Column of a table that names the record. By default ``id`` or else ``name``, in any case, if there is
         one.
+    max_atoms : int, default=1000
+        A frame of an XYZ file that announces more is refused unread.
 
     Yields
     ------
@@ -113,7 +117,7 @@ def read_records(
             raise ValueError(f"{label}: a stream needs a format: {', '.join(FORMATS)}")
     if format not in FORMATS:
         raise ValueError(f"unknown format {format!r}; expected {', '.join(FORMATS)}")
-    records = _located(source, label, format, smiles_column, id_column)
+    records = _located(source, label, format, smiles_column, id_column, max_atoms)
     first = next(records, None)
     return iter(()) if first is None else chain([first], records)
 
@@ -124,12 +128,13 @@ def _located(
     format: str,
     smiles_column: str | None,
     id_column: str | None,
+    max_atoms: int,
 ) -> Iterator[Record]:
     """Records whose errors say where they stand; a file that breaks off gives one more."""
     index = 0
     with _opened(source) as stream:
         try:
-            for record in _parsed(stream, format, smiles_column, id_column):
+            for record in _parsed(stream, format, smiles_column, id_column, max_atoms):
                 index = record.index + 1
                 if isinstance(record.structure, StructureError):
                     place = f"row {record.index}" if record.line is None else f"line {record.line}"
@@ -158,7 +163,7 @@ def _opened(source: str | os.PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
 
 
 def _parsed(
-    stream: BinaryIO, format: str, smiles_column: str | None, id_column: str | None
+    stream: BinaryIO, format: str, smiles_column: str | None, id_column: str | None, max_atoms: int
 ) -> Iterator[Record]:
     if format == "parquet":
         return read_parquet(stream, smiles_column, id_column)
@@ -168,6 +173,6 @@ def _parsed(
     lines = Lines(stream)
     if format in ("csv", "tsv"):
         return read_table(lines, "\t" if format == "tsv" else ",", smiles_column, id_column)
-    return {"smi": read_smi, "sdf": read_sdf, "mol": read_sdf, "xyz": read_xyz, "extxyz": read_xyz}[format](
-        lines
-    )
+    if format in ("xyz", "extxyz"):
+        return read_xyz(lines, max_atoms)
+    return read_smi(lines) if format == "smi" else read_sdf(lines)

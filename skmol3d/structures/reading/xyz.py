@@ -13,7 +13,7 @@ from skmol3d.structures.reading.record import Lines, Record
 INVALID = "not a valid XYZ frame"
 
 
-def read_xyz(lines: Lines) -> Iterator[Record]:
+def read_xyz(lines: Lines, max_atoms: int = MAX_ATOMS) -> Iterator[Record]:
     """Frames: the number of atoms, a comment (or the keys of extended XYZ), and a line per atom.
 
     Frames have no separator. After a broken one, the next begins at a line that holds nothing but a whole
@@ -26,7 +26,7 @@ def read_xyz(lines: Lines) -> Iterator[Record]:
         first = lines.number
         frame = [line]
         try:
-            count = _atom_count(line)
+            count = _atom_count(line, max_atoms)
             frame += _frame_lines(lines, count)
             atoms = _parse_frame(frame)
         except StructureError as error:
@@ -39,12 +39,12 @@ def read_xyz(lines: Lines) -> Iterator[Record]:
         index += 1
 
 
-def _atom_count(line: str) -> int:
+def _atom_count(line: str, most: int) -> int:
     if not line.strip().isdecimal():
         raise StructureError(f"{INVALID}: expected a number of atoms, got {shorten(line.strip())}")
     # Before anything is read or reserved: the file may claim any number.
-    if len(line.strip()) > 9 or int(line) > MAX_ATOMS:
-        raise StructureError(f"{shorten(line.strip())} atoms; at most {MAX_ATOMS} are supported")
+    if len(line.strip()) > 9 or int(line) > most:
+        raise StructureError(f"{shorten(line.strip())} atoms; at most {most} are supported")
     return int(line)
 
 
