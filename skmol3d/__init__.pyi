@@ -1,6 +1,13 @@
 from .calculator import PotentialCalculator
 from .estimators import CrystalEnergyRegressor, EquivariantRidge
-from .featurizers import CrystalFeaturizer, ECFPFeaturizer, Mo3ENetFeaturizer, REM3DIFeaturizer, drop_failures
+from .featurizers import (
+    CrystalFeaturizer,
+    ECFPFeaturizer,
+    Mo3ENetFeaturizer,
+    PotentialFeaturizer,
+    REM3DIFeaturizer,
+    drop_failures,
+)
 
 __all__ = [
     "CrystalEnergyRegressor",
@@ -9,6 +16,7 @@ __all__ = [
     "EquivariantRidge",
     "Mo3ENetFeaturizer",
     "PotentialCalculator",
+    "PotentialFeaturizer",
     "REM3DIFeaturizer",
     "__version__",
     "drop_failures",

@@ -62,3 +62,21 @@ def tiny_mo3enet(tmp_path_factory: pytest.TempPathFactory) -> str:
         encoder = Mo3ENet(config)
     folder: Path = tmp_path_factory.mktemp("checkpoints") / "tiny-mo3enet"
     return str(hub.save_pretrained(encoder, folder, card="A random encoder for tests."))
+
+
+@pytest.fixture(scope="session")
+def tiny_potential(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Folder of a random Potential checkpoint of a few thousand weights."""
+    import torch
+
+    from skmol3d import hub
+    from skmol3d.encoders.backbones import EquivariantTransformerConfig
+    from skmol3d.encoders.potential import Potential, PotentialConfig
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        potential = Potential(
+            PotentialConfig(EquivariantTransformerConfig(width=16, layers=1, heads=2, radial=8))
+        )
+    folder: Path = tmp_path_factory.mktemp("checkpoints") / "tiny-potential"
+    return str(hub.save_pretrained(potential, folder, card="A random potential for tests."))

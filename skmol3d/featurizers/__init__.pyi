@@ -3,6 +3,7 @@ from .cache import CacheError
 from .crystal import CrystalFeaturizer
 from .ecfp import ECFPFeaturizer
 from .mo3enet import Mo3ENetFeaturizer
+from .potential import PotentialFeaturizer
 from .rem3di import REM3DIFeaturizer
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "FeaturizationError",
     "Mo3ENetFeaturizer",
     "MoleculeFeaturizer",
+    "PotentialFeaturizer",
     "REM3DIFeaturizer",
     "all_featurizers",
     "drop_failures",

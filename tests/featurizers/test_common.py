@@ -28,12 +28,16 @@ TARGET = np.arange(len(SMILES), dtype=float)
 
 
 @pytest.fixture(params=all_featurizers(), ids=lambda cls: cls.__name__)
-def make(request, tiny_checkpoint, tiny_mo3enet):
+def make(request, tiny_checkpoint, tiny_mo3enet, tiny_potential):
     """Build the featurizer with the given parameters, on a tiny random model where it needs one."""
     cls = request.param
     takes = inspect.signature(cls).parameters
-    model = tiny_mo3enet if "Mo3ENet" in cls.__name__ else tiny_checkpoint
-    defaults = {"model": model, "device": "cpu"} if "model" in takes else {}
+    models = {
+        "Mo3ENetFeaturizer": tiny_mo3enet,
+        "PotentialFeaturizer": tiny_potential,
+        "REM3DIFeaturizer": tiny_checkpoint,
+    }
+    defaults = {"model": models[cls.__name__], "device": "cpu"} if "model" in takes else {}
 
     def build(**params):
         cache.MEMORY.clear()
