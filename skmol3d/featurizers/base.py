@@ -55,14 +55,15 @@ class FeaturizationError(ValueError):
 class MoleculeFeaturizer(TransformerMixin, BaseEstimator, ABC):
     """Base of all featurizers: one molecule in, one row of float32 out.
 
-    A subclass stores its parameters in ``__init__``, among them ``n_jobs``, ``errors`` and ``verbose``,
-    names its columns in `_feature_names` and fills rows in `_compute`. A row depends on its molecule
-    alone, so there is nothing to fit.
+    A subclass stores its parameters in ``__init__``, among them ``n_jobs``, ``errors`` and ``verbose``, and
+    ``standardise`` unless its items are no drawings; it names its columns in `_feature_names` and fills rows
+    in `_compute`. A row depends on its molecule alone, so there is nothing to fit.
     """
 
     item: ClassVar[str] = "molecule"
     """What becomes a row: `all_featurizers` lists those of molecules."""
 
+    standardise: str | None = "parent"
     n_jobs: int | None
     errors: str
     verbose: int
@@ -89,9 +90,9 @@ class MoleculeFeaturizer(TransformerMixin, BaseEstimator, ABC):
 
         Parameters
         ----------
-        X : list, tuple, ndarray, Series, one-column DataFrame, generator, or path to a .sdf or .xyz file
-            Each item a SMILES or InChI string, `rdkit.Chem.Mol`, `ase.Atoms`, or path to a structure file
-            with one record.
+        X : list, tuple, ndarray, Series, one-column DataFrame, generator, or path to a file
+            Each item a SMILES or InChI string, `rdkit.Chem.Mol`, `ase.Atoms`, or path to a file with one
+            record. What files may be, `skmol3d.structures.reading` says; RDKit's suppliers are fine, too.
 
         Returns
         -------
@@ -202,6 +203,7 @@ class MoleculeFeaturizer(TransformerMixin, BaseEstimator, ABC):
     def _check_params(self) -> None:
         """Raise ValueError or TypeError for an invalid parameter."""
         check_choice("errors", self.errors, ("raise", "nan"))
+        check_choice("standardise", self.standardise, ("parent", "neutral", None))
         if self.n_jobs is not None:
             check_integer("n_jobs", self.n_jobs)
             if self.n_jobs == 0:

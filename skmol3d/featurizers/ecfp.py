@@ -20,9 +20,8 @@ class ECFPFeaturizer(MoleculeFeaturizer):
     """Extended-connectivity (Morgan) fingerprints from RDKit's generator.
 
     Every atom's surroundings up to `radius` bonds are hashed into `n_bits` columns. The fingerprint is
-    that of the canonical SMILES with implicit hydrogens, after the salt rule of
-    `skmol3d.structures.read_molecule`. It needs a molecular graph: bare geometries (XYZ, ASE) are reported
-    as failures.
+    that of the canonical SMILES, with implicit hydrogens, of what `standardise` keeps. It needs a molecular
+    graph: bare geometries (XYZ, ASE) are reported as failures.
 
     Parameters
     ----------
@@ -37,6 +36,10 @@ class ECFPFeaturizer(MoleculeFeaturizer):
     sparse_output : bool, default=False
         Return a `scipy.sparse.csr_array`. With ``errors="nan"`` a failed molecule is a row of `n_bits`
         stored NaN.
+    standardise : {"parent", "neutral", None}, default="parent"
+        What of a salt or mixture is the molecule: its largest organic fragment, metals drawn as covalent
+        salts disconnected; the same made neutral by adding or removing protons; or all of it as drawn. The
+        rules: `skmol3d.structures.standardise`.
     n_jobs : int or None, default=None
         Worker processes, as in joblib. Rows do not depend on it.
     errors : {"raise", "nan"}, default="raise"
@@ -69,6 +72,7 @@ class ECFPFeaturizer(MoleculeFeaturizer):
         count: bool = False,
         chirality: bool = False,
         sparse_output: bool = False,
+        standardise: str | None = "parent",
         n_jobs: int | None = None,
         errors: str = "raise",
         verbose: int = 0,
@@ -78,6 +82,7 @@ class ECFPFeaturizer(MoleculeFeaturizer):
         self.count = count
         self.chirality = chirality
         self.sparse_output = sparse_output
+        self.standardise = standardise
         self.n_jobs = n_jobs
         self.errors = errors
         self.verbose = verbose
@@ -102,7 +107,7 @@ class ECFPFeaturizer(MoleculeFeaturizer):
 
         reasons: dict[int, str] = {}
         starts = range(0, len(inputs), BLOCK)
-        settings = (self.radius, self.n_bits, self.count, self.chirality)
+        settings = (self.radius, self.n_bits, self.count, self.chirality, self.standardise)
         blocks = Parallel(n_jobs=self.n_jobs if len(starts) > 1 else 1, return_as="generator")(
             delayed(_fingerprints)(inputs[start : start + BLOCK], *settings) for start in starts
         )
@@ -125,7 +130,7 @@ class ECFPFeaturizer(MoleculeFeaturizer):
 
 
 def _fingerprints(
-    inputs: list[object], radius: int, n_bits: int, count: bool, chirality: bool
+    inputs: list[object], radius: int, n_bits: int, count: bool, chirality: bool, standardise: str | None
 ) -> list[NDArray[Any] | str]:
     """Fingerprints, or the reasons why there are none."""
     from rdkit import Chem, rdBase
@@ -138,7 +143,7 @@ def _fingerprints(
     results: list[NDArray[Any] | str] = []
     for value in inputs:
         try:
-            smiles = read_molecule(value).smiles
+            smiles = read_molecule(value, standardise).smiles
         except StructureError as error:
             results.append(str(error))
             continue

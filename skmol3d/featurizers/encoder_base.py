@@ -199,7 +199,7 @@ class EncoderFeaturizer(MoleculeFeaturizer):
 
         for i, value in enumerate(inputs):
             try:
-                molecule = read_molecule(value)
+                molecule = read_molecule(value, self.standardise)
             except StructureError as error:
                 reasons[i] = str(error)
                 continue

@@ -37,8 +37,6 @@ from rdkit.Chem.MolStandardize import rdMolStandardize
 
 from skmol3d.structures.errors import StructureError
 
-CHOICES = ("parent", "neutral", None)
-
 METALS = (3, 11, 19, 37, 55, 4, 12, 20, 38, 56)
 PARTNERS = (7, 8, 9, 16, 17, 34, 35, 53)
 

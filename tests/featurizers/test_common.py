@@ -3,6 +3,7 @@
 scikit-learn's own `check_estimator` runs one check and stops for estimators that do not take 2D arrays.
 """
 
+import gzip
 import inspect
 import pickle
 import socket
@@ -352,3 +353,52 @@ def test_progress_bar(make, capsys):
     assert f"{len(SMILES)}/{len(SMILES)}" in capsys.readouterr().err
     make().transform(SMILES)
     assert capsys.readouterr().err == ""
+
+
+# --- files and salts -------------------------------------------------------------------------------------
+
+
+def assert_close(rows, expected):
+    np.testing.assert_allclose(rows, expected, rtol=1e-4, atol=1e-5)  # batches differ
+
+
+def test_files_and_suppliers_give_the_rows_of_their_molecules(make, tmp_path):
+    with Chem.SDWriter(str(tmp_path / "in.sdf")) as writer:
+        for smiles in SMILES:
+            writer.write(Chem.MolFromSmiles(smiles))
+    (tmp_path / "in.sdf.gz").write_bytes(gzip.compress((tmp_path / "in.sdf").read_bytes()))
+    (tmp_path / "in.csv").write_text("\n".join(["id,SMILES", *(f"{i},{s}" for i, s in enumerate(SMILES))]))
+    expected = make().fit_transform(SMILES)
+    sources = [str(tmp_path / name) for name in ("in.sdf", "in.sdf.gz", "in.csv")]
+    for X in [*sources, Chem.SDMolSupplier(sources[0]), Chem.ForwardSDMolSupplier(sources[0])]:
+        assert_close(make().fit_transform(X), expected)
+    supplier = Chem.SDMolSupplier(sources[0])
+    chunks = list(make().iter_transform(supplier, chunk_size=3))
+    assert [len(chunk) for chunk in chunks] == [3, 3, 2]
+    assert_close(np.concatenate(chunks), expected)
+    assert_close(make().transform(supplier), expected)  # once more from its beginning
+
+
+def test_crystals_and_unknown_files_are_named(make):
+    with pytest.raises(ValueError, match=r"x\.cif\.gz: unknown file type; crystals are read by"):
+        make().transform("x.cif.gz")
+    featurizer = make(errors="nan")
+    featurizer.transform(["CCO", "x.cif"])
+    assert "CrystalFeaturizer" in featurizer.failures_["reason"][0]
+
+
+def test_salts_are_standardised_alike(make):
+    acid, salt = "CC(=O)Oc1ccccc1C(=O)O", "CC(=O)Oc1ccccc1C(=O)[O-]"
+    drawn = [acid, salt, f"{salt}.[Na+]", "CC(=O)Oc1ccccc1C(=O)O[Na]"]
+    rows = make().fit_transform(drawn)
+    assert (rows[0] != rows[1]).any()
+    assert_close(rows[2:], rows[[1, 1]])
+    assert_close(make(standardise="neutral").fit_transform(drawn), rows[[0] * 4])
+    as_drawn = make(standardise=None, errors="nan").fit_transform(drawn)
+    assert_close(as_drawn[:2], rows[:2])
+    assert not np.array_equal(as_drawn[2], rows[2])  # more bits, or no geometry
+    featurizer = make(errors="nan")
+    featurizer.fit_transform(["CCO", "[Na+].[Cl-]"])
+    assert featurizer.failures_["reason"].tolist() == ["no organic parent: [Cl-], [Na+]"]
+    with pytest.raises(ValueError, match="standardise must be one of 'parent', 'neutral', None; got True"):
+        make(standardise=True).fit(drawn)
