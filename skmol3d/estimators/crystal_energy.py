@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -29,6 +31,11 @@ class CrystalEnergyRegressor(RegressorMixin, BaseEstimator):
     The crystal model of Mo3ENet (arXiv:2405.13791, section 4.4): a multilayer perceptron on an embedding of
     the molecule beside cell and pose, trained by AdamW with a cosine schedule on a smooth L1 loss. Columns
     and energies are standardised inside.
+
+    The bundled "crystal-energy-small" learned to emulate two energy functions on synthesised P1 crystals of
+    small molecules, and orders neither the lattice energies of different compounds nor the polymorphs of one:
+    on the X23 set its predictions correlate with the published lattice energies less than the mere number of
+    heavy atoms does (``python -m skmol3d.benchmark.experiments.x23 FILE`` prints it). Train your own.
 
     Parameters
     ----------
@@ -116,6 +123,8 @@ class CrystalEnergyRegressor(RegressorMixin, BaseEstimator):
 
         Raises
         ------
+        TypeError
+            If `X` holds crystals instead of their rows.
         ValueError
             If rows or energies are not finite, or lengths differ.
         """
@@ -124,6 +133,7 @@ class CrystalEnergyRegressor(RegressorMixin, BaseEstimator):
 
         from skmol3d.encoders.crystal_energy import CrystalEnergy, CrystalEnergyConfig
 
+        _refuse_crystals(X)
         X, y = validate_data(self, X, y, multi_output=True, y_numeric=True, dtype=np.float32)
         self._flat = y.ndim == 1
         y = np.asarray(y, np.float64).reshape(len(X), -1)
@@ -182,19 +192,38 @@ class CrystalEnergyRegressor(RegressorMixin, BaseEstimator):
                 yield order[start : start + int(self.batch_size)]
 
     def predict(self, X: Any) -> NDArray[np.float64]:
-        """Energies [n] or [n, T] of rows [n, columns], in the units of `fit`."""
+        """Energies of crystals from their rows.
+
+        Parameters
+        ----------
+        X : array of shape [n, columns]
+            Rows, as of `CrystalFeaturizer`.
+
+        Returns
+        -------
+        ndarray of float64, shape [n] or [n, T]
+            In the units of `fit`; a column for each name in ``network_.config.targets`` if there are several.
+
+        Raises
+        ------
+        TypeError
+            If `X` holds crystals instead of their rows.
+        ValueError
+            If rows are not finite, or have another number of columns.
+        """
         import torch
 
         check_is_fitted(self)
+        _refuse_crystals(X)
         X = validate_data(self, X, dtype=np.float32, reset=False)
         device = self._find_device()
-        network = self.network_.to(device)
+        # A copy: other threads, on other devices, may predict with this one at the same time.
+        network = self.network_ if device.type == "cpu" else copy.deepcopy(self.network_).to(device)
         with torch.no_grad():
             parts = [
                 network(torch.tensor(X[start : start + AT_ONCE], device=device)).cpu().double().numpy()
                 for start in range(0, len(X), AT_ONCE)
             ]
-        network.cpu()
         found = np.concatenate(parts)
         return found[:, 0] if self._flat else found
 
@@ -235,6 +264,19 @@ class CrystalEnergyRegressor(RegressorMixin, BaseEstimator):
 
         check_is_fitted(self)
         return save_pretrained(self.network_, folder, card)
+
+
+def _refuse_crystals(X: Any) -> None:
+    """Raise TypeError for crystals and paths, of which numpy would say that their shape is inhomogeneous."""
+    values = X.iloc[:1] if hasattr(X, "iloc") else X if isinstance(X, list | tuple) else [X]
+    for value in [X, *values[:1]]:
+        path = isinstance(value, str | os.PathLike)
+        if path or any(hasattr(value, name) for name in ("get_positions", "frac_coords", "space_group")):
+            kind = "paths" if path else type(value).__name__
+            raise TypeError(
+                f"rows of numbers are expected, not {kind}: make them with"
+                " CrystalFeaturizer().fit_transform(crystals), or put the two into one pipeline"
+            )
 
 
 def _standardise(network: CrystalEnergy, X: NDArray[np.float32], y: NDArray[np.float64]) -> None:

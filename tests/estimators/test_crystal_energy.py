@@ -1,9 +1,14 @@
 """CrystalEnergyRegressor: learns, keeps its seed, survives a round trip, refuses what is wrong."""
 
 import doctest
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
+from ase.build import molecule
 from sklearn.base import clone
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import cross_val_score
@@ -76,6 +81,42 @@ def test_round_trip(data, tmp_path):
     assert read.network_.config.targets == ("soft", "hard")
     with pytest.raises(ValueError, match="features"):
         read.predict(X[:, 1:])
+
+
+def test_prediction_leaves_the_network_where_it_is(data, monkeypatch):
+    """Threads share it: one that moved it to its device would take it away from the others."""
+    X, y = data
+    model = CrystalEnergyRegressor(**SMALL, device="cpu").fit(X, y)
+    expected = model.predict(X)
+    with monkeypatch.context() as patched:
+        # A device that is there on every machine, but gives no numbers.
+        patched.setattr(crystal_energy, "find_device", lambda name: torch.device("meta"))
+        with pytest.raises(NotImplementedError):
+            model.predict(X)
+    assert {parameter.device.type for parameter in model.network_.parameters()} == {"cpu"}
+    with ThreadPoolExecutor(8) as pool:
+        for found in pool.map(model.predict, [X] * 32):
+            np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("X", "kind"),
+    [
+        ([molecule("H2O"), molecule("CO2")], "Atoms"),
+        (molecule("H2O"), "Atoms"),
+        (pd.Series([molecule("H2O"), molecule("CO2")]), "Atoms"),
+        (["urea.cif", "benzene.cif"], "paths"),
+        ("urea.cif", "paths"),
+        ([Path("urea.cif")], "paths"),
+    ],
+)
+def test_crystals_instead_of_rows(data, X, kind):
+    model = CrystalEnergyRegressor(**SMALL).fit(*data)
+    for use in (model.predict, lambda X: model.fit(X, [1.0, 2.0])):
+        with pytest.raises(
+            TypeError, match=f"rows of numbers are expected, not {kind}: make them with Crystal"
+        ):
+            use(X)
 
 
 def test_refusals(data):

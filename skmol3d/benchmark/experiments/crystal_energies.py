@@ -44,6 +44,9 @@ atoms) near minima of a Lennard-Jones energy, in P1 alone; other space groups an
 extrapolations. `et-xtb-small` learned single molecules: its energies between molecules are no physics that
 was tested, but a many-body potential to be emulated.
 
+**Not for ranking** different compounds before a test: `python -m skmol3d.benchmark.experiments.x23
+x23.extxyz.gz --energies FOLDER` compares the order of its energies with the published one.
+
 ## Training
 
 - Command: `python -m skmol3d.benchmark.experiments.crystal_energies CRYSTALS --save FOLDER`, where CRYSTALS
