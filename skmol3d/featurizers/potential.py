@@ -56,6 +56,10 @@ class PotentialFeaturizer(EncoderFeaturizer):
         Seconds per molecule for its conformers, after which it counts as failed.
     random_state : int, default=0
         Seed of the conformers, together with the molecule itself.
+    standardise : {"parent", "neutral", None}, default="parent"
+        What of a salt or mixture is the molecule: its largest organic fragment, metals drawn as covalent
+        salts disconnected; the same made neutral by adding or removing protons; or all of it as drawn. The
+        rules: `skmol3d.structures.standardise`.
     n_jobs : int or None, default=None
         Worker processes that make conformers, as in joblib. Rows do not depend on it.
     errors : {"raise", "nan"}, default="raise"
@@ -101,6 +105,7 @@ class PotentialFeaturizer(EncoderFeaturizer):
         relax: str | None = None,
         time_limit: float = 30.0,
         random_state: int = 0,
+        standardise: str | None = "parent",
         n_jobs: int | None = None,
         errors: str = "raise",
         cache_dir: str | None = None,
@@ -116,6 +121,7 @@ class PotentialFeaturizer(EncoderFeaturizer):
         self.relax = relax
         self.time_limit = time_limit
         self.random_state = random_state
+        self.standardise = standardise
         self.n_jobs = n_jobs
         self.errors = errors
         self.cache_dir = cache_dir
