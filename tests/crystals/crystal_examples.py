@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from ase import Atoms
 from ase.geometry import cellpar_to_cell
@@ -107,3 +109,13 @@ def scrambled(atoms: Atoms, seed: int) -> Atoms:
     moved = Atoms(atoms.numbers, positions, cell=axes @ atoms.cell.array @ turn, pbc=True)
     moved.wrap()
     return moved[rng.permutation(len(moved))]
+
+
+def assert_same_description(a: Any, b: Any, tolerance: float = 1e-6) -> None:
+    assert a.space_group == b.space_group
+    np.testing.assert_allclose(a.parameters, b.parameters, atol=tolerance)
+    for one, other in zip(a.molecules, b.molecules, strict=True):
+        assert one.handedness == other.handedness
+        ways = np.linalg.norm(one.positions[:, None] - other.positions, axis=-1)
+        assert ways.min(1).max() < tolerance
+        np.testing.assert_array_equal(one.numbers, other.numbers[ways.argmin(1)])

@@ -11,7 +11,7 @@ from ase import Atoms
 from ase.build import make_supercell, molecule
 from ase.geometry import cell_to_cellpar
 from ase.spacegroup import crystal
-from crystal_examples import CHIRAL, random_crystal, same_crystal, scrambled
+from crystal_examples import CHIRAL, assert_same_description, random_crystal, same_crystal, scrambled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -51,16 +51,6 @@ SPECIAL = {
     ),
     "argon": crystal("Ar", [(0, 0, 0)], spacegroup=225, cellpar=[5.26] * 3 + [90] * 3),
 }
-
-
-def assert_same_description(a: MolecularCrystal, b: MolecularCrystal, tolerance: float = 1e-6) -> None:
-    assert a.space_group == b.space_group
-    np.testing.assert_allclose(a.parameters, b.parameters, atol=tolerance)
-    for one, other in zip(a.molecules, b.molecules, strict=True):
-        assert one.handedness == other.handedness
-        ways = np.linalg.norm(one.positions[:, None] - other.positions, axis=-1)
-        assert ways.min(1).max() < tolerance
-        np.testing.assert_array_equal(one.numbers, other.numbers[ways.argmin(1)])
 
 
 def chirality(crystal: MolecularCrystal) -> list[float]:

@@ -13,8 +13,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
 from ase.spacegroup import crystal
-from crystal_examples import CHIRAL, random_crystal, same_crystal
-from test_crystal_description import assert_same_description
+from crystal_examples import CHIRAL, assert_same_description, random_crystal, same_crystal
 
 from skmol3d.benchmark.experiments.crystals import main
 from skmol3d.crystals import CrystalError, MolecularCrystal, iter_crystals
