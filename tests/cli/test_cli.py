@@ -167,7 +167,7 @@ def test_benchmark_on_a_panel_writes_its_files_and_resumes(tmp_path, tiny_checkp
 
 
 def test_demo(tiny_checkpoint, monkeypatch, capsys):
-    monkeypatch.setattr("skmol3d.cli.DEMO_ROWS", 30)
+    monkeypatch.setattr("skmol3d.cli.demo.ROWS", 30)
     assert main(["demo", "--model", tiny_checkpoint]) == 0
     out = capsys.readouterr().out
     assert "30 of the shipped small organics" in out
@@ -182,10 +182,10 @@ def test_benchmark_of_the_shipped_table_by_folds(capsys):
 
 
 def test_mirror_images_are_not_told_apart_by_folds():
-    from skmol3d.cli import _shipped_tasks
+    from skmol3d.cli.benchmark import shipped_tasks
     from skmol3d.datasets import load_small_organics
 
-    (gap,) = [task for task in _shipped_tasks() if task.name == "gap"]
+    (gap,) = [task for task in shipped_tasks() if task.name == "gap"]
     whole = load_small_organics().data
     assert (pairs(whole), pairs(gap.smiles)) == (50, 0)
     assert len(gap.smiles) == len(whole) - 50

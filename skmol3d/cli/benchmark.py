@@ -1,0 +1,107 @@
+"""Compare methods on tasks."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from skmol3d.datasets import Task
+
+EXAMPLE = "skmol3d benchmark --demo --methods rem3di ecfp --heads linear --cv 5x1"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the command."""
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--tasks", type=Path, help="folder of tasks (tasks.json and <task>.csv.gz)")
+    source.add_argument(
+        "--demo", action="store_true", help="the shipped table of small organics (the default)"
+    )
+    parser.add_argument("--only", nargs="+", metavar="TASK", help="names of the tasks to run (default: all)")
+    parser.add_argument(
+        "--methods", nargs="+", default=["rem3di", "ecfp", "ecfp-count"], help="see --list-methods"
+    )
+    parser.add_argument(
+        "--heads", nargs="+", default=["linear", "forest"], help="linear, forest (default: both)"
+    )
+    parser.add_argument("--model", default="rem3di-small", help="checkpoint of the encoder-based methods")
+    parser.add_argument("--cv", type=_folds, help="KxR: R times K-fold (default: given splits, or 5x1)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of folds, forests and random weights")
+    parser.add_argument(
+        "--out", type=Path, help="folder for results.csv, tables.md, win_rates.png; resumes there"
+    )
+    parser.add_argument("--cache-dir", type=Path, help="folder that keeps conformers (default: OUT/cache)")
+    parser.add_argument("--n-jobs", type=int, help="worker processes")
+    parser.add_argument("--list-methods", action="store_true", help="list the methods and exit")
+
+
+def _folds(text: str) -> tuple[int, int]:
+    splits, _, repeats = text.partition("x")
+    if not (splits.isdigit() and repeats.isdigit() and int(splits) > 1 and int(repeats) > 0):
+        raise argparse.ArgumentTypeError(f"expected KxR such as 5x3 (K folds at least 2), got {text!r}")
+    return int(splits), int(repeats)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Evaluate, print and write the tables."""
+    from skmol3d.benchmark import METHODS, best_head, evaluate, plot_win_rates, render, score_table
+    from skmol3d.benchmark.report import SELECTIONS
+
+    if args.list_methods:
+        print("\n".join(f"{name:16} {text}" for name, text in METHODS.items()))
+        return
+    tasks = _tasks(args)
+    cv = args.cv or (None if args.tasks else (5, 1))
+    methods = _methods(args, args.methods)
+    verbose = int(sys.stderr.isatty())
+    results = evaluate(methods, tasks, args.heads, cv, args.seed, args.n_jobs, args.out, verbose)
+    choices = list(SELECTIONS) if len(set(args.heads)) > 1 else ["inner"]
+    text = "\n\n".join(render(results, by) for by in choices)
+    print(text)
+    if args.out:
+        results.to_csv(args.out / "results.csv", index=False)
+        (args.out / "tables.md").write_text(text + "\n", encoding="utf-8")
+        if len(methods) > 1:
+            plot_win_rates(score_table(best_head(results, "inner")), args.out / "win_rates.png")
+
+
+def _methods(args: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
+    from skmol3d.benchmark.methods import make_method
+    from skmol3d.benchmark.store import ConformerStore
+
+    folder = args.cache_dir or (args.out / "cache" if args.out else None)
+    store = ConformerStore(folder, n_jobs=args.n_jobs, verbose=int(sys.stderr.isatty()))
+    return {name: make_method(name, args.model, store, args.n_jobs, args.seed) for name in names}
+
+
+def _tasks(args: argparse.Namespace) -> list["Task"]:
+    if args.tasks is not None:
+        from skmol3d.datasets import read_panel
+
+        return read_panel(args.tasks, args.only)
+    known = {task.name: task for task in shipped_tasks()}
+    unknown = [name for name in args.only or () if name not in known]
+    if unknown:
+        raise ValueError(f"no task {', '.join(unknown)} in the shipped table; it has {', '.join(known)}")
+    return [known[name] for name in args.only or known]
+
+
+def shipped_tasks(rows: int | None = None) -> list["Task"]:
+    """Tasks of the shipped table, or of a seeded choice of its rows."""
+    import numpy as np
+
+    from skmol3d.datasets import Task, load_small_organics
+
+    tables = {name: load_small_organics(target=name) for name in ("homo", "lumo", "gap", "dipole")}
+    # Mirror images share their labels: in random folds one would tell the other's.
+    frame = tables["gap"].frame.drop_duplicates(subset=list(tables))
+    if rows is not None:
+        frame = frame.iloc[np.sort(np.random.default_rng(0).permutation(len(frame))[:rows])]
+    return [
+        Task(
+            name, "reg", list(frame["smiles"]), frame[name].to_numpy(float), None, table.unit, "shipped table"
+        )
+        for name, table in tables.items()
+    ]

@@ -1,0 +1,56 @@
+"""Label molecules with GFN2-xTB energies, forces, charges, dipoles and orbitals, for training.
+
+A killed run continues when the same command is given again. What cannot be labelled is listed in
+OUTPUT.failures.csv.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from skmol3d.cli.featurize import INPUTS
+
+EXAMPLE = "skmol3d label molecules.smi labels.npz --n-jobs 2"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the command."""
+    parser.add_argument("input", type=Path, help=f"{INPUTS}, or .gz of these")
+    parser.add_argument("output", type=Path, help=".npz that the recipes' `potential` data are read from")
+    parser.add_argument("--smiles-column", help="column of the table (default: SMILES in any case)")
+    parser.add_argument(
+        "--n-conformers", type=int, default=1, help="conformers per molecule without coordinates (default: 1)"
+    )
+    parser.add_argument("--random-state", type=int, default=0, help="goes into every conformer's seed")
+    parser.add_argument(
+        "--relax",
+        choices=["mmff", "none"],
+        default="mmff",
+        help="relax conformers with MMFF94 (default) or leave them as ETKDG gives them",
+    )
+    parser.add_argument("--n-jobs", type=int, help="worker processes, one thread each (default: 1; -1: all)")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Label the file and say what became of it."""
+    from skmol3d.structures import ConformerSettings
+    from skmol3d.trainer.data.labelling import label_file
+
+    start = time.perf_counter()
+    settings = ConformerSettings(
+        n_conformers=args.n_conformers,
+        random_state=args.random_state,
+        relax=None if args.relax == "none" else args.relax,
+    )
+    verbose = int(sys.stderr.isatty())
+    done = label_file(args.input, args.output, args.smiles_column, settings, args.n_jobs, verbose)
+    earlier = f" ({done.resumed} inputs were done before)" if done.resumed else ""
+    print(
+        f"{done.conformers} conformers of {done.inputs} inputs in {time.perf_counter() - start:.1f} s: "
+        f"{args.output}{earlier}"
+    )
+    if done.failures:
+        print(f"{len(done.failures)} failures, listed in {args.output}.failures.csv", file=sys.stderr)
+        for failure in done.failures[:10]:
+            print(f"  [{failure.index}] {failure.input}: {failure.reason}", file=sys.stderr)

@@ -1,0 +1,19 @@
+"""Train a checkpoint from a recipe."""
+
+import argparse
+
+EXAMPLE = "skmol3d pretrain rem3di-small --data DATA --out runs"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the command; the trainer knows them."""
+    from skmol3d.trainer import pretrain  # an extra: nothing but this command imports it
+
+    pretrain.add_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Train what the recipe describes."""
+    from skmol3d.trainer import pretrain
+
+    pretrain.run(args)
