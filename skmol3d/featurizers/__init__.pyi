@@ -1,4 +1,4 @@
-from .base import FeaturizationError, MoleculeFeaturizer, drop_failures
+from .base import FeaturizationError, MoleculeFeaturizer, StructureFeaturizer, drop_failures
 from .cache import CacheError
 from .crystal import CrystalFeaturizer
 from .ecfp import ECFPFeaturizer
@@ -15,6 +15,7 @@ __all__ = [
     "MoleculeFeaturizer",
     "PotentialFeaturizer",
     "REM3DIFeaturizer",
+    "StructureFeaturizer",
     "all_featurizers",
     "drop_failures",
 ]

@@ -52,18 +52,17 @@ class FeaturizationError(ValueError):
         return "\n".join(lines)
 
 
-class MoleculeFeaturizer(TransformerMixin, BaseEstimator, ABC):
-    """Base of all featurizers: one molecule in, one row of float32 out.
+class StructureFeaturizer(TransformerMixin, BaseEstimator, ABC):
+    """Base of all featurizers: one structure in, a molecule or a crystal, and one row of float32 out.
 
-    A subclass stores its parameters in ``__init__``, among them ``n_jobs``, ``errors`` and ``verbose``, and
-    ``standardise`` unless its items are no drawings; it names its columns in `_feature_names` and fills rows
-    in `_compute`. A row depends on its molecule alone, so there is nothing to fit.
+    A subclass stores its parameters in ``__init__``, among them ``n_jobs``, ``errors`` and ``verbose``; it
+    says what it takes in `item` and `_iter_inputs`, names its columns in `_feature_names` and fills rows in
+    `_compute`. A row depends on its structure alone, so there is nothing to fit.
     """
 
-    item: ClassVar[str] = "molecule"
-    """What becomes a row: `all_featurizers` lists those of molecules."""
+    item: ClassVar[str]
+    """What becomes a row, in the words of messages."""
 
-    standardise: str | None = "parent"
     n_jobs: int | None
     errors: str
     verbose: int
@@ -73,7 +72,7 @@ class MoleculeFeaturizer(TransformerMixin, BaseEstimator, ABC):
 
         Parameters
         ----------
-        X : iterable of molecules
+        X : iterable
             Not looked at (a generator is left untouched).
         y : object
             Not looked at.
@@ -86,27 +85,28 @@ class MoleculeFeaturizer(TransformerMixin, BaseEstimator, ABC):
         return self
 
     def transform(self, X: Any) -> Any:
-        """Compute one row per molecule, in input order.
+        """Compute one row per structure, in input order.
 
         Parameters
         ----------
         X : list, tuple, ndarray, Series, one-column DataFrame, generator, or path to a file
-            Each item a SMILES or InChI string, `rdkit.Chem.Mol`, `ase.Atoms`, or path to a file with one
+            Each molecule a SMILES or InChI string, `rdkit.Chem.Mol`, `ase.Atoms`, or path to a file with one
             record. What files may be, `skmol3d.structures.reading` says; RDKit's suppliers are fine, too.
+            Of crystals, `CrystalFeaturizer` says what they may be.
 
         Returns
         -------
         ndarray of float32, shape [n, n_features]
             Or the container set by `set_output` (a pandas Series or DataFrame keeps its index). With
-            ``errors="nan"`` failed molecules are rows of NaN, and the attribute `failures_` is a DataFrame
+            ``errors="nan"`` failures are rows of NaN, and the attribute `failures_` is a DataFrame
             with the columns index, input and reason (empty if all went well).
 
         Raises
         ------
         FeaturizationError
-            With ``errors="raise"``, after all molecules were tried; lists all that failed.
+            With ``errors="raise"``, after all were tried; lists all that failed.
         TypeError
-            If `X` is not a collection of molecules.
+            If `X` is not a collection of such structures.
         ValueError
             If `X` is empty or a parameter is invalid.
         """
@@ -118,19 +118,19 @@ class MoleculeFeaturizer(TransformerMixin, BaseEstimator, ABC):
         return rows
 
     def iter_transform(self, X: Any, chunk_size: int = CHUNK) -> Iterator[Any]:
-        """Compute rows chunk by chunk: memory stays flat however many molecules there are.
+        """Compute rows chunk by chunk: memory stays flat however many structures there are.
 
         Parameters
         ----------
         X : list, tuple, ndarray, Series, one-column DataFrame, generator, or path
             As in `transform`.
         chunk_size : int, default=8192
-            Molecules per chunk.
+            Structures per chunk.
 
         Yields
         ------
         ndarray of float32, shape [chunk_size or fewer, n_features]
-            In input order; failed molecules are rows of NaN whatever `errors` says. `failures_` is complete
+            In input order; failures are rows of NaN whatever `errors` says. `failures_` is complete
             after the last chunk.
 
         Raises
@@ -146,9 +146,9 @@ class MoleculeFeaturizer(TransformerMixin, BaseEstimator, ABC):
             raise TypeError(f"X is None; pass a list, array, Series or generator of {self.item}s")
         return self._iter_chunks(self._iter_inputs(X), chunk_size, _count(X))
 
+    @abstractmethod
     def _iter_inputs(self, X: Any) -> Iterator[object]:
         """Single inputs of a collection or file, lazily; TypeError if `X` is neither."""
-        return iter_inputs(X)
 
     def _iter_chunks(self, inputs: Iterator[object], chunk_size: int, total: int | None) -> Iterator[Any]:
         failures: list[Failure] = []
@@ -179,7 +179,7 @@ class MoleculeFeaturizer(TransformerMixin, BaseEstimator, ABC):
         Parameters
         ----------
         input_features : object
-            Not looked at: molecules have no feature names.
+            Not looked at: structures have no feature names.
 
         Returns
         -------
@@ -203,7 +203,6 @@ class MoleculeFeaturizer(TransformerMixin, BaseEstimator, ABC):
     def _check_params(self) -> None:
         """Raise ValueError or TypeError for an invalid parameter."""
         check_choice("errors", self.errors, ("raise", "nan"))
-        check_choice("standardise", self.standardise, ("parent", "neutral", None))
         if self.n_jobs is not None:
             check_integer("n_jobs", self.n_jobs)
             if self.n_jobs == 0:
@@ -239,6 +238,20 @@ class MoleculeFeaturizer(TransformerMixin, BaseEstimator, ABC):
             rows[start : start + len(chunk)] = chunk
             start += len(chunk)
         return rows
+
+
+class MoleculeFeaturizer(StructureFeaturizer):
+    """Base of the featurizers of molecules; they have a parameter ``standardise``, too."""
+
+    item = "molecule"
+    standardise: str | None
+
+    def _iter_inputs(self, X: Any) -> Iterator[object]:
+        return iter_inputs(X)
+
+    def _check_params(self) -> None:
+        super()._check_params()
+        check_choice("standardise", self.standardise, ("parent", "neutral", None))
 
 
 def drop_failures(rows: Any, *arrays: Any) -> tuple[Any, ...]:

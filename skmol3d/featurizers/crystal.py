@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable, Iterator
 from numbers import Real
@@ -11,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from skmol3d.featurizers.base import MoleculeFeaturizer
+from skmol3d.featurizers.base import MoleculeFeaturizer, StructureFeaturizer
+from skmol3d.structures import iter_inputs
 
 if TYPE_CHECKING:
     from skmol3d.crystals import RigidMolecule  # with its module comes spglib, which is an extra
@@ -28,11 +30,14 @@ SCALES = np.array([0.6088] * 3 + [0.2339, 0.2075, 0.2598] + [0.289] * 3 + [2.08,
 BLOCK = 16
 """Crystals sent to a worker process at a time."""
 
+TOGETHER = 1024
+"""Molecules that are described together."""
+
 SAME = 1e-3
 """Å; coordinates that differ by less are equal when atoms are put in order."""
 
 
-class CrystalFeaturizer(MoleculeFeaturizer):
+class CrystalFeaturizer(StructureFeaturizer):
     """Molecular crystals as rows: an embedding of the molecule beside twelve cell and pose parameters.
 
     A crystal of one independent molecule is its molecule, its space group and twelve numbers: the lengths
@@ -78,8 +83,9 @@ class CrystalFeaturizer(MoleculeFeaturizer):
           ``Mo3ENetFeaturizer(output="scalar", device="cuda")``: its rows for the molecule in its standard
           orientation, given as `ase.Atoms`. Those that need bonds (ECFP) do not work. Its own `errors` and
           `verbose` do not count.
-    model : str, default="mo3enet-small"
-        Checkpoint for ``molecule="mo3enet"``: bundled name, folder, or Hugging Face Hub repository.
+    model, revision, device, batch_size, cache_dir
+        Parameters of `Mo3ENetFeaturizer`, for ``molecule="mo3enet"`` alone: a featurizer brings its own. The
+        crystals themselves are read anew each time.
     symprec : float, default=0.01
         Å by which atoms may miss their symmetric places. Loosely relaxed crystals need 0.1 to be recognised
         as symmetric.
@@ -118,16 +124,24 @@ class CrystalFeaturizer(MoleculeFeaturizer):
         self,
         molecule: str | MoleculeFeaturizer = "mo3enet",
         model: str = "mo3enet-small",
+        revision: str | None = None,
+        device: str = "auto",
+        batch_size: int | None = None,
         symprec: float = 0.01,
         n_jobs: int | None = None,
         errors: str = "raise",
+        cache_dir: str | None = None,
         verbose: int = 0,
     ) -> None:
         self.molecule = molecule
         self.model = model
+        self.revision = revision
+        self.device = device
+        self.batch_size = batch_size
         self.symprec = symprec
         self.n_jobs = n_jobs
         self.errors = errors
+        self.cache_dir = cache_dir
         self.verbose = verbose
 
     def fit(self, X: Any, y: Any = None) -> Self:
@@ -158,8 +172,8 @@ class CrystalFeaturizer(MoleculeFeaturizer):
 
     def _check_params(self) -> None:
         super()._check_params()
-        if isinstance(self.molecule, MoleculeFeaturizer):
-            if self.molecule.item != "molecule":
+        if isinstance(self.molecule, StructureFeaturizer):
+            if not isinstance(self.molecule, MoleculeFeaturizer):
                 raise ValueError(f"molecule must take molecules; {type(self.molecule).__name__} does not")
         elif self.molecule not in ("mo3enet", *BASELINES):
             raise ValueError(
@@ -173,14 +187,21 @@ class CrystalFeaturizer(MoleculeFeaturizer):
         """What describes the molecules, or None for a baseline."""
         made: MoleculeFeaturizer
         if isinstance(self.molecule, MoleculeFeaturizer):
-            made = clone(self.molecule)
+            made = clone(self.molecule).set_params(errors="nan", verbose=0)
         elif self.molecule == "mo3enet":
             from skmol3d.featurizers.mo3enet import Mo3ENetFeaturizer
 
-            made = Mo3ENetFeaturizer(model=self.model, output="vector")
+            made = Mo3ENetFeaturizer(
+                model=self.model,
+                revision=self.revision,
+                output="vector",
+                device=self.device,
+                batch_size=self.batch_size,
+                errors="nan",
+                cache_dir=self.cache_dir,
+            )
         else:
             return None
-        made._check_params()
         fitted = getattr(self, "molecule_", None)
         # Otherwise set_params came after fit: the new parameters count.
         same = type(fitted) is type(made) and fitted.get_params() == made.get_params()
@@ -190,12 +211,11 @@ class CrystalFeaturizer(MoleculeFeaturizer):
         from skmol3d.crystals import PARAMETERS
 
         made = self._molecule_featurizer()
-        names = BASELINES[str(self.molecule)] if made is None else made._feature_names()
+        names = BASELINES[str(self.molecule)] if made is None else made.get_feature_names_out()
         return [f"crystal_{name}" for name in (*names, *PARAMETERS)]
 
     def _n_features(self) -> int:
-        made = self._molecule_featurizer()
-        return len(MEANS) + (len(BASELINES[str(self.molecule)]) if made is None else made._n_features())
+        return len(self._feature_names())
 
     def _iter_inputs(self, X: Any) -> Iterator[object]:
         from skmol3d.crystals import iter_crystals
@@ -206,7 +226,7 @@ class CrystalFeaturizer(MoleculeFeaturizer):
             return iter_crystals(X)
         if hasattr(X, "frac_coords"):  # a pymatgen Structure is a sequence of sites
             raise TypeError(f"got a single {type(X).__name__}; pass a list of them")
-        return super()._iter_inputs(X)
+        return iter_inputs(X)
 
     def _compute(
         self, inputs: list[object], rows: NDArray[np.float32], advance: Callable[[int], Any]
@@ -228,17 +248,15 @@ class CrystalFeaturizer(MoleculeFeaturizer):
                     molecules[i], rows[i, -len(MEANS) :] = found
                 if made is None or i in reasons:
                     advance(1)
-        described = np.full((len(molecules), rows.shape[1] - len(MEANS)), np.nan, np.float32)
+        places = np.array(list(molecules), dtype=int)
         if made is not None:
-            refused = made._compute([_as_atoms(m) for m in molecules.values()], described, advance)
+            described, refused = _described(made, list(molecules.values()), advance)
         else:
-            refused = _baselines(str(self.molecule), list(molecules.values()), described)
-        for k, i in enumerate(molecules):
-            if k in refused:
-                reasons[i] = f"its molecule: {refused[k]}"
-                rows[i] = np.nan
-            else:
-                rows[i, : -len(MEANS)] = described[k]
+            described, refused = _baselines(str(self.molecule), list(molecules.values()))
+        rows[places, : -len(MEANS)] = described
+        for k, reason in refused.items():
+            reasons[int(places[k])] = f"its molecule: {reason}"
+            rows[places[k]] = np.nan
         return reasons
 
 
@@ -287,11 +305,27 @@ def _as_atoms(molecule: RigidMolecule) -> Any:
     return Atoms(molecule.numbers[order], molecule.positions[order])
 
 
-def _baselines(name: str, molecules: list[RigidMolecule], rows: NDArray[np.float32]) -> dict[int, str]:
-    """Fill `rows` with one of the `BASELINES`, and give the reasons of those that stay NaN."""
+def _described(
+    featurizer: MoleculeFeaturizer, molecules: list[RigidMolecule], advance: Callable[[int], Any]
+) -> tuple[NDArray[np.float32], dict[int, str]]:
+    """Rows [n, columns] of molecules, and the reasons of those that are NaN."""
+    if not molecules:
+        return np.empty((0, len(featurizer.get_feature_names_out())), np.float32), {}
+    featurizer = copy.copy(featurizer)  # its failures are those of this call, whatever other threads do
+    parts = []
+    for rows in featurizer.iter_transform([_as_atoms(m) for m in molecules], TOGETHER):
+        parts.append(rows)
+        advance(len(rows))
+    failed = featurizer.failures_
+    return np.concatenate(parts), dict(zip(failed["index"], failed["reason"], strict=True))
+
+
+def _baselines(name: str, molecules: list[RigidMolecule]) -> tuple[NDArray[np.float32], dict[int, str]]:
+    """Rows [n, columns] of one of the `BASELINES`, and the reasons of those that are NaN."""
     from skmol3d.crystals import CrystalError
     from skmol3d.crystals.pose import orienting_points
 
+    rows = np.full((len(molecules), len(BASELINES[name])), np.nan, np.float32)
     reasons: dict[int, str] = {}
     for i, molecule in enumerate(molecules):
         if name == "inertia":
@@ -305,4 +339,4 @@ def _baselines(name: str, molecules: list[RigidMolecule], rows: NDArray[np.float
                 rows[i] = molecular_volumes(*pad_molecules([(molecule.numbers, molecule.positions)])).item()
             except CrystalError as error:
                 reasons[i] = str(error)
-    return reasons
+    return rows, reasons

@@ -1,6 +1,7 @@
 """Rows of molecular crystals: what stands in them, what they do not depend on, and what is refused."""
 
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import ase.io
@@ -22,7 +23,13 @@ from sklearn.preprocessing import StandardScaler
 
 from skmol3d import CrystalFeaturizer, Mo3ENetFeaturizer, REM3DIFeaturizer, hub
 from skmol3d.crystals import PARAMETERS, MolecularCrystal
-from skmol3d.featurizers import FeaturizationError, all_featurizers, cache
+from skmol3d.featurizers import (
+    FeaturizationError,
+    MoleculeFeaturizer,
+    StructureFeaturizer,
+    all_featurizers,
+    cache,
+)
 
 K = 80  # vectors of the tiny Mo3ENet
 
@@ -383,9 +390,33 @@ def test_invalid_parameters(make, params, message):
 # --- scikit-learn ----------------------------------------------------------------------------------------
 
 
-def test_common_checks_of_molecules_leave_it_out():
+def test_is_no_featurizer_of_molecules():
+    assert issubclass(CrystalFeaturizer, StructureFeaturizer)
+    assert not issubclass(CrystalFeaturizer, MoleculeFeaturizer)
     assert CrystalFeaturizer not in all_featurizers()
     assert Mo3ENetFeaturizer in all_featurizers()
+
+
+def test_speaks_the_language_of_the_other_featurizers(make, crystals, tmp_path):
+    common = {"model", "revision", "device", "batch_size", "n_jobs", "errors", "cache_dir", "verbose"}
+    assert common <= set(CrystalFeaturizer().get_params(deep=False))
+    featurizer = make(device="cpu", batch_size=64, cache_dir=str(tmp_path / "cache")).fit(crystals)
+    inner = featurizer.molecule_.get_params()
+    assert (inner["device"], inner["batch_size"]) == ("cpu", 64)
+    rows = featurizer.transform(crystals)
+    assert any((tmp_path / "cache").iterdir())
+    np.testing.assert_array_equal(rows, make(device="cpu").transform(crystals))
+    with pytest.raises(ValueError, match="device='cuda:9' is not available"):
+        make(device="cuda:9").transform(crystals)
+
+
+def test_threads_do_not_mix_up_their_failures(make, crystals):
+    iron = pack(1, Atoms("FeCO", [(0, 0, 0), (1.8, 0, 0), (2.95, 0, 0)]))
+    featurizer = make(errors="nan").fit(crystals)
+    inputs = [[crystals[0], iron] if k % 2 else [iron, crystals[0]] for k in range(12)]
+    with ThreadPoolExecutor(4) as pool:
+        for k, rows in enumerate(pool.map(featurizer.transform, inputs)):
+            assert np.isnan(rows).any(axis=1).tolist() == [k % 2 == 0, k % 2 == 1]
 
 
 def test_parameters_are_stored_untouched():
