@@ -9,7 +9,7 @@ columns, and the head takes the set with the best inner score, as a search over 
   in full. Out-of-bag scoring costs a fraction of nested folds, and that is what lets every method have it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -127,6 +127,30 @@ HEADS: dict[str, Callable[[str, Matrix, NDArray, Matrix, int, Choices], HeadFit]
     "linear": _linear,
     "forest": _forest,
 }
+
+
+def block_choices(names: Iterable[str]) -> dict[str, Choices] | None:
+    """Sets of columns that each head may choose from, for rows that have dense columns and counts of words.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Of a featurizer's columns, ``<encoder>_<block>_<i>``.
+
+    Returns
+    -------
+    dict of str to (dict of str to ndarray of int), or None
+        For each head, names and places of the columns: ``linear`` may have all, the dense ones, ``words``,
+        and ``words`` with ``pairs``; ``forest`` the last two. None without such blocks.
+    """
+    blocks = np.array([name.split("_")[-2] if "_" in name else "" for name in names])
+    words, counted = blocks == "words", np.isin(blocks, ("words", "pairs"))
+    if not words.any() or counted.all():
+        return None
+    counts = {"words": np.flatnonzero(words), "words and pairs": np.flatnonzero(counted)}
+    dense = {"all": np.arange(len(blocks)), "dense": np.flatnonzero(~counted)}
+    # Dense columns tell all molecules apart, so that trees would split on them for nothing.
+    return {"linear": dense | counts, "forest": counts}
 
 
 def fit_head(

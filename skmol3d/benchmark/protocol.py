@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,8 @@ from sklearn.base import clone
 from sklearn.model_selection import RepeatedKFold, RepeatedStratifiedKFold
 from tqdm import tqdm
 
-from skmol3d.benchmark.heads import HEADS, METRIC, Choices, fit_head, score
+from skmol3d.benchmark.heads import HEADS, METRIC, Choices, block_choices, fit_head, score
+from skmol3d.featurizers import MoleculeFeaturizer
 
 if TYPE_CHECKING:
     from skmol3d.datasets import Task
@@ -29,7 +31,11 @@ def unique_smiles(tasks: Sequence["Task"]) -> list[str]:
     return list(dict.fromkeys(smiles for task in tasks for smiles in task.smiles))
 
 
-def _features(name: str, method: Any, smiles: list[str]) -> NDArray[np.float32]:
+def _features(
+    name: str, method: Any, smiles: list[str]
+) -> tuple[NDArray[np.float32], dict[str, Choices] | None]:
+    """Rows of the SMILES, and the sets of columns that heads may choose from."""
+    choices = None
     if isinstance(method, np.ndarray):
         matrix = method
     elif not hasattr(method, "transform"):
@@ -40,12 +46,14 @@ def _features(name: str, method: Any, smiles: list[str]) -> NDArray[np.float32]:
             method.set_params(errors="nan")
         matrix = method.fit_transform(smiles)
         matrix = np.asarray(matrix.toarray() if hasattr(matrix, "toarray") else matrix)
+        if isinstance(method, MoleculeFeaturizer):
+            choices = block_choices(method.get_feature_names_out())
     if matrix.ndim != 2 or len(matrix) != len(smiles):
         raise ValueError(
             f"method {name!r} gave features of shape {matrix.shape}; "
             f"expected one row for each of the {len(smiles)} distinct SMILES"
         )
-    return matrix.astype(np.float32)
+    return matrix.astype(np.float32, copy=False), choices
 
 
 def _splits(task: "Task", kept: NDArray[np.bool_], cv: tuple[int, int] | None, seed: int) -> list[Split]:
@@ -126,7 +134,8 @@ def _run_or_load(folder: Path | None, *job: Any) -> pd.DataFrame:
     if folder is None:
         return _run(*job)
     key = _key(*inputs)
-    path = folder / f"{constants['task']}__{constants['method']}.csv"
+    method = quote(constants["method"], safe="+")  # the folder of a checkpoint has slashes
+    path = folder / f"{constants['task']}__{method}.csv"
     if path.exists():
         stored = pd.read_csv(path)
         if (stored["key"] == key).all():
@@ -160,8 +169,8 @@ def evaluate(
     methods : mapping of str to featurizer, function or ndarray
         Stateless scikit-learn transformers from SMILES to features (those with an ``errors`` parameter run
         with ``errors="nan"``), functions that do the same with a row of NaN for a failure, or matrices with
-        one row for each of ``unique_smiles(tasks)``. An attribute ``choices`` (head to name to columns)
-        offers sets of columns, of which the head takes the one with the best inner score.
+        one row for each of ``unique_smiles(tasks)``. Of featurizers whose rows have words and dense columns
+        each head takes the set of blocks with the best inner score (see `block_choices`).
     tasks : sequence of Task
         Tasks with distinct names.
     heads : sequence of {"linear", "forest"}
@@ -201,7 +210,7 @@ def evaluate(
     smiles = unique_smiles(tasks)
     position = {text: row for row, text in enumerate(smiles)}
     features = {name: _features(name, method, smiles) for name, method in methods.items()}
-    failed = {name: np.asarray(np.isnan(matrix).all(axis=1)) for name, matrix in features.items()}
+    failed = {name: np.asarray(np.isnan(matrix).all(axis=1)) for name, (matrix, _) in features.items()}
     dropped: NDArray[np.bool_] = np.any(list(failed.values()), axis=0)
     folder = None if out is None else Path(out) / "results"
     if folder is not None:
@@ -213,7 +222,7 @@ def evaluate(
             kept = ~dropped[rows]
             y = np.asarray(task.y)[kept]
             splits = _splits(task, kept, cv, seed)
-            for name, matrix in features.items():
+            for name, (matrix, choices) in features.items():
                 constants = {
                     "task": task.name,
                     "kind": task.kind,
@@ -222,7 +231,6 @@ def evaluate(
                     "n_failed": int(failed[name][rows].sum()),
                     "n_dropped": int((~kept).sum()),
                 }
-                choices = getattr(methods[name], "choices", None)
                 yield delayed(_run_or_load)(
                     folder, matrix[rows[kept]], y, splits, list(heads), seed, choices, constants
                 )

@@ -157,7 +157,7 @@ def spread(values: ArrayLike, digits: int = 3) -> str:
     return text + (f" ± {numbers.std(ddof=1):.{digits}f}" if len(numbers) > 1 else "")
 
 
-def render(results: pd.DataFrame, by: str = "inner", ours: str = "rem3di") -> str:
+def render(results: pd.DataFrame, by: str = "inner") -> str:
     """Markdown: scores (mean ± sd over splits) per task with the winner bold, mean ranks, paired wins.
 
     Parameters
@@ -166,8 +166,11 @@ def render(results: pd.DataFrame, by: str = "inner", ours: str = "rem3di") -> st
         From `evaluate`.
     by : {"inner", "test"}
         How one head is chosen where there are several; see `best_head`.
-    ours : str
-        The method whose wins are listed.
+
+    Returns
+    -------
+    str
+        The wins listed are those of the first method.
     """
     chosen = best_head(results, by)
     table = score_table(chosen)
@@ -193,7 +196,8 @@ def render(results: pd.DataFrame, by: str = "inner", ours: str = "rem3di") -> st
         f"Heads: {heads}. Shown: {SELECTIONS[by]}." if results["head"].nunique() > 1 else f"Head: {heads}.",
         markdown(rows, ["task", "metric", "train/test", "dropped", *table.columns]),
     ]
-    if ours in table and len(table.columns) > 1:
+    ours = table.columns[0]
+    if len(table.columns) > 1:
         parts.append(_wins(table, ours))
         if chosen.groupby("task")[["repeat", "fold"]].nunique().to_numpy().max() > 1:
             parts.append(_significant(chosen, ours))

@@ -21,18 +21,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--only", nargs="+", metavar="TASK", help="names of the tasks to run (default: all)")
     parser.add_argument(
-        "--methods", nargs="+", default=["rem3di", "ecfp", "ecfp-count"], help="see --list-methods"
+        "--methods",
+        nargs="+",
+        default=["rem3di", "ecfp", "ecfp-count"],
+        help="see --list-methods; the wins counted are those of the first",
     )
     parser.add_argument(
         "--heads", nargs="+", default=["linear", "forest"], help="linear, forest (default: both)"
     )
-    parser.add_argument("--model", default="rem3di-small", help="checkpoint of the encoder-based methods")
     parser.add_argument("--cv", type=_folds, help="KxR: R times K-fold (default: given splits, or 5x1)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of folds, forests and random weights")
+    parser.add_argument("--seed", type=int, default=0, help="seed of folds and forests")
     parser.add_argument(
         "--out", type=Path, help="folder for results.csv, tables.md, win_rates.png; resumes there"
     )
-    parser.add_argument("--cache-dir", type=Path, help="folder that keeps conformers (default: OUT/cache)")
+    parser.add_argument(
+        "--cache-dir", type=Path, help="folder that keeps conformers and rows (default: OUT/cache)"
+    )
     parser.add_argument("--n-jobs", type=int, help="worker processes")
     parser.add_argument("--list-methods", action="store_true", help="list the methods and exit")
 
@@ -68,12 +72,11 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _methods(args: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
-    from skmol3d.benchmark.methods import make_method
-    from skmol3d.benchmark.store import ConformerStore
+    from skmol3d.benchmark import make_method
 
     folder = args.cache_dir or (args.out / "cache" if args.out else None)
-    store = ConformerStore(folder, n_jobs=args.n_jobs, verbose=int(sys.stderr.isatty()))
-    return {name: make_method(name, args.model, store, args.n_jobs, args.seed) for name in names}
+    verbose = int(sys.stderr.isatty())
+    return {name: make_method(name, args.n_jobs, folder, verbose) for name in names}
 
 
 def _tasks(args: argparse.Namespace) -> list["Task"]:

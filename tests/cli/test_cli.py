@@ -148,16 +148,17 @@ def test_benchmark_on_a_panel_writes_its_files_and_resumes(tmp_path, tiny_checkp
     y = [len(text) + rng.normal() for text in smiles]
     pd.DataFrame({"smiles": smiles, "y": y, "split": split}).to_csv(folder / "size.csv", index=False)
     out = tmp_path / "out"
-    command = ["benchmark", "--tasks", str(folder), "--methods", "rem3di", "ecfp", "ecfp-count"]
-    command += ["--heads", "linear", "--model", tiny_checkpoint, "--out", str(out)]
+    ours = f"rem3di:{tiny_checkpoint}"
+    command = ["benchmark", "--tasks", str(folder), "--methods", ours, "ecfp", "ecfp-count"]
+    command += ["--heads", "linear", "--out", str(out)]
     assert main(command) == 0
     first = capsys.readouterr().out
     assert "| size | MAE |" in first
-    assert "| rem3di – better of ecfp, ecfp-count | MAE |" in first
+    assert f"| {ours} – better of ecfp, ecfp-count | MAE |" in first
     assert (out / "tables.md").read_text() == first
     assert (out / "win_rates.png").read_bytes().startswith(b"\x89PNG")
     results = pd.read_csv(out / "results.csv")
-    assert results["method"].tolist() == ["rem3di", "ecfp", "ecfp-count"]
+    assert results["method"].tolist() == [ours, "ecfp", "ecfp-count"]
     assert results["n_test"].unique() == [(split == "test").sum()]
     stamps = {path: path.stat().st_mtime_ns for path in (out / "results").iterdir()}
     assert len(stamps) == 3

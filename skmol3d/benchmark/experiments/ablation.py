@@ -21,8 +21,9 @@ import pandas as pd
 import torch
 
 from skmol3d import hub
-from skmol3d.benchmark.methods import PooledBackbone, reinitialised
+from skmol3d.benchmark.experiments.random_checkpoint import reinitialised
 from skmol3d.benchmark.report import markdown, spread
+from skmol3d.encoders.pooled import PooledBackbone
 from skmol3d.trainer.data.corpus import read_probes
 from skmol3d.trainer.kinds import rem3di
 from skmol3d.trainer.kinds.rem3di import Corpus
@@ -74,7 +75,7 @@ def run(
         encoder: Any
         marks: dict[str, float] = {}
         if name.startswith("pooled"):
-            encoder = PooledBackbone(potential)
+            encoder = PooledBackbone(potential.backbone, potential.elements)
         elif name == "untrained encoder":
             encoder = rem3di.build(recipe, corpus, potential).eval()
         else:

@@ -1,0 +1,48 @@
+"""The architecture of a checkpoint with random weights: what is its training worth?
+
+    python -m skmol3d.benchmark.experiments.random_checkpoint rem3di-small FOLDER [--seed 0]
+
+writes a checkpoint folder, the same for the same seed and version of torch. All weights are new, those of an
+encoder's backbone, too. ``skmol3d benchmark --methods rem3di rem3di:FOLDER`` compares the two.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from skmol3d import hub
+
+
+def reinitialised(encoder: nn.Module, seed: int) -> nn.Module:
+    """An encoder of the same configuration with random weights."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        config: Any = encoder.config
+        return type(encoder)(config).eval()
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write the folder and say what is in it."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", help="bundled name, folder or Hub id")
+    parser.add_argument("folder", type=Path, help="where to write the checkpoint")
+    parser.add_argument("--seed", type=int, default=0, help="of the weights (default: 0)")
+    args = parser.parse_args(argv)
+    encoder = reinitialised(hub.from_pretrained(args.model), args.seed)
+    card = (
+        f"# {args.model} with random weights\n\nThe architecture of {args.model}, weights drawn with seed "
+        f"{args.seed}. Nothing was trained: a baseline for comparisons, of no use otherwise.\n"
+    )
+    print(f"random weights (seed {args.seed}): {hub.save_pretrained(encoder, args.folder, card)}")
+
+
+if __name__ == "__main__":
+    main()

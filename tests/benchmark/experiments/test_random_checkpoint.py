@@ -1,0 +1,41 @@
+"""Random weights in the architecture of a checkpoint."""
+
+import numpy as np
+import pytest
+import torch
+
+from skmol3d import REM3DIFeaturizer, hub
+from skmol3d.benchmark.experiments import random_checkpoint
+
+
+@pytest.fixture
+def write(tiny_checkpoint, tmp_path):
+    def write(name, seed):
+        random_checkpoint.main([tiny_checkpoint, str(tmp_path / name), "--seed", str(seed)])
+        return str(tmp_path / name)
+
+    return write
+
+
+def test_random_weights_are_others_of_the_same_shape(write, tiny_checkpoint):
+    trained, one, again, other = (
+        REM3DIFeaturizer(model).transform(["CCO", "c1ccccc1O"])
+        for model in (tiny_checkpoint, write("one", 1), write("again", 1), write("other", 2))
+    )
+    assert one.shape == trained.shape
+    np.testing.assert_array_equal(one, again)
+    assert not np.allclose(one, trained)
+    assert not np.allclose(one, other)
+
+
+def test_the_card_says_that_nothing_was_trained(write):
+    folder = write("random", 3)
+    with open(f"{folder}/README.md") as card:
+        text = card.read()
+    assert "seed 3. Nothing was trained" in text
+
+
+def test_the_callers_random_numbers_stay_where_they_are(tiny_checkpoint):
+    state = torch.random.get_rng_state()
+    random_checkpoint.reinitialised(hub.from_pretrained(tiny_checkpoint), 0)
+    assert torch.equal(torch.random.get_rng_state(), state)
