@@ -11,9 +11,10 @@ _UNITS = {"homo": "eV", "lumo": "eV", "gap": "eV", "dipole": "Debye"}
 _DESCR = """small_organics: GFN2-xTB frontier orbitals and dipole moments of small organic molecules
 
 2,000 neutral closed-shell molecules of H, C, N, O, F, S, Cl and Br with at most 14 heavy atoms, enumerated
-for skmol3d by rule (scaffolds, each with up to three substituents; skmol3d.datasets.make_small_organics) and
-not taken from any data set. SMILES are canonical, isomeric and unique. 50 chiral molecules stand next to
-their mirror images, with the same labels; split by molecules without stereochemistry where that matters.
+for skmol3d by rule (scaffolds, each with up to three substituents;
+skmol3d.benchmark.experiments.make_small_organics) and not taken from any data set. SMILES are canonical,
+isomeric and unique. 50 chiral molecules stand next to their mirror images, with the same labels; split by
+molecules without stereochemistry where that matters.
 
 homo, lumo   energy of the highest occupied and lowest unoccupied orbital, eV
 gap          lumo - homo, eV

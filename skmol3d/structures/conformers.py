@@ -18,6 +18,7 @@ from rdkit import Chem, rdBase
 from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 
 from skmol3d.structures.errors import StructureError, rdkit_reason
+from skmol3d.structures.isolated import call_isolated
 from skmol3d.structures.molecule import TETRAHEDRAL, Molecule
 
 EV_PER_KCAL_MOL = 0.04336411530877085
@@ -123,8 +124,6 @@ def embed(molecule: Molecule, settings: ConformerSettings) -> Conformers:
                 "several fragments without coordinates have no common geometry; keep the parent"
             )
         if len(molecule.numbers) > ISOLATED_ABOVE:
-            from skmol3d.structures.workers import embed_isolated
-
             return embed_isolated(molecule, settings)
         return embed_here(molecule, settings)
     except StructureError:
@@ -146,6 +145,14 @@ def embed_here(molecule: Molecule, settings: ConformerSettings) -> Conformers:
             _check(mol)
             positions.append(mol.GetConformer().GetPositions())
     return _sorted(molecule, np.stack(positions), np.array(energies))
+
+
+def embed_isolated(molecule: Molecule, settings: ConformerSettings) -> Conformers:
+    """`embed_here` in a new process that is killed when the time limit has passed."""
+    try:
+        return call_isolated(embed_here, molecule, settings, limit=settings.time_limit)
+    except TimeoutError as error:
+        raise _time_limit_error(settings.time_limit) from error
 
 
 def boltzmann_weights(energies: NDArray[np.float64], temperature: float = 298.15) -> NDArray[np.float64]:
@@ -190,12 +197,11 @@ class _Clock:
     def left(self) -> float:
         left = self.end - time.monotonic()
         if left <= 0:
-            raise time_limit_error(self.limit)
+            raise _time_limit_error(self.limit)
         return left
 
 
-def time_limit_error(limit: float) -> StructureError:
-    """The error of a molecule that ran out of time."""
+def _time_limit_error(limit: float) -> StructureError:
     return StructureError(f"no conformer within the time limit of {limit:g} s")
 
 

@@ -1,11 +1,7 @@
-"""Other processes: one that can be killed for a single molecule, and a pool for many."""
+"""A pool of processes that make conformers of many molecules."""
 
 from __future__ import annotations
 
-import os
-import pickle
-import subprocess
-import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
@@ -17,55 +13,12 @@ from typing import Any
 import joblib
 from joblib.externals.loky import ProcessPoolExecutor
 
-from skmol3d.structures.conformers import (
-    Conformers,
-    ConformerSettings,
-    embed,
-    embed_here,
-    time_limit_error,
-)
-from skmol3d.structures.molecule import Molecule, StructureError
+from skmol3d.structures.conformers import Conformers, ConformerSettings, embed, embed_isolated
+from skmol3d.structures.errors import StructureError
+from skmol3d.structures.molecule import Molecule
 
 # A chunk is long enough that sending it costs nothing and short enough that few molecules wait for it.
 CHUNK = 16
-CHILD = f"from {__name__} import _child; _child()"
-STARTUP = 5.0  # seconds that a new interpreter may take before the molecule's own time limit begins
-
-
-def embed_isolated(molecule: Molecule, settings: ConformerSettings) -> Conformers:
-    """Embed in a new process that is killed when the time limit has passed.
-
-    Not multiprocessing, whose children import the caller's main module again.
-    """
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    try:
-        done = subprocess.run(
-            [sys.executable, "-c", CHILD],
-            input=pickle.dumps((molecule, settings)),
-            capture_output=True,
-            timeout=settings.time_limit + STARTUP,
-            env=environment,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise time_limit_error(settings.time_limit) from error
-    if done.returncode != 0:
-        lines = done.stderr.decode(errors="replace").strip().splitlines()
-        reason = lines[-1] if lines else f"exit status {done.returncode}"
-        raise StructureError(f"RDKit crashed on it: {reason}")
-    result = pickle.loads(done.stdout)
-    if isinstance(result, StructureError):
-        raise result
-    return result
-
-
-def _child() -> None:
-    molecule, settings = pickle.load(sys.stdin.buffer)
-    try:
-        result: Conformers | StructureError = embed_here(molecule, settings)
-    except StructureError as error:
-        result = error
-    pickle.dump(result, sys.stdout.buffer)
 
 
 def generate(

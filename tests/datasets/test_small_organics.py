@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from rdkit import Chem
 
+from skmol3d.benchmark.experiments import make_small_organics as maker
 from skmol3d.datasets import load_small_organics
-from skmol3d.datasets import make_small_organics as maker
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,7 @@ from skmol3d.structures import (
     boltzmann_weights,
     embed,
     generate,
+    isolated,
     read_molecule,
     workers,
 )
@@ -297,13 +298,13 @@ def test_the_time_limit_interrupts(smiles):
 
 
 def test_a_process_that_hangs_is_killed(monkeypatch):
-    monkeypatch.setattr(workers, "STARTUP", 0.0)
+    monkeypatch.setattr(isolated, "STARTUP", 0.0)
     with pytest.raises(StructureError, match=r"within the time limit of 0\.01 s"):
         conformers(PEPTIDE, time_limit=0.01)
 
 
 def test_a_process_that_dies_is_reported(monkeypatch):
-    monkeypatch.setattr(workers, "CHILD", "import os; os.abort()")
+    monkeypatch.setattr(isolated, "CHILD", "import os; os.abort()")
     with pytest.raises(StructureError, match="RDKit crashed"):
         conformers(PEPTIDE)
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice, product
 from pathlib import Path
 
-from skmol3d.datasets.make_small_organics import SUBSTITUENTS
+from skmol3d.benchmark.experiments.make_small_organics import SUBSTITUENTS
 from skmol3d.featurizers import REM3DIFeaturizer, cache
 from skmol3d.structures import read_records
 

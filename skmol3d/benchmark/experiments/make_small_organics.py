@@ -1,9 +1,9 @@
 """Make the shipped table of small organic molecules.
 
-``python -m skmol3d.datasets.make_small_organics OUT.csv [--rows 2000]`` (five minutes on one core) needs
-``pip install "skmol3d[labels]"``. The molecules come from the rules below and from no data set: scaffolds,
-each with up to three substituents at random sites. The labels are GFN2-xTB single points on the conformer of
-lowest MMFF94 energy out of ten (ETKDGv3, MMFF94-relaxed).
+``python -m skmol3d.benchmark.experiments.make_small_organics OUT.csv [--rows 2000]`` (five minutes on one
+core) needs ``pip install "skmol3d[labels]"``. The molecules come from the rules below and from no data set:
+scaffolds, each with up to three substituents at random sites. The labels are GFN2-xTB single points on the
+conformer of lowest MMFF94 energy out of ten (ETKDGv3, MMFF94-relaxed).
 """
 
 import argparse
@@ -204,7 +204,7 @@ def label_rows(
 def main(argv: list[str] | None = None) -> None:
     """Write the table."""
     parser = argparse.ArgumentParser(
-        prog="python -m skmol3d.datasets.make_small_organics", description=__doc__
+        prog="python -m skmol3d.benchmark.experiments.make_small_organics", description=__doc__
     )
     parser.add_argument("out", type=Path, help="CSV file to write")
     parser.add_argument("--rows", type=int, default=2000)
