@@ -10,9 +10,7 @@ from ase.neighborlist import neighbor_list
 from numpy.typing import NDArray
 
 from skmol3d.crystals.errors import CrystalError
-
-BOND_TOLERANCE = 0.4
-"""Å that a bond may be longer than the sum of the covalent radii, as in the CSD."""
+from skmol3d.structures.geometry import BOND_TOLERANCE
 
 OVERLAP, SHORTEST_BOND = 0.6, 0.7
 """Atoms closer than this share of the sum of their covalent radii, or than this (Å), stand for disorder: half

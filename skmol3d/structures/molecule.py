@@ -36,8 +36,8 @@ class Molecule:
         Atomic numbers, hydrogens included.
     charge : int
         Total formal charge, e.
-    bonds : ndarray of int32, shape [M, 2], or None
-        Each bond once; None only if the bonds of a bare geometry cannot be perceived.
+    bonds : ndarray of int32, shape [M, 2]
+        Each bond once: those of the input, or for a bare geometry those of `perceive_bonds`.
     mol : rdkit.Chem.Mol or None
         Hydrogens explicit, atoms in canonical order; None for ASE and XYZ.
     coordinates : ndarray of float64, shape [C, N, 3], or None
@@ -51,7 +51,7 @@ class Molecule:
 
     numbers: NDArray[np.uint8]
     charge: int
-    bonds: NDArray[np.int32] | None
+    bonds: NDArray[np.int32]
     mol: Chem.Mol | None
     coordinates: NDArray[np.float64] | None
     smiles: str | None

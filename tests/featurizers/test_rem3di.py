@@ -302,8 +302,8 @@ def test_molecules_without_bonds_do_not_disturb_others(make, tiny_checkpoint, tm
     model = str(hub.save_pretrained(encoder, tmp_path / "2d", card="random walks"))
     bare = Atoms("OH2", [[0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0]])
 
-    def read(value):  # as if no bonds could be perceived
-        molecule = read_molecule(value)
+    def read(value, standardise):  # as if there were no bonds
+        molecule = read_molecule(value, standardise)
         return dataclasses.replace(molecule, bonds=None) if value is bare else molecule
 
     monkeypatch.setattr(encoder_base, "read_molecule", read)

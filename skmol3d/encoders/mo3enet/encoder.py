@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import torch
+from ase.data import chemical_symbols
 from torch import Tensor, nn
 from torch.nn.functional import gelu, normalize
 
@@ -34,12 +35,6 @@ from skmol3d.encoders.mo3enet.layers import (
 WAVES = 8  # of the coordinates along each axis: half-wavelengths from 1 to 8 Å
 KEY = 24
 BLUR = 0.05  # of the assignment in training; costs are at most twice the learned `contrast`
-SYMBOLS = """
-X H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr
-Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb
-Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf Es Fm Md No Lr Rf
-Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts Og
-""".split()  # noqa: SIM905 - a list of them would fill the page
 
 
 @dataclass(frozen=True)
@@ -227,8 +222,8 @@ class Mo3ENet(nn.Module):
         unknown = self.place[batch.numbers] < 0
         if unknown.any():
             first = int(batch.molecule[unknown][0])
-            symbols = ", ".join(SYMBOLS[z] for z in batch.numbers[unknown].unique().tolist())
-            known = ", ".join(SYMBOLS[z] for z in self.config.elements)
+            symbols = ", ".join(chemical_symbols[z] for z in batch.numbers[unknown].unique().tolist())
+            known = ", ".join(chemical_symbols[z] for z in self.config.elements)
             raise ValueError(
                 f"molecule {first} of the batch: {symbols}: not among the elements the model knows ({known})"
             )

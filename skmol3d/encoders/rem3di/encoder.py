@@ -13,7 +13,7 @@ from skmol3d.encoders.backbones import AnyBackboneConfig, EquivariantTransformer
 from skmol3d.encoders.config import check_positive
 from skmol3d.encoders.layers import Bessel, PairBiasedBlock, PairRepresentation, Pooling, random_walks
 from skmol3d.encoders.protocols import Backbone
-from skmol3d.encoders.rem3di.words import COVALENT_RADII, Words, WordsConfig
+from skmol3d.encoders.rem3di.words import HEAVIEST, Words, WordsConfig
 
 WALK_STEPS = 16
 
@@ -82,8 +82,8 @@ class REM3DIConfig:
             raise ValueError(f"backbone_pooling must be distinct names from {Pooling.PLAIN}, got {own}")
         check_positive(self, "width", "layers", "heads", "pair_width", "radial", "radial_length")
         check_positive(self, "readout", "seeds", "chiral")
-        if self.words.classes and max(self.backbone.elements) >= len(COVALENT_RADII):
-            raise ValueError("words know bonds up to iodine; the backbone has heavier elements")
+        if self.words.classes and max(self.backbone.elements) > HEAVIEST:
+            raise ValueError("words know bonds up to curium; the backbone has heavier elements")
         if self.width % self.heads or self.readout % self.heads:
             raise ValueError(
                 f"width ({self.width}) and readout ({self.readout}) must be multiples of heads ({self.heads})"

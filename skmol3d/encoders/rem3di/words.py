@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from ase.data import covalent_radii
 from torch import Tensor, nn
 
 from skmol3d.encoders.atoms import AtomBatch
@@ -13,14 +14,10 @@ from skmol3d.encoders.config import check_positive
 LONGEST_PATH = 10
 """Bonds; pairs further apart, or not connected, share one more distance."""
 BOND_TOLERANCE = 1.25
-# Single-bond covalent radii in Å by atomic number (https://doi.org/10.1039/b801115j), to iodine.
-# fmt: off
-COVALENT_RADII = (
-    0.0, 0.31, 0.28, 1.28, 0.96, 0.84, 0.76, 0.71, 0.66, 0.57, 0.58, 1.66, 1.41, 1.21, 1.11, 1.07, 1.05, 1.02,
-    1.06, 2.03, 1.76, 1.7, 1.6, 1.53, 1.39, 1.39, 1.32, 1.26, 1.24, 1.32, 1.22, 1.22, 1.2, 1.19, 1.2, 1.2,
-    1.16, 2.2, 1.95, 1.9, 1.75, 1.64, 1.54, 1.47, 1.46, 1.42, 1.39, 1.45, 1.44, 1.42, 1.39, 1.39, 1.38, 1.39,
-)
-# fmt: on
+"""Atoms of a batch without bonds are bonded if closer than this times the sum of their covalent radii
+(Cordero et al. 2008, doi:10.1039/b801115j). Plain, since it runs on a GPU for every batch;
+`skmol3d.structures` gives bonds with every molecule, and perceives them better where the input has none."""
+HEAVIEST = 96  # curium, the last element with a radius
 
 # Of the hash functions: classes and their neighbourhoods must scatter over the columns, no more. Changing any
 # of them changes the meaning of columns in every checkpoint with words.
@@ -82,7 +79,7 @@ class Words(nn.Module):
       (https://doi.org/10.1021/ci100050t): no vocabulary would hold all of these;
     - pairs of classes with the bonds between them, as atom pairs (https://doi.org/10.1021/ci00046a002).
 
-    Bonds are read off the geometry.
+    Bonds are those of the batch, or else read off the geometry.
 
     Parameters
     ----------
@@ -159,19 +156,32 @@ def _pairs(atoms: AtomBatch, paths: Tensor) -> tuple[Tensor, Tensor, Tensor, Ten
 def path_lengths(atoms: AtomBatch) -> Tensor:
     """Bonds on the shortest path between the atoms [B, L, L], `LONGEST_PATH` + 1 where it is longer or none.
 
-    Atoms are bonded if closer than 1.25 times the sum of their covalent radii.
+    Bonds are those of the batch, or else those that `BOND_TOLERANCE` gives.
     """
-    positions = atoms.pad(atoms.positions)
-    radii = atoms.pad(positions.new_tensor(COVALENT_RADII)[atoms.numbers])
-    real = atoms.flat_index >= 0
-    mode = "donot_use_mm_for_euclid_dist"  # whose rounding is coarse
-    distance = torch.cdist(positions, positions, compute_mode=mode)
-    close = distance < BOND_TOLERANCE * (radii[:, :, None] + radii[:, None])
-    itself = torch.eye(real.shape[1], dtype=torch.bool, device=real.device)
-    bonded = (close & real[:, :, None] & real[:, None] & ~itself).to(positions)
-    paths = torch.full(close.shape, LONGEST_PATH + 1, device=real.device).masked_fill(itself, 0)
-    reached = itself.to(positions).expand_as(bonded)
+    itself = torch.eye(atoms.flat_index.shape[1], dtype=torch.bool, device=atoms.positions.device)
+    bonded = (_given_bonds(atoms) if atoms.bonds is not None else _near(atoms) & ~itself).to(atoms.positions)
+    paths = torch.full(bonded.shape, LONGEST_PATH + 1, device=bonded.device).masked_fill(itself, 0)
+    reached = itself.to(bonded).expand_as(bonded)
     for length in range(1, LONGEST_PATH + 1):
-        reached = ((reached @ bonded) > 0).to(positions)
+        reached = ((reached @ bonded) > 0).to(bonded)
         paths = torch.where((reached > 0) & (paths > length), length, paths)
     return paths
+
+
+def _given_bonds(atoms: AtomBatch) -> Tensor:
+    size, longest = atoms.flat_index.shape
+    bonded = atoms.flat_index.new_zeros((size, longest, longest), dtype=torch.bool)
+    assert atoms.bonds is not None
+    for first, second in (atoms.bonds, atoms.bonds.flip(0)):
+        bonded[atoms.molecule[first], atoms.slot[first], atoms.slot[second]] = True
+    return bonded
+
+
+def _near(atoms: AtomBatch) -> Tensor:
+    positions = atoms.pad(atoms.positions)
+    radii = atoms.pad(positions.new_tensor(covalent_radii)[atoms.numbers])
+    mode = "donot_use_mm_for_euclid_dist"  # whose rounding is coarse
+    distance = torch.cdist(positions, positions, compute_mode=mode)
+    real = atoms.flat_index >= 0
+    close = distance < BOND_TOLERANCE * (radii[:, :, None] + radii[:, None])
+    return close & real[:, :, None] & real[:, None]

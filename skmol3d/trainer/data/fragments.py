@@ -20,11 +20,11 @@ from ase.data import covalent_radii
 from numpy.typing import NDArray
 
 from skmol3d.encoders.atoms import AtomBatch
+from skmol3d.structures.geometry import perceive_bonds
 from skmol3d.trainer.data.batches import Batch, Mixture
 from skmol3d.trainer.data.sets import PackedSet, read_xtb
 from skmol3d.trainer.data.transforms import CoordinateNoise, RandomScale, TorsionScrambling, rotatable_bonds
 
-BONDED = 1.25  # atoms nearer than this times the sum of their covalent radii are bonded
 REFERENCE = 3  # the ``kind`` of QM9's own (B3LYP) geometries in the labelled sets
 
 
@@ -128,7 +128,7 @@ class Augmented:
             if cut:
                 numbers, positions = truncate(numbers, positions, self.heavy, rng)
             if scramble:
-                positions = scrambler.scramble(numbers, positions, near_bonds(numbers, positions), rng)
+                positions = scrambler.scramble(numbers, positions, perceive_bonds(numbers, positions), rng)
             molecules.append((numbers, positions, charge, None))
         return AtomBatch.from_arrays(molecules)
 
@@ -142,7 +142,7 @@ def truncate(
     the same direction. A molecule without rotatable bonds stays as it is.
     """
     while (numbers > 1).sum() > heavy:
-        ends = rotatable_bonds(numbers, positions, near_bonds(numbers, positions))
+        ends = rotatable_bonds(numbers, positions, perceive_bonds(numbers, positions))
         if not ends:
             break
         kept, lost, side = ends[rng.integers(len(ends))]
@@ -156,12 +156,3 @@ def truncate(
         numbers = np.append(numbers[keep], 1)
         positions = np.concatenate([positions[keep], cap[None]])
     return numbers, positions
-
-
-def near_bonds(numbers: NDArray[np.integer], positions: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Pairs [K, 2] of atoms nearer than 1.25 times the sum of their covalent radii; H-H are never bonded."""
-    radii = covalent_radii[numbers]
-    distances = np.linalg.norm(positions[:, None] - positions, axis=-1)
-    near = distances < BONDED * (radii[:, None] + radii)
-    hydrogen = numbers == 1
-    return np.argwhere(np.triu(near & ~(hydrogen[:, None] & hydrogen), 1))

@@ -37,8 +37,7 @@ def read_extxyz(path: Path | str, group_by: str = "molecule") -> PackedSet:
     Returns
     -------
     PackedSet
-        Positions are centred, atoms in the file's order, bonds guessed from the distances (None if that
-        fails for a frame).
+        Positions are centred, atoms in the file's order, bonds guessed from the distances.
 
     Raises
     ------

@@ -73,10 +73,26 @@ def test_path_lengths_are_those_of_rdkit(smiles):
         mol.AddBond(i, j, Chem.BondType.SINGLE)
     expected = np.minimum(Chem.GetDistanceMatrix(mol.GetMol()), LONGEST_PATH + 1)
     short = example("H2O")
-    batch = AtomBatch.from_arrays([short, (made.numbers, made.positions[0], 0, None)])
-    paths = path_lengths(batch).numpy()
-    np.testing.assert_array_equal(paths[1], expected)
-    assert sorted(paths[0, :3, :3].ravel().tolist()) == [0, 0, 0, 1, 1, 1, 1, 2, 2]
+    for bonds in (None, made.bonds):  # read off the geometry, or given
+        water = (*short[:3], None if bonds is None else [[0, 1], [0, 2]])
+        batch = AtomBatch.from_arrays([water, (made.numbers, made.positions[0], 0, bonds)])
+        paths = path_lengths(batch).numpy()
+        np.testing.assert_array_equal(paths[1], expected)
+        assert sorted(paths[0, :3, :3].ravel().tolist()) == [0, 0, 0, 1, 1, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize(
+    "smiles", ["C1C2CC1C2", "CC12CC(C1)(C2)C(=O)O", "Ic1ccccc1I", "FS(F)(F)(F)(F)c1ccccc1"]
+)
+def test_given_bonds_count_where_a_geometry_misleads(smiles):
+    made = embed(read_molecule(smiles), ConformerSettings())
+    given, guessed = (
+        path_lengths(AtomBatch.from_arrays([(made.numbers, made.positions[0], 0, bonds)]))[0]
+        for bonds in (made.bonds, None)
+    )
+    mol = read_molecule(smiles).mol
+    np.testing.assert_array_equal(given, np.minimum(Chem.GetDistanceMatrix(mol), LONGEST_PATH + 1))
+    assert (given != guessed).any()  # or this test says nothing
 
 
 def test_blocks_count_every_token_whatever_the_pose_and_order():

@@ -14,9 +14,10 @@ from trainer_examples import SMILES, embedded
 from skmol3d import hub
 from skmol3d.encoders.mo3enet import Mo3ENet, Mo3ENetConfig
 from skmol3d.encoders.mo3enet.decoder import EMLPDecoderConfig
+from skmol3d.structures.geometry import perceive_bonds
 from skmol3d.trainer import pretrain
 from skmol3d.trainer.data.batches import Mixture
-from skmol3d.trainer.data.fragments import Augmented, near_bonds, read_sets, suitable, truncate
+from skmol3d.trainer.data.fragments import Augmented, read_sets, suitable, truncate
 from skmol3d.trainer.data.packed import Row, stack
 from skmol3d.trainer.data.sets import PackedSet, read_xtb
 from skmol3d.trainer.kinds.mo3enet import deviations
@@ -70,7 +71,7 @@ def test_bonds_are_those_of_the_molecule(text):
     mol, positions = embedded(text)
     numbers = np.array([a.GetAtomicNum() for a in mol.GetAtoms()])
     expected = {tuple(sorted((b.GetBeginAtomIdx(), b.GetEndAtomIdx()))) for b in mol.GetBonds()}
-    assert set(map(tuple, near_bonds(numbers, positions).tolist())) == expected
+    assert set(map(tuple, perceive_bonds(numbers, positions).tolist())) == expected
 
 
 @pytest.mark.parametrize("text", LONG[:3])
@@ -85,10 +86,10 @@ def test_truncated_molecules_are_whole_and_capped(text, seed):
     kept = distance.min(1) < 1e-12
     assert (numbers[distance.argmin(1)][kept] == z[kept]).all()
     assert (z[~kept] == 1).all()
-    bonds = near_bonds(z, x)
+    bonds = perceive_bonds(z, x)
     degree = np.bincount(bonds.ravel(), minlength=len(z))
     assert (degree[z == 1] == 1).all()
-    before = np.bincount(near_bonds(numbers, positions).ravel(), minlength=len(numbers))
+    before = np.bincount(perceive_bonds(numbers, positions).ravel(), minlength=len(numbers))
     assert (degree[kept] == before[distance.argmin(1)[kept]]).all()  # every valence is filled as before
     assert len(bonds) == len(z) - 1 + ring_bonds(z, x)
 
@@ -98,7 +99,7 @@ def ring_bonds(numbers, positions):
     mol = Chem.RWMol()
     for z in numbers:
         mol.AddAtom(Chem.Atom(int(z)))
-    for i, j in near_bonds(numbers, positions).tolist():
+    for i, j in perceive_bonds(numbers, positions).tolist():
         mol.AddBond(i, j, Chem.BondType.SINGLE)
     assert len(Chem.GetMolFrags(mol)) == 1
     return len(Chem.GetSSSR(mol))
@@ -129,7 +130,7 @@ def test_batches_are_a_function_of_seed_and_step():
 def test_torsions_noise_and_scale():
     data = packed(["CCCCO"] * 6)
     reference = data.batch(np.arange(6))[0]
-    bonds = near_bonds(reference.numbers[:15].numpy(), reference.positions[:15].numpy())
+    bonds = perceive_bonds(reference.numbers[:15].numpy(), reference.positions[:15].numpy())
 
     def spans(batch):
         x = batch.positions.view(6, 15, 3)
