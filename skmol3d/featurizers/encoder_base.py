@@ -191,6 +191,8 @@ class EncoderFeaturizer(MoleculeFeaturizer):
 
         def settle(results: dict[bytes, cache.Row | str]) -> None:
             for key, result in results.items():
+                if not isinstance(result, str):
+                    result = self._doubt(result.reshape(copies, -1)) or result
                 for i in places[key]:
                     if isinstance(result, str):
                         reasons[i] = result
@@ -223,6 +225,10 @@ class EncoderFeaturizer(MoleculeFeaturizer):
     def _refusal(self, molecule: Molecule, encoder: Any) -> str | None:
         """Why the encoder cannot take this molecule, if so: known before conformers are made."""
         return unknown_elements(molecule.numbers, encoder.elements)
+
+    def _doubt(self, blocks: NDArray[np.float32]) -> str | None:
+        """Why a molecule with these blocks [copies, width] gets no row, if so."""
+        return None
 
     def _key(self, molecule: Molecule, checkpoint: loaded.Checkpoint) -> bytes:
         # All blocks are stored, so `blocks` is not part of it.

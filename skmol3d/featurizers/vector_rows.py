@@ -1,11 +1,16 @@
-"""Layout of Mo3ENet's vector rows: 3K coordinates (x of all vectors, then y, then z), then K scalars."""
+"""Mo3ENet's vector rows: 3K coordinates (of all vectors x, then y, then z), then K scalars; and atoms."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import torch
+
+    from skmol3d.encoders.mo3enet import Mo3ENet
 
 ORTHOGONAL = 1e-4
 """Largest deviation of R Rᵀ from the identity: matrices may come in single precision."""
@@ -39,3 +44,33 @@ def rotate_rows(rows: NDArray[np.float32], R: Any) -> NDArray[np.float32]:
     vectors, scalars = split_rows(rows)
     turned = (matrices @ vectors).astype(np.float32)
     return np.concatenate([turned.reshape(len(rows), -1), scalars], axis=1)
+
+
+def decode_rows(rows: NDArray[np.float32], encoder: Mo3ENet, device: torch.device) -> list[Any]:
+    """Decode finite rows to `ase.Atoms`, those of a swarm without atoms empty."""
+    import torch
+    from ase import Atoms
+
+    from skmol3d.encoders.mo3enet.decoder import Embedding
+
+    vectors, scalars = (torch.from_numpy(part).to(device) for part in split_rows(rows))
+    with torch.inference_mode():
+        found = encoder.atoms(encoder.decode(Embedding(scalars, vectors)))
+    ends = np.cumsum(found.counts.cpu().numpy())[:-1]
+    numbers, positions = found.numbers.cpu().numpy(), found.positions.double().cpu().numpy()
+    pairs = zip(np.split(numbers, ends), np.split(positions, ends), strict=True)
+    return [Atoms(numbers=z, positions=x) for z, x in pairs]
+
+
+def with_bonds(atoms: Any) -> Any:
+    """RDKit molecule of neutral `ase.Atoms` with perceived bonds; ValueError if none can be."""
+    from rdkit import Chem
+    from rdkit.Chem import rdDetermineBonds
+
+    from skmol3d.structures.errors import rdkit_errors
+
+    lines = [f"{a.symbol} {a.x:.6f} {a.y:.6f} {a.z:.6f}" for a in atoms]
+    with rdkit_errors():
+        mol = Chem.MolFromXYZBlock("\n".join([str(len(lines)), "", *lines, ""]))
+        rdDetermineBonds.DetermineBonds(mol, charge=0)
+    return mol

@@ -326,6 +326,32 @@ def test_reconstruction_error_reports_failures(make):
     np.testing.assert_array_equal(*pooled)
 
 
+def test_molecules_that_are_not_found_again_are_refused(make, molecules, monkeypatch):
+    centred = [Atoms(a.numbers, a.positions - a.positions.mean(0)) for a in molecules[:3]]
+    exact_decoder(monkeypatch, centred[:1])
+    sloppy = make(output="vector", errors="nan")
+    plain = sloppy.transform(centred)
+    assert sloppy.failures_.empty
+    strict = make(output="vector", errors="nan", max_reconstruction_error=0.3)
+    found = [strict.transform([atoms]) for atoms in centred]  # each is decoded to the first of them
+    np.testing.assert_allclose(found[0], plain[:1], atol=1e-5)
+    for k, rows in enumerate(found[1:], 1):
+        assert np.isnan(rows).all()
+        strict.transform([centred[k]])
+        assert strict.failures_["reason"][0].startswith("decoded 0.")
+        assert "more than 0.3" in strict.failures_["reason"][0]
+    assert strict.get_feature_names_out().tolist() == sloppy.get_feature_names_out().tolist()
+    # The limit is no part of what is cached.
+    loose = strict.set_params(max_reconstruction_error=1.0)
+    np.testing.assert_allclose(loose.transform(centred), plain, atol=1e-5)
+    with pytest.raises(FeaturizationError, match="1 of 1 molecules could not"):
+        make(max_reconstruction_error=0.3).transform(centred[1:2])
+    pooled = make(
+        n_conformers=2, conformer_pooling="all", errors="nan", max_reconstruction_error=1e-9
+    ).transform(["CCO"])
+    assert np.isnan(pooled).all()
+
+
 # --- refusals --------------------------------------------------------------------------------------------
 
 
@@ -351,6 +377,8 @@ def test_foreign_and_large_molecules_are_named(make, tiny_mo3enet, tmp_path):
         ({"output": "matrix"}, ValueError, "output must be one of 'scalar', 'vector', 'norm'"),
         ({"output": "error"}, ValueError, "output must be one of"),
         ({"output": "vector", "n_conformers": 2}, ValueError, "n_conformers=1"),
+        ({"max_reconstruction_error": 0}, ValueError, "max_reconstruction_error must be a positive number"),
+        ({"max_reconstruction_error": "0.3"}, ValueError, "max_reconstruction_error must be a positive"),
         ({"n_conformers": 0}, ValueError, "n_conformers"),
     ],
 )

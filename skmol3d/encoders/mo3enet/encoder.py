@@ -169,7 +169,7 @@ class Mo3ENet(nn.Module):
 
     def forward(self, batch: AtomBatch) -> Tensor:
         """Invariant rows [B, columns]."""
-        embedding, pooled = self._encode(batch)
+        embedding, pooled = self.embed_and_pool(batch)
         return torch.cat([embedding.scalars, pooled], 1)
 
     def embed(self, batch: AtomBatch) -> Embedding:
@@ -180,7 +180,44 @@ class Mo3ENet(nn.Module):
         ValueError
             Names the molecules of the batch with other elements or with more atoms than the swarm holds.
         """
-        return self._encode(batch)[0]
+        return self.embed_and_pool(batch)[0]
+
+    @full_precision
+    def embed_and_pool(self, batch: AtomBatch) -> tuple[Embedding, Tensor]:
+        """The embedding, and the pooled atom scalars [B, 2 · pooled] that it was made from.
+
+        Raises
+        ------
+        ValueError
+            As `embed`.
+        """
+        atoms = self.encoded_atoms(batch)
+        x, real = atoms.pad(atoms.positions), atoms.flat_index >= 0
+        scalars, vectors = self._start(x, atoms.pad(atoms.numbers), real)
+        distances = pair_distances(x)
+        pairs = (distances < self.config.cutoff) & real[:, :, None] & real[:, None]
+        radial = self.radial(distances)
+        for layer, convolution in zip(self.layers, self.convolutions, strict=False):
+            scalars, vectors = convolution(*layer(scalars, vectors), radial, pairs)
+        scalars, vectors = self.layers[-2](scalars, vectors)
+        every = real[..., None]
+        each = self.pool(scalars)
+        pooled = torch.cat(
+            [(gelu(each) * every).sum(1) / 10.0, each.masked_fill(~every, -torch.inf).amax(1)], 1
+        )
+        context = self.context(pooled)
+        scalars, vectors = self.layers[-1](scalars, vectors)
+        query = normalize(self.query(context).unflatten(-1, (-1, KEY)), dim=-1)
+        cosine = normalize(self.key(scalars), dim=-1) @ query.transpose(1, 2)
+        cost = self.contrast * (1.0 - cosine)
+        # Blurred in training, for a gradient. Exact ones with the gradient of blurred ones do not train: the
+        # share of molecules that are found again fell from 99 to 69 % in 1000 steps.
+        shares = assign(cost, real, BLUR) if self.training else exact_assignment(cost, real)
+        kept = self.scalars(context) + (shares * self.label(scalars)).sum(1)
+        # The vector of a channel that one atom took is this atom's position, and a learned correction; the
+        # vectors of the channels that are left over vanish.
+        values = x[..., None] + self.content(vectors)
+        return Embedding(kept, (shares[:, :, None] * values).sum(1)), pooled
 
     def decode(self, embedding: Embedding) -> Swarm:
         """Swarm of an embedding; positions are relative to the centroid of the encoded atoms."""
@@ -233,36 +270,6 @@ class Mo3ENet(nn.Module):
                 f"molecule {large} of the batch: {int(batch.counts[large])} atoms, more than the "
                 f"{self.config.swarm} points of the decoder's swarm can hold"
             )
-
-    @full_precision
-    def _encode(self, batch: AtomBatch) -> tuple[Embedding, Tensor]:
-        atoms = self.encoded_atoms(batch)
-        x, real = atoms.pad(atoms.positions), atoms.flat_index >= 0
-        scalars, vectors = self._start(x, atoms.pad(atoms.numbers), real)
-        distances = pair_distances(x)
-        pairs = (distances < self.config.cutoff) & real[:, :, None] & real[:, None]
-        radial = self.radial(distances)
-        for layer, convolution in zip(self.layers, self.convolutions, strict=False):
-            scalars, vectors = convolution(*layer(scalars, vectors), radial, pairs)
-        scalars, vectors = self.layers[-2](scalars, vectors)
-        every = real[..., None]
-        each = self.pool(scalars)
-        pooled = torch.cat(
-            [(gelu(each) * every).sum(1) / 10.0, each.masked_fill(~every, -torch.inf).amax(1)], 1
-        )
-        context = self.context(pooled)
-        scalars, vectors = self.layers[-1](scalars, vectors)
-        query = normalize(self.query(context).unflatten(-1, (-1, KEY)), dim=-1)
-        cosine = normalize(self.key(scalars), dim=-1) @ query.transpose(1, 2)
-        cost = self.contrast * (1.0 - cosine)
-        # Blurred in training, for a gradient. Exact ones with the gradient of blurred ones do not train: the
-        # share of molecules that are found again fell from 99 to 69 % in 1000 steps.
-        shares = assign(cost, real, BLUR) if self.training else exact_assignment(cost, real)
-        kept = self.scalars(context) + (shares * self.label(scalars)).sum(1)
-        # The vector of a channel that one atom took is this atom's position, and a learned correction; the
-        # vectors of the channels that are left over vanish.
-        values = x[..., None] + self.content(vectors)
-        return Embedding(kept, (shares[:, :, None] * values).sum(1)), pooled
 
     def _start(self, x: Tensor, numbers: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
         axes, coordinates = molecular_axes(x, numbers, real)

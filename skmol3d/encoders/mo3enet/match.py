@@ -9,7 +9,7 @@ from torch import Tensor
 
 from skmol3d.encoders.atoms import AtomBatch
 from skmol3d.encoders.mo3enet import Mo3ENet
-from skmol3d.encoders.mo3enet.decoder import Swarm
+from skmol3d.encoders.mo3enet.decoder import Embedding, Swarm
 
 REACH, LEAST = 0.5, 0.25  # Å, and least weight within it, of an atom that was found again
 
@@ -39,10 +39,12 @@ class Match(NamedTuple):
     deviation: Tensor
 
 
-def reconstruct(encoder: Mo3ENet, batch: AtomBatch) -> tuple[Swarm, Target]:
-    """Decode what is encoded of ``batch``, and what the swarm should have been."""
+def reconstruct(
+    encoder: Mo3ENet, batch: AtomBatch, embedding: Embedding | None = None
+) -> tuple[Swarm, Target]:
+    """Decode what is encoded of ``batch`` (its ``embedding``, if known), and what should have come of it."""
     atoms = encoder.encoded_atoms(batch)
-    swarm = encoder.decode(encoder.embed(atoms))
+    swarm = encoder.decode(encoder.embed(atoms) if embedding is None else embedding)
     types = atoms.pad(encoder.place[atoms.numbers])
     return swarm, Target(atoms.pad(atoms.positions), types, atoms.flat_index >= 0)
 
@@ -66,12 +68,12 @@ def match(swarm: Swarm, target: Target) -> Match:
 
 
 @torch.no_grad()
-def reconstruction_error(encoder: Mo3ENet, batch: AtomBatch) -> Tensor:
-    """Mean deviation (Å) of the atoms of each molecule, [B].
+def reconstruction_error(encoder: Mo3ENet, batch: AtomBatch, embedding: Embedding) -> Tensor:
+    """Mean deviation (Å) of the atoms of each molecule, [B], when its ``embedding`` is decoded.
 
     An atom that `match` does not find again, or finds as another element, counts as ``REACH``, which no
     deviation exceeds: 0 is perfect, 0.5 is nothing found.
     """
-    found = match(*reconstruct(encoder, batch))
+    found = match(*reconstruct(encoder, batch, embedding))
     each = torch.where(found.element, found.deviation, REACH) * found.real
     return each.sum(1) / found.real.sum(1)
