@@ -7,6 +7,7 @@ from .featurizers import (
     PotentialFeaturizer,
     REM3DIFeaturizer,
     drop_failures,
+    set_cache_bytes,
 )
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "REM3DIFeaturizer",
     "__version__",
     "drop_failures",
+    "set_cache_bytes",
 ]
 
 __version__: str

@@ -1,5 +1,5 @@
 from .base import FeaturizationError, MoleculeFeaturizer, StructureFeaturizer, drop_failures
-from .cache import CacheError
+from .cache import CacheError, set_cache_bytes
 from .crystal import CrystalFeaturizer
 from .ecfp import ECFPFeaturizer
 from .mo3enet import Mo3ENetFeaturizer
@@ -18,6 +18,7 @@ __all__ = [
     "StructureFeaturizer",
     "all_featurizers",
     "drop_failures",
+    "set_cache_bytes",
 ]
 
 def all_featurizers() -> list[type[MoleculeFeaturizer]]: ...

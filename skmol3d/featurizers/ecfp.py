@@ -133,8 +133,10 @@ def _fingerprints(
     inputs: list[object], radius: int, n_bits: int, count: bool, chirality: bool, standardise: str | None
 ) -> list[NDArray[Any] | str]:
     """Fingerprints, or the reasons why there are none."""
-    from rdkit import Chem, rdBase
+    from rdkit import Chem
     from rdkit.Chem import rdFingerprintGenerator
+
+    from skmol3d.structures.errors import rdkit_silence
 
     generator = rdFingerprintGenerator.GetMorganGenerator(
         radius=radius, fpSize=n_bits, includeChirality=bool(chirality)
@@ -150,6 +152,6 @@ def _fingerprints(
         if smiles is None:
             results.append("fingerprints need a molecular graph; this is a bare geometry")
         else:
-            with rdBase.BlockLogs():  # warnings about hydrogens that stay, such as those of H2
+            with rdkit_silence():  # warnings about hydrogens that stay, such as those of H2
                 results.append(compute(Chem.MolFromSmiles(smiles)))
     return results

@@ -5,8 +5,9 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from itertools import islice
 from numbers import Real
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import rdkit
@@ -23,15 +24,19 @@ from skmol3d.structures import (
     Molecule,
     StructureError,
     boltzmann_weights,
-    generate,
+    conformers_of,
     read_molecule,
 )
+from skmol3d.structures.conformers import CONVENTIONS
+from skmol3d.structures.storage import content_key
 
 if TYPE_CHECKING:
     import torch
 
+Row = NDArray[np.float32]
+
 WINDOW = 1024
-"""Conformers that are sorted by size and encoded together."""
+"""Conformers that are sorted by size and encoded together; also rows that are looked up together."""
 
 BATCH_ATOMS = {"cpu": 128, "cuda": 16384}
 """Default atoms per batch: large tensors miss a CPU's caches and fault pages, small ones leave a GPU idle."""
@@ -58,6 +63,9 @@ class EncoderFeaturizer(MoleculeFeaturizer):
 
     encoder_name: str
     """Which encoders the subclass accepts; also the prefix of its column names."""
+
+    count_blocks: ClassVar[tuple[str, ...]] = ()
+    """Blocks of whole numbers, which the cache stores as such."""
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Check the parameters and pin the checkpoint; nothing is learned from the data.
@@ -189,7 +197,7 @@ class EncoderFeaturizer(MoleculeFeaturizer):
         places: dict[bytes, list[int]] = {}  # every row that a cache key fills: duplicates are computed once
         molecules: dict[bytes, Molecule] = {}
 
-        def settle(results: dict[bytes, cache.Row | str]) -> None:
+        def settle(results: dict[bytes, Row | str]) -> None:
             for key, result in results.items():
                 if not isinstance(result, str):
                     result = self._doubt(result.reshape(copies, -1)) or result
@@ -208,18 +216,20 @@ class EncoderFeaturizer(MoleculeFeaturizer):
             key = self._key(molecule, checkpoint)
             places.setdefault(key, []).append(i)
             molecules[key] = molecule
-        width = copies * sum(encoder.output_blocks().values())
-        known = self._look_up(list(molecules), width)
-        known |= {
-            key: reason
-            for key, molecule in molecules.items()
-            if key not in known and (reason := self._refusal(molecule, encoder))
-        }
-        settle(known)
-        todo = {key: molecule for key, molecule in molecules.items() if key not in known}
+        settle({key: why for key, molecule in molecules.items() if (why := self._refusal(molecule, encoder))})
+        todo = {key: molecule for key, molecule in molecules.items() if places[key][0] not in reasons}
+        counts = self._counts(encoder)
+        keys = iter(tuple(todo))
+        while window := list(islice(keys, WINDOW)):
+            found = cache.CACHE.get(window, self.cache_dir)
+            settle({key: cache.decode_row(value, counts) for key, value in found.items()})
+            for key in found:
+                del todo[key]
         advance(len(inputs) - len(todo))
         for results in self._encoded(todo, encoder, device, advance):
             settle(results)
+            made = {key: row for key, row in results.items() if not isinstance(row, str)}
+            cache.CACHE.put({key: cache.encode_row(row, counts) for key, row in made.items()}, self.cache_dir)
         return reasons
 
     def _refusal(self, molecule: Molecule, encoder: Any) -> str | None:
@@ -230,35 +240,23 @@ class EncoderFeaturizer(MoleculeFeaturizer):
         """Why a molecule with these blocks [copies, width] gets no row, if so."""
         return None
 
+    def _counts(self, encoder: Any) -> NDArray[np.bool_]:
+        """Which columns of a stored row are whole numbers."""
+        sizes = encoder.output_blocks()
+        marks = np.repeat([block in self.count_blocks for block in sizes], list(sizes.values()))
+        return np.tile(marks, self.n_conformers if self.conformer_pooling == "all" else 1)
+
     def _key(self, molecule: Molecule, checkpoint: loaded.Checkpoint) -> bytes:
         # All blocks are stored, so `blocks` is not part of it.
-        return cache.row_key(
+        return content_key(
             molecule.key,
-            conformers=asdict(self._settings()),
-            pooling=self.conformer_pooling,
-            checkpoint=checkpoint.fingerprint,
-            rdkit=rdkit.__version__,
-            skmol3d=skmol3d.__version__,
+            asdict(self._settings()),
+            self.conformer_pooling,
+            checkpoint.fingerprint,
+            CONVENTIONS,
+            rdkit.__version__,
+            skmol3d.__version__,
         )
-
-    def _look_up(self, keys: list[bytes], width: int) -> dict[bytes, cache.Row | str]:
-        found = cache.MEMORY.get(keys)
-        if self.cache_dir is not None:
-            disk = cache.DiskCache(self.cache_dir)
-            in_memory = {key: row for key, row in found.items() if not isinstance(row, str)}
-            on_disk = disk.get([key for key in keys if key not in found], width)
-            cache.MEMORY.put(on_disk)
-            found |= on_disk
-            # Rows that another featurizer of this process computed without this folder.
-            disk.put(in_memory)
-        return found
-
-    def _store(self, results: dict[bytes, cache.Row | str]) -> None:
-        cache.MEMORY.put(results)
-        if self.cache_dir is not None:
-            # Reasons stay off the disk: a time limit says something about this machine today.
-            rows = {key: row for key, row in results.items() if not isinstance(row, str)}
-            cache.DiskCache(self.cache_dir).put(rows)
 
     def _encoded(
         self,
@@ -266,13 +264,14 @@ class EncoderFeaturizer(MoleculeFeaturizer):
         encoder: Any,
         device: torch.device,
         advance: Callable[[int], Any],
-    ) -> Iterator[dict[bytes, cache.Row | str]]:
-        """Results of `todo`, a window at a time."""
+    ) -> Iterator[dict[bytes, Row | str]]:
+        """Results of `todo`, a window at a time. Reasons are not kept: conformers remember their failures."""
         budget = self.batch_size or BATCH_ATOMS.get(device.type, BATCH_ATOMS["cuda"])
         window: dict[bytes, Conformers] = {}
-        failed: dict[bytes, cache.Row | str] = {}
+        failed: dict[bytes, Row | str] = {}
         conformers = 0
-        for key, made in zip(todo, generate(todo.values(), self._settings(), self.n_jobs), strict=True):
+        stream = conformers_of(todo.values(), self._settings(), self.n_jobs, self.cache_dir)
+        for key, made in zip(todo, stream, strict=True):
             advance(1)
             if isinstance(made, StructureError):
                 failed[key] = str(made)
@@ -285,7 +284,6 @@ class EncoderFeaturizer(MoleculeFeaturizer):
                 results, budget = self._encode_window(window, encoder, device, budget)
                 yield results
                 window, conformers = {}, 0
-        cache.MEMORY.put(failed)
         yield failed
         yield self._encode_window(window, encoder, device, budget)[0]
 
@@ -303,26 +301,21 @@ class EncoderFeaturizer(MoleculeFeaturizer):
 
     def _encode_window(
         self, window: dict[bytes, Conformers], encoder: Any, device: torch.device, budget: int
-    ) -> tuple[dict[bytes, cache.Row | str], int]:
+    ) -> tuple[dict[bytes, Row | str], int]:
         items = [
             inference.Item(made.numbers, positions, made.charge, made.bonds)
             for made in window.values()
             for positions in made.positions
         ]
         rows, reasons, budget = inference.encode(encoder, items, device, budget)
-        results: dict[bytes, cache.Row | str] = {}
-        refused: dict[bytes, cache.Row | str] = {}
+        results: dict[bytes, Row | str] = {}
         start = 0
         for key, made in window.items():
             stop = start + len(made.positions)
             reason = next((reasons[i] for i in range(start, stop) if i in reasons), None)
-            if reason is None:
-                results[key] = self._pool(rows[start:stop], made)
-            else:
-                refused[key] = reason  # not stored: memory may suffice another time
+            results[key] = self._pool(rows[start:stop], made) if reason is None else reason
             start = stop
-        self._store(results)
-        return results | refused, budget
+        return results, budget
 
     def _pool(self, rows: NDArray[np.float32], made: Conformers) -> NDArray[np.float32]:
         if self.conformer_pooling == "all":

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skmol3d.featurizers import cache
 from skmol3d.featurizers.base import SHOWN, check_choice
 from skmol3d.featurizers.encoder_base import EncoderFeaturizer, unknown_elements
 from skmol3d.featurizers.vector_rows import decode_rows, rotate_rows, with_bonds
 from skmol3d.hub import loaded
 from skmol3d.structures import Molecule
+from skmol3d.structures.storage import content_key
 
 if TYPE_CHECKING:
     import torch
@@ -327,7 +327,7 @@ class Mo3ENetFeaturizer(EncoderFeaturizer):
         return None
 
     def _key(self, molecule: Molecule, checkpoint: loaded.Checkpoint) -> bytes:
-        return cache.row_key(super()._key(molecule, checkpoint).hex(), quality=self._measures_quality())
+        return content_key(super()._key(molecule, checkpoint).hex(), self._measures_quality())
 
     def _vector_rows(self, rows: Any) -> NDArray[np.float32]:
         self._check_params()

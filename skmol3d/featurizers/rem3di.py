@@ -16,8 +16,10 @@ class REM3DIFeaturizer(EncoderFeaturizer):
     do best on ``blocks=("words", "pairs")``, because dense columns tell all molecules apart and get split on
     for nothing: let a grid search over `blocks` choose.
 
-    Rows are float32 and depend on their molecule alone. They are cached per molecule, in memory within the
-    process, so that the folds of a grid search compute each molecule once, and on disk with `cache_dir`.
+    Rows are float32 and depend on their molecule alone. Conformers and rows are cached per molecule, in
+    memory within the process (`skmol3d.set_cache_bytes` bounds it), so that the folds of a grid search
+    compute each molecule once, and on disk with `cache_dir`. Another checkpoint or other blocks need no new
+    conformers. Enantiomers get conformers that are mirror images of each other.
 
     Parameters
     ----------
@@ -82,6 +84,7 @@ class REM3DIFeaturizer(EncoderFeaturizer):
     """
 
     encoder_name = "rem3di"
+    count_blocks = ("words", "pairs")
 
     def __init__(
         self,

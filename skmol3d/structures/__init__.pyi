@@ -1,5 +1,6 @@
+from .conformer_cache import conformers_of
 from .conformers import Conformers, ConformerSettings, boltzmann_weights, embed
-from .errors import Failure, StructureError
+from .errors import Failure, StructureError, TransientError
 from .inputs import iter_inputs
 from .molecule import Molecule, read_molecule
 from .reading import Record, read_records
@@ -12,7 +13,9 @@ __all__ = [
     "Molecule",
     "Record",
     "StructureError",
+    "TransientError",
     "boltzmann_weights",
+    "conformers_of",
     "embed",
     "generate",
     "iter_inputs",

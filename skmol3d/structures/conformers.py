@@ -14,12 +14,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rdkit import Chem, rdBase
+from rdkit import Chem
 from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 
-from skmol3d.structures.errors import StructureError, rdkit_reason
+from skmol3d.structures.enantiomers import embedded_enantiomer
+from skmol3d.structures.errors import StructureError, TransientError, rdkit_reason, rdkit_silence
 from skmol3d.structures.isolated import call_isolated
-from skmol3d.structures.molecule import TETRAHEDRAL, Molecule
+from skmol3d.structures.molecule import Molecule
+from skmol3d.structures.stereo import ring_stereo_possible, ring_systems, stereo_kept
 
 EV_PER_KCAL_MOL = 0.04336411530877085
 BOLTZMANN_EV_PER_K = 8.617333262e-5
@@ -31,6 +33,18 @@ SLICE, SLICES = 500, 4
 # Above this many atoms one RDKit step may take longer than a second or two, and RDKit's own timeout is
 # only looked at between steps; such molecules go to a process of their own that can be killed.
 ISOLATED_ABOVE = 200
+
+# Where stereocentres are shared by rings, this many attempts come first. If none succeeds, the rings are
+# looked at; if these are not to blame, all attempts are made, and the first of them are these again.
+TRIAL = 20
+
+CONVENTIONS = 2
+"""Number of the rules by which a molecule becomes conformers; part of every cache's keys.
+
+1. ETKDGv3, seeded by the canonical SMILES, each enantiomer for itself.
+2. Of two enantiomers the one with the smaller canonical SMILES is embedded as before, and the other is its
+   reflection (`skmol3d.structures.enantiomers`). Molecules that are no enantiomers have the conformers of 1.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +110,9 @@ class Conformers:
 def embed(molecule: Molecule, settings: ConformerSettings) -> Conformers:
     """Make the conformers of one molecule.
 
-    A function of the molecule and the settings alone. A molecule that brought coordinates keeps them:
-    its first `n_conformers` conformers come back as they are, with MMFF94 single-point energies where
-    there are parameters.
+    A function of the molecule and the settings alone; conformers of enantiomers are mirror images. A molecule
+    that brought coordinates keeps them: its first `n_conformers` conformers come back as they are, with
+    MMFF94 single-point energies where there are parameters.
 
     Parameters
     ----------
@@ -114,7 +128,8 @@ def embed(molecule: Molecule, settings: ConformerSettings) -> Conformers:
     Raises
     ------
     StructureError
-        If no geometry was found within the attempts or the time limit.
+        If no geometry was found within the attempts or the time limit; `TransientError` if that may be
+        otherwise on another machine or day.
     """
     try:
         if molecule.coordinates is not None:
@@ -123,9 +138,14 @@ def embed(molecule: Molecule, settings: ConformerSettings) -> Conformers:
             raise StructureError(
                 "several fragments without coordinates have no common geometry; keep the parent"
             )
-        if len(molecule.numbers) > ISOLATED_ABOVE:
-            return embed_isolated(molecule, settings)
-        return embed_here(molecule, settings)
+        embedded = embedded_enantiomer(molecule)
+        made = (embed_isolated if len(molecule.numbers) > ISOLATED_ABOVE else embed_here)(
+            embedded.molecule, settings
+        )
+        if embedded.places is None:
+            return made
+        positions = embedded.turned_back(made.positions)
+        return Conformers(molecule.numbers, positions, made.energies, molecule.charge, molecule.bonds)
     except StructureError:
         raise
     except (RuntimeError, ValueError) as error:  # what RDKit raises when it finds itself in a bad state
@@ -133,12 +153,12 @@ def embed(molecule: Molecule, settings: ConformerSettings) -> Conformers:
 
 
 def embed_here(molecule: Molecule, settings: ConformerSettings) -> Conformers:
-    """Embed in this process, where only the clock between RDKit's steps can stop it."""
+    """Embed this very enantiomer, in this process, where only the clock between RDKit's steps can stop it."""
     assert molecule.mol is not None  # only bare geometries have none, and they bring coordinates
-    clock = _Clock(settings.time_limit)
     mol = Chem.Mol(molecule.mol)
     positions, energies = [], []
-    with rdBase.BlockLogs():  # "UFFTYPER: unrecognized atom type" and the like; failures are reported here
+    with rdkit_silence():  # "UFFTYPER: unrecognized atom type" and the like; failures are reported here
+        clock = _Clock(settings.time_limit)
         for k in range(settings.n_conformers):
             _embed_one(mol, _seed(molecule, settings, k), settings.max_attempts, clock)
             energies.append(_relax(mol, clock) if settings.relax == "mmff" else math.nan)
@@ -201,8 +221,8 @@ class _Clock:
         return left
 
 
-def _time_limit_error(limit: float) -> StructureError:
-    return StructureError(f"no conformer within the time limit of {limit:g} s")
+def _time_limit_error(limit: float) -> TransientError:
+    return TransientError(f"no conformer within the time limit of {limit:g} s")
 
 
 def _seed(molecule: Molecule, settings: ConformerSettings, k: int) -> int:
@@ -211,28 +231,44 @@ def _seed(molecule: Molecule, settings: ConformerSettings, k: int) -> int:
 
 
 def _embed_one(mol: Chem.Mol, seed: int, attempts: int, clock: _Clock) -> None:
+    systems = ring_systems(mol)
+    if systems and attempts > TRIAL:
+        if _climb(mol, seed, 0, TRIAL, clock) is None:
+            return
+        if not ring_stereo_possible(mol, systems, seed, math.ceil(clock.left())):
+            clock.left()
+            raise StructureError(
+                "impossible stereochemistry: the marks of stereocentres shared by rings (bridgeheads, ring "
+                "fusions) contradict each other in 3D"
+            )
     causes: dict[int, int] = {}
     for rung in range(3):
-        parameters: Any = rdDistGeom.ETKDGv3()  # the stub knows none of its attributes
-        parameters.randomSeed = seed
-        parameters.maxIterations = attempts
-        parameters.timeout = math.ceil(clock.left())  # whole seconds, looked at between steps
-        parameters.trackFailures = True
-        parameters.useRandomCoords = rung > 0
-        if rung == 2:
-            parameters.useExpTorsionAnglePrefs = parameters.useBasicKnowledge = False
-            parameters.useSmallRingTorsions = parameters.useMacrocycleTorsions = False
-            parameters.ignoreSmoothingFailures = True
-        found = rdDistGeom.EmbedMolecule(mol, parameters) >= 0
-        clock.left()
-        if found and _stereo_kept(mol):
+        failures = _climb(mol, seed, rung, attempts, clock)
+        if failures is None:
             return
-        for cause, count in enumerate(parameters.GetFailureCounts()):
+        for cause, count in enumerate(failures):
             causes[cause] = causes.get(cause, 0) + count
     worst = rdDistGeom.EmbedFailureCauses.values[max(causes, key=lambda cause: causes[cause])]
     raise StructureError(
         f"no conformer in 3 x {attempts} attempts (most failed at {worst.name.lower().replace('_', ' ')})"
     )
+
+
+def _climb(mol: Chem.Mol, seed: int, rung: int, attempts: int, clock: _Clock) -> list[int] | None:
+    """Try a rung of the ladder; None if it gave a conformer, or else how often each cause prevented it."""
+    parameters: Any = rdDistGeom.ETKDGv3()  # the stub knows none of its attributes
+    parameters.randomSeed = seed
+    parameters.maxIterations = attempts
+    parameters.timeout = math.ceil(clock.left())  # whole seconds, looked at between steps
+    parameters.trackFailures = True
+    parameters.useRandomCoords = rung > 0
+    if rung == 2:
+        parameters.useExpTorsionAnglePrefs = parameters.useBasicKnowledge = False
+        parameters.useSmallRingTorsions = parameters.useMacrocycleTorsions = False
+        parameters.ignoreSmoothingFailures = True
+    found = rdDistGeom.EmbedMolecule(mol, parameters) >= 0
+    clock.left()
+    return None if found and stereo_kept(mol) else list(parameters.GetFailureCounts())
 
 
 def _relax(mol: Chem.Mol, clock: _Clock) -> float:
@@ -262,7 +298,7 @@ def _kept(molecule: Molecule, coordinates: NDArray[np.float64]) -> Conformers:
     if molecule.mol is not None:
         mol = Chem.Mol(molecule.mol)
         mol.AddConformer(Chem.Conformer(mol.GetNumAtoms()))
-        with rdBase.BlockLogs():
+        with rdkit_silence():
             for k, positions in enumerate(coordinates):
                 mol.GetConformer().SetPositions(positions)
                 field = _mmff(mol)
@@ -279,31 +315,5 @@ def _check(mol: Chem.Mol) -> None:
     positions = mol.GetConformer().GetPositions()
     if not np.isfinite(positions).all():
         raise StructureError("the force field gave coordinates that are not finite")
-    if not _stereo_kept(mol):
+    if not stereo_kept(mol):
         raise StructureError("the conformer lost the stereochemistry of the input")
-
-
-def _stereo_kept(mol: Chem.Mol) -> bool:
-    """Whether every stereocentre and double bond that the input specifies is so in 3D."""
-    centres = [a.GetIdx() for a in mol.GetAtoms() if a.GetChiralTag() in TETRAHEDRAL]
-    if centres:
-        seen = Chem.Mol(mol)
-        Chem.AssignAtomChiralTagsFromStructure(seen, replaceExistingTags=True)
-        for i in centres:
-            if seen.GetAtomWithIdx(i).GetChiralTag() != mol.GetAtomWithIdx(i).GetChiralTag():
-                return False
-    positions = None
-    for bond in mol.GetBonds():
-        if bond.GetStereo() in _CIS or bond.GetStereo() in _TRANS:
-            if positions is None:
-                positions = mol.GetConformer().GetPositions()
-            a, d = bond.GetStereoAtoms()
-            b, c = positions[bond.GetBeginAtomIdx()], positions[bond.GetEndAtomIdx()]
-            same_side = np.dot(np.cross(positions[a] - b, c - b), np.cross(positions[d] - c, c - b)) > 0
-            if same_side != (bond.GetStereo() in _CIS):
-                return False
-    return True
-
-
-_CIS = {Chem.BondStereo.STEREOZ, Chem.BondStereo.STEREOCIS}
-_TRANS = {Chem.BondStereo.STEREOE, Chem.BondStereo.STEREOTRANS}

@@ -6,12 +6,17 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import RLock
 
 from rdkit import rdBase
 
 
 class StructureError(ValueError):
     """A structure that cannot be used; the message is the reason alone."""
+
+
+class TransientError(StructureError):
+    """A failure that another machine or another day may not see: out of time, or its process died."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +28,20 @@ class Failure:
     reason: str
 
 
+# RDKit has one log of each kind for all threads, and crashes if one thread writes (an embedding does, without
+# holding Python's own lock) while another redirects it.
+_logs = RLock()
+
+
 @contextmanager
 def rdkit_errors() -> Iterator[list[str]]:
     """Collect RDKit's error messages within the block instead of printing them, and no warnings either.
 
-    Outside the block the logs stay as the user set them. The list is filled when the block ends.
+    Outside the block the logs stay as the user set them. The list is filled when the block ends. Other
+    threads wait meanwhile, as for `rdkit_silence`.
     """
     messages: list[str] = []
-    with rdBase.BlockLogs(), rdBase.CaptureErrorLog() as capture:
+    with _logs, rdBase.BlockLogs(), rdBase.CaptureErrorLog() as capture:
         yield messages
     try:
         text = capture.messages
@@ -41,6 +52,13 @@ def rdkit_errors() -> Iterator[list[str]]:
         line = re.sub(r"^(SMILES Parse )?(Error|ERROR):\s*| for input: .*$", "", line)
         if line.strip("~^ "):
             messages.append(line if len(line) <= 200 else line[:197] + "...")
+
+
+@contextmanager
+def rdkit_silence() -> Iterator[None]:
+    """Keep RDKit from logging within the block; other threads wait before theirs."""
+    with _logs, rdBase.BlockLogs():
+        yield
 
 
 def rdkit_reason(error: Exception) -> str:

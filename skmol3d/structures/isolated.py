@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from skmol3d.structures.errors import StructureError
+from skmol3d.structures.errors import StructureError, TransientError
 
 CHILD = f"from {__name__} import _child; _child()"
 STARTUP = 5.0  # seconds that a new interpreter may take before the call's own time limit begins
@@ -37,7 +37,7 @@ def call_isolated(function: Callable[..., Any], *arguments: Any, limit: float) -
     Raises
     ------
     StructureError
-        If the function raises one, or takes the process down.
+        If the function raises one; `TransientError` if it takes the process down.
     TimeoutError
         If the limit has passed.
     """
@@ -56,7 +56,7 @@ def call_isolated(function: Callable[..., Any], *arguments: Any, limit: float) -
     if done.returncode != 0:
         lines = done.stderr.decode(errors="replace").strip().splitlines()
         reason = lines[-1] if lines else f"exit status {done.returncode}"
-        raise StructureError(f"RDKit crashed on it: {reason}")
+        raise TransientError(f"RDKit crashed on it: {reason}")
     result = pickle.loads(done.stdout)
     if isinstance(result, StructureError):
         raise result

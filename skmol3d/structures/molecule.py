@@ -173,7 +173,7 @@ def _from_sanitized(mol: Chem.Mol, standardise: str | None) -> Molecule:
         if not conformer.Is3D() and not np.any(conformer.GetPositions()[:, 2]):
             mol.RemoveConformer(conformer.GetId())
     mol = standardised(mol, standardise)
-    return _with_coordinates(mol) if mol.GetNumConformers() else _without_coordinates(mol)
+    return _with_coordinates(mol) if mol.GetNumConformers() else from_graph(mol)
 
 
 def _keep_tetrahedral_marks(mol: Chem.Mol) -> None:
@@ -201,7 +201,8 @@ def canonical_smiles(mol: Chem.Mol) -> str:
     return min(seen[seen.index(smiles) :])
 
 
-def _without_coordinates(mol: Chem.Mol) -> Molecule:
+def from_graph(mol: Chem.Mol) -> Molecule:
+    """The molecule that the canonical SMILES of a sanitized graph stands for."""
     smiles = canonical_smiles(mol)
     mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
     _check_size(mol.GetNumAtoms())

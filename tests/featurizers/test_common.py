@@ -41,7 +41,7 @@ def make(request, tiny_checkpoint, tiny_mo3enet, tiny_potential):
     defaults = {"model": models[cls.__name__], "device": "cpu"} if "model" in takes else {}
 
     def build(**params):
-        cache.MEMORY.clear()
+        cache.clear()
         return cls(**{**defaults, **params})
 
     build.takes = takes
@@ -104,7 +104,7 @@ def test_pickle_is_small_and_gives_the_same_rows(make):
     rows = featurizer.transform(SMILES)
     text = pickle.dumps(featurizer)
     assert len(text) < 2**20
-    cache.MEMORY.clear()
+    cache.clear()
     np.testing.assert_array_equal(pickle.loads(text).transform(SMILES), rows)
 
 
@@ -330,7 +330,7 @@ def test_pipeline_pickles_small_and_predicts_alike(make):
     pipeline = make_pipeline(make(), Ridge()).fit(SMILES, TARGET)
     text = pickle.dumps(pipeline)
     assert len(text) < 2**20
-    cache.MEMORY.clear()
+    cache.clear()
     np.testing.assert_allclose(pickle.loads(text).predict(SMILES), pipeline.predict(SMILES), rtol=1e-6)
 
 

@@ -74,7 +74,7 @@ def rewritten(atoms, seed):
 
 @pytest.fixture
 def make(tiny_mo3enet):
-    cache.MEMORY.clear()
+    cache.clear()
     return lambda molecule="mo3enet", **params: CrystalFeaturizer(molecule, tiny_mo3enet, **params)
 
 
@@ -430,7 +430,7 @@ def test_pipelines_clone_pickle_and_search(make):
     pipeline = make_pipeline(make(), StandardScaler(), Ridge()).fit(described, y)
     text = pickle.dumps(pipeline)
     assert len(text) < 2**20
-    cache.MEMORY.clear()
+    cache.clear()
     np.testing.assert_allclose(pickle.loads(text).predict(described), pipeline.predict(described), rtol=1e-6)
     search = GridSearchCV(
         clone(pipeline), {"crystalfeaturizer__molecule": ["none", "mo3enet"]}, cv=2, error_score="raise"

@@ -39,7 +39,7 @@ quick = settings(max_examples=25, deadline=None, database=None, derandomize=True
 @pytest.fixture(scope="module")
 def featurize(tiny_checkpoint):
     def transform(molecules, **params):
-        cache.MEMORY.clear()  # or the invariance would be the cache's
+        cache.clear()  # or the invariance would be the cache's
         return REM3DIFeaturizer(**{"model": tiny_checkpoint, "device": "cpu", **params}).transform(molecules)
 
     return transform

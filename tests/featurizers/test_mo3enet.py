@@ -29,7 +29,7 @@ NAMES = ["CH3CH2OH", "CH3CONH2", "C6H6", "CH4", "CO2", "H2O", "C5H5N", "HCOOH", 
 
 @pytest.fixture
 def make(tiny_mo3enet):
-    cache.MEMORY.clear()
+    cache.clear()
     return lambda **params: Mo3ENetFeaturizer(**{"model": tiny_mo3enet, "device": "cpu", **params})
 
 
@@ -84,7 +84,7 @@ quick = settings(max_examples=10, deadline=None, database=None, derandomize=True
 def test_rows_turn_with_the_molecule(tiny_mo3enet, molecules, seed, improper):
     matrix = Rotation.random(random_state=seed).as_matrix() * (-1.0 if improper else 1.0)
     moved = turned(molecules, matrix, np.random.default_rng(seed).uniform(-50, 50, 3))
-    cache.MEMORY.clear()
+    cache.clear()
     featurizer = Mo3ENetFeaturizer(tiny_mo3enet, output="vector", device="cpu")
     rows = featurizer.transform(molecules)
     np.testing.assert_allclose(featurizer.rotate(rows, matrix), featurizer.transform(moved), atol=2e-5)
@@ -124,7 +124,7 @@ def test_pipeline_clones_and_pickles(make, molecules):
     np.testing.assert_allclose(pipeline.predict(moved), predicted @ matrix.T, atol=1e-4)
     text = pickle.dumps(pipeline)
     assert len(text) < 2**20
-    cache.MEMORY.clear()
+    cache.clear()
     np.testing.assert_allclose(pickle.loads(text).predict(molecules), predicted, atol=1e-5)
 
 
@@ -308,7 +308,7 @@ def test_reconstruction_error_of_a_perfect_decoder_is_zero(make, molecules, monk
         assert make().reconstruction_error([atoms])[0] < 1e-5
         moved = Atoms(atoms.numbers, atoms.positions + np.array([0.3, 0.0, 0.4]))
         exact_decoder(monkeypatch, [moved])
-        cache.MEMORY.clear()
+        cache.clear()
         np.testing.assert_allclose(make().reconstruction_error([atoms]), [0.5], atol=1e-5)
 
 

@@ -25,7 +25,7 @@ SMILES = ["CCO", "c1ccccc1", "C[C@H](N)C(=O)O", "CCCCCCCC", "C", "CC(C)(C)O"]
 
 @pytest.fixture
 def make(tiny_checkpoint):
-    cache.MEMORY.clear()
+    cache.clear()
     return lambda **params: REM3DIFeaturizer(**{"model": tiny_checkpoint, "device": "cpu", **params})
 
 
@@ -49,7 +49,7 @@ def conformers(smiles, count):
 )
 def test_batches_halve_when_memory_runs_out(make, monkeypatch, error):
     expected = make().transform(SMILES)
-    cache.MEMORY.clear()
+    cache.clear()
     forward, sizes = REM3DI.forward, []
 
     def limited(self, batch):

@@ -28,9 +28,10 @@ from skmol3d.structures import (
     workers,
 )
 from skmol3d.structures.conformers import embed_here
+from skmol3d.structures.enantiomers import embedded_enantiomer
 
 PLAIN = ConformerSettings(relax="mmff")
-PEPTIDE = "N[C@@H](C)C(=O)" * 24 + "O"  # 243 atoms: goes to a process of its own
+PEPTIDE = "N[C@H](C)C(=O)" * 24 + "O"  # 243 atoms: goes to a process of its own
 
 
 def conformers(value, **kwargs):
@@ -313,6 +314,7 @@ def test_large_molecules_embed_elsewhere_with_the_same_result():
     molecule = read_molecule(PEPTIDE)
     assert len(molecule.numbers) == 243
     plain = ConformerSettings(relax=None)
+    assert embedded_enantiomer(molecule).molecule is molecule
     np.testing.assert_array_equal(embed(molecule, plain).positions, embed_here(molecule, plain).positions)
 
 

@@ -168,7 +168,7 @@ def run(model: str, count: int, seed: int, time_limit: float = 10.0, respelled: 
         for i in np.flatnonzero(finite)[:: max(1, count // respelled)]
     ]
     places, spellings = zip(*[(i, text) for i, text in again if text is not None], strict=True)
-    cache.MEMORY.clear()  # or the rows would be looked up rather than computed
+    cache.clear()  # or the rows would be looked up rather than computed
     repeated = featurizer.transform(list(spellings))
     distance = np.abs(repeated - rows[list(places)]).max(axis=1) / np.abs(rows[list(places)]).max(axis=1)
     wrong += [

@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         numbers = [
             f"{time.perf_counter() - start:.0f}",
             f"{resident_mb():.0f}",
-            f"{cache.MEMORY.size / 2**20:.0f}",
+            f"{cache.CACHE.memory.size / 2**20:.0f}",
         ]
         print(f"| {done} | {' | '.join(numbers)} |", flush=True)
     print(f"\n{len(featurizer.failures_)} of {done} failed")

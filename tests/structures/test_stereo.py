@@ -1,0 +1,58 @@
+"""Stereo marks that rings cannot have are found out early (REVIEW B3)."""
+
+import pytest
+from rdkit.Chem import rdDistGeom
+
+from skmol3d.structures import ConformerSettings, StructureError, conformers, embed, read_molecule
+from skmol3d.structures.stereo import ring_stereo_possible, ring_systems
+
+IMPOSSIBLE = [
+    "Cn1cc(Nc2nccc(N3C[C@H]4CC[C@H](C3)N4C(=O)NCC#N)n2)cn1",  # bridgeheads of a diazabicyclooctane
+    "C1C[C@@H]2C[C@@H]1[C@H]1C[C@@H]21",
+    "CCCCS(=O)(=O)N1[C@H]2CC[C@H]1CC(Oc1ncnc(Oc3cccnc3C)c1C)C2",
+    "O=C1C=CC(=O)[C@H]2C[C@H]12",  # a cyclopropane fused to both sides
+]
+POSSIBLE = [
+    "Cn1cc(Nc2nccc(N3C[C@H]4CC[C@@H](C3)N4C(=O)NCC#N)n2)cn1",
+    "CN1[C@H]2CC[C@@H]1[C@H]([C@H](C2)OC(=O)C3=CC=CC=C3)C(=O)OC",  # cocaine
+    "C[C@]12CC[C@H]3[C@H]([C@@H]1CC[C@@H]2O)CCC4=C3C=CC(=C4)O",  # estradiol
+    "CC1(C)[C@@H]2CC[C@@]1(C)C(=O)C2",  # camphor
+    "CC1(C)S[C@@H]2[C@H](NC(=O)Cc3ccccc3)C(=O)N2[C@H]1C(=O)O",  # penicillin G
+    "C[C@]12CC(=O)[C@H]1CC[N+]2(C)C",
+]
+
+
+@pytest.mark.parametrize("smiles", IMPOSSIBLE)
+def test_contradictions_are_named_after_few_attempts(smiles, monkeypatch):
+    attempts = []
+    embed_molecule = rdDistGeom.EmbedMolecule
+
+    def counting(mol, parameters):
+        attempts.append((mol.GetNumAtoms(), parameters.maxIterations))
+        return embed_molecule(mol, parameters)
+
+    monkeypatch.setattr(rdDistGeom, "EmbedMolecule", counting)
+    molecule = read_molecule(smiles)
+    with pytest.raises(StructureError, match="marks of stereocentres shared by rings"):
+        embed(molecule, ConformerSettings())
+    whole = [count for atoms, count in attempts if atoms == len(molecule.numbers)]
+    assert whole[0] == conformers.TRIAL
+    assert sum(count for _, count in attempts) <= conformers.TRIAL + 100
+
+
+@pytest.mark.parametrize("smiles", POSSIBLE)
+def test_what_can_be_is_possible(smiles):
+    mol = read_molecule(smiles).mol
+    assert ring_stereo_possible(mol, ring_systems(mol), seed=1, timeout=30)
+
+
+@pytest.mark.parametrize(
+    "smiles", ["CCO", "C[C@H]1CC[C@@H](O)CC1", "C[C@H]1CC2(CC[C@@H]1O)CC2", "c1ccc2ccccc2c1"]
+)
+def test_rings_that_share_no_two_stereocentres_are_not_looked_at(smiles):
+    assert ring_systems(read_molecule(smiles).mol) == []
+
+
+def test_skeletons_that_are_no_molecules_count_as_possible():
+    mol = read_molecule("O=S1(=O)[C@H]2CC[C@@H]1CC2").mol
+    assert ring_stereo_possible(mol, ring_systems(mol), seed=1, timeout=30)

@@ -1,0 +1,148 @@
+"""Bytes kept in memory within a bound, and in a folder that several processes share."""
+
+import sqlite3
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from skmol3d.structures.storage import FILE_NAME, Cache, CacheError, Disk, Memory, content_key
+
+
+def key(i):
+    return i.to_bytes(32, "big")
+
+
+def test_keys_tell_contents_apart():
+    keys = {
+        content_key("C", {"a": 1, "b": 2.0}),
+        content_key("C", {"b": 2.0, "a": 1}),
+        content_key("C", {"a": 1}),
+    }
+    assert len(keys) == 2
+
+
+# --- memory ----------------------------------------------------------------------------------------------
+
+
+def test_memory_is_bounded():
+    memory = Memory(max_bytes=10 * (100 + Memory.OVERHEAD))
+    memory.put({key(i): bytes(100) for i in range(1000)})
+    assert len(memory.get(map(key, range(1000)))) == 10
+    assert memory.size == memory.max_bytes
+    memory.put({b"large": bytes(10**6)})
+    assert memory.size <= memory.max_bytes
+
+
+def test_a_smaller_bound_holds_at_once_and_nothing_is_kept_at_zero():
+    memory = Memory(max_bytes=10**6)
+    memory.put({key(i): bytes(100) for i in range(100)})
+    memory.resize(5000)
+    assert 0 < memory.size <= 5000
+    memory.resize(0)
+    assert memory.size == 0
+    memory.put({b"a": b"b"})
+    assert not memory.get([b"a"])
+
+
+def test_walking_through_more_than_fits_still_finds_some():
+    # Dropping what was used longest ago would find nothing at all.
+    memory = Memory(max_bytes=80 * (100 + Memory.OVERHEAD))
+    for _ in range(20):
+        hits = 0
+        for i in range(100):
+            found = memory.get([key(i)])
+            hits += len(found)
+            memory.put({key(i): bytes(100)})
+    assert hits > 40
+
+
+def test_hits_and_misses_are_counted():
+    memory = Memory(max_bytes=1000)
+    memory.put({b"a": b"1"})
+    memory.get([b"a", b"b", b"c"])
+    assert (memory.hits, memory.misses) == (1, 2)
+    memory.clear()
+    assert (memory.hits, memory.misses, memory.size) == (0, 0, 0)
+
+
+def test_threads_share_a_memory():
+    memory = Memory(max_bytes=20 * (4 + Memory.OVERHEAD))
+
+    def work(start):
+        for i in range(start, start + 500):
+            memory.put({key(i % 60): (i % 60).to_bytes(4, "big")})
+            for k, value in memory.get(map(key, range(60))).items():
+                assert int.from_bytes(value, "big") == int.from_bytes(k, "big")
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(8)))
+    assert len(memory.get(map(key, range(60)))) == 20
+    assert memory.size == memory.max_bytes
+
+
+# --- disk ------------------------------------------------------------------------------------------------
+
+SHARER = """
+import sys
+from skmol3d.structures.storage import Disk
+
+disk = Disk(sys.argv[1], "things")
+for i in range(100):
+    key = i.to_bytes(32, "big")
+    for value in disk.get([key]).values():
+        assert value == bytes([i])
+    disk.put({key: bytes([i])})
+"""
+
+
+def test_several_processes_share_a_folder(tmp_path):
+    command = [sys.executable, "-c", SHARER, str(tmp_path)]
+    processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    assert [(process.communicate()[1], process.returncode) for process in processes] == [("", 0)] * 4
+    assert Disk(tmp_path, "things").get(map(key, range(100))) == {key(i): bytes([i]) for i in range(100)}
+
+
+def test_tables_do_not_mix(tmp_path):
+    Disk(tmp_path, "rows").put({b"a": b"row"})
+    Disk(tmp_path, "conformers").put({b"a": b"conformer"})
+    assert Disk(tmp_path, "rows").get([b"a"]) == {b"a": b"row"}
+
+
+def test_more_keys_than_one_query_takes(tmp_path):
+    disk = Disk(tmp_path, "things")
+    disk.put({key(i): b"x" for i in range(1203)})
+    disk.put({key(i): b"y" for i in range(1300)})  # what is there stays
+    assert sorted(disk.get(map(key, range(1300))).values()) == [b"x"] * 1203 + [b"y"] * 97
+
+
+@pytest.mark.parametrize("damage", ["text", "value", "folder is a file"])
+def test_a_damaged_folder_is_named(tmp_path, damage):
+    file = tmp_path / FILE_NAME
+    if damage == "text":
+        file.write_text("this is no database, but it is long enough to be read as one" * 100)
+    elif damage == "value":
+        Disk(tmp_path, "things").put({b"a": b"some value"})
+        with sqlite3.connect(file) as connection:
+            connection.execute("UPDATE things SET value = zeroblob(length(value))")
+        connection.close()
+    else:
+        file = tmp_path / "file" / FILE_NAME
+        file.parent.write_text("in the way")
+    with pytest.raises(CacheError, match="choose another cache_dir") as caught:
+        Disk(file.parent, "things").get([b"a"])
+    assert str(file) in str(caught.value)
+
+
+# --- both ------------------------------------------------------------------------------------------------
+
+
+def test_what_one_lacks_comes_from_the_other(tmp_path):
+    cache = Cache("things", 10**6)
+    cache.put({b"a": b"1"}, None)
+    assert cache.get([b"a", b"b"], tmp_path) == {b"a": b"1"}
+    cache.memory.clear()
+    assert cache.get([b"a"], None) == {}
+    assert cache.get([b"a"], tmp_path) == {b"a": b"1"}
+    assert cache.get([b"a"], None) == {b"a": b"1"}
