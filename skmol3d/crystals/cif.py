@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from skmol3d.crystals.errors import CrystalError
 from skmol3d.crystals.molecules import ADD_HYDROGENS, ONE_COMPONENT
+from skmol3d.structures.errors import shorten
 
 SAME_SITE = 0.05
 """Å; images of a site closer than this are the site itself, on a symmetry element."""
@@ -49,35 +50,42 @@ def read_cif(path: Path) -> Iterator[Atoms | CrystalError]:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = data.decode("latin-1")
-    for block in _blocks(text):
-        name = block[0].split()[0][5:]
+    for start, block in _blocks(text):
+        name = block[0].split()[0][5:45]
         try:
             found = _read_block("\n".join(block))
         except CrystalError as error:
             yield CrystalError(f"CIF block {name}: {error}")
         except (ValueError, RuntimeError, IndexError) as error:  # whatever gemmi says
-            yield CrystalError(f"not a valid CIF block {name}: {error}")
+            yield CrystalError(f"not a valid CIF block {name}: {_located(str(error), start)}")
         else:
             if found is not None:
                 yield found
 
 
-def _blocks(text: str) -> Iterator[list[str]]:
-    """Lines of each block of a file, apart from each other, so that one that is broken spoils no other."""
+def _blocks(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Each block and how many lines stand before it: apart, so that one that is broken spoils no other."""
     block: list[str] = []
-    in_text = False
-    for line in re.split("\r\n|\r|\n", text):
+    start, in_text = 0, False
+    for number, line in enumerate(re.split("\r\n|\r|\n", text)):
         if line.startswith(";"):
             in_text = not in_text
         elif line[:5].lower() == "data_" and not in_text:
             if block:
-                yield block
-            block = []
+                yield start, block
+            start, block = number, []
         elif not block:
             continue  # comments before the first block
         block.append(line)
     if block:
-        yield block
+        yield start, block
+
+
+def _located(message: str, start: int) -> str:
+    """What gemmi says of a text that begins after `start` lines, with the place in the file."""
+    message = " ".join(message.split())[:200]
+    found = re.match(r"string:(\d+):\d+\(\d+\)", message)
+    return message if found is None else f"line {start + int(found[1])}{message[found.end() :]}"
 
 
 def _read_block(text: str) -> Atoms | None:
@@ -126,7 +134,7 @@ def _check_sites(sites: list[gemmi.SmallStructure.Site]) -> None:
 
 
 def _listed(labels: list[str]) -> str:
-    return ", ".join(labels[:3]) + (", ..." if len(labels) > 3 else "")
+    return ", ".join(label[:20] for label in labels[:3]) + (", ..." if len(labels) > 3 else "")
 
 
 def _group_number(block: gemmi.cif.Block) -> int | None:
@@ -138,7 +146,7 @@ def _group_number(block: gemmi.cif.Block) -> int | None:
 
 def _checked_number(text: str) -> int:
     if not (text.isdecimal() and len(text) < 4 and 1 <= int(text) <= 230):
-        raise CrystalError(f"space group number {text}; expected a whole number from 1 to 230")
+        raise CrystalError(f"space group number {text[:20]}; expected a whole number from 1 to 230")
     return int(text)
 
 
@@ -160,7 +168,7 @@ def _operations(
         angles = structure.cell.alpha, structure.cell.gamma  # of rhombohedral or hexagonal axes
         group = gemmi.find_spacegroup_by_name(name, *angles)
         if group is None:
-            raise CrystalError(f"unknown space group {name!r}, and no symmetry operations")
+            raise CrystalError(f"unknown space group {shorten(name)}, and no symmetry operations")
         found = list(group.operations())
     else:
         number = number or (_checked_number(name) if name else 1)
@@ -186,7 +194,7 @@ def _operation(text: str) -> gemmi.Op:
     try:
         return gemmi.Op(text)
     except RuntimeError as error:
-        raise CrystalError(f"{text!r} is no symmetry operation: {error}") from error
+        raise CrystalError(f"{shorten(text)} is no symmetry operation: {str(error)[:80]}") from error
 
 
 def _expand(
@@ -222,6 +230,6 @@ def _check_hydrogens(formula: str, numbers: NDArray[np.int64]) -> None:
     units = {round(found[number] / expected[number], 3) for number in expected}
     if len(units) == 1 and present < (missing := hydrogens * units.pop()) - 0.5:
         raise CrystalError(
-            f"hydrogen atoms are missing: {present} of the {missing:g} that the formula {formula} has;"
+            f"hydrogen atoms are missing: {present} of the {missing:g} that the formula {shorten(formula)} has;"
             f" {ADD_HYDROGENS}"
         )
