@@ -30,6 +30,7 @@ MOST_OPERATIONS = 192
 MAX_ATOMS = 20_000
 """In the cell of a crystal."""
 
+COORDINATE_TAGS = tuple(f"_atom_site_fract_{axis}" for axis in "xyz")
 NUMBER_TAGS = ("_space_group_IT_number", "_symmetry_Int_Tables_number")
 
 
@@ -103,6 +104,10 @@ def _read_block(text: str) -> Atoms | None:
     sites = list(structure.sites)
     if not sites:
         raise CrystalError("no atoms")
+    # gemmi takes the coordinates of a column that is not there for zero.
+    missing = [tag for tag in COORDINATE_TAGS if len(block.find_values(tag)) != len(sites)]
+    if missing:
+        raise CrystalError(f"no fractional coordinates: {missing[0]} is missing")
     _check_sites(sites)
     places = np.array([site.fract.tolist() for site in sites])
     numbers = np.array([site.element.atomic_number for site in sites])
@@ -225,11 +230,11 @@ def _check_hydrogens(formula: str, numbers: NDArray[np.int64]) -> None:
         expected[number] = expected.get(number, 0.0) + float(count or 1)
     found = Counter(numbers.tolist())
     hydrogens, present = expected.pop(1, 0.0), found.pop(1, 0)
-    if not expected or expected.keys() != found.keys():
+    if not expected or not all(expected.values()) or expected.keys() != found.keys():
         return
     units = {round(found[number] / expected[number], 3) for number in expected}
     if len(units) == 1 and present < (missing := hydrogens * units.pop()) - 0.5:
         raise CrystalError(
-            f"hydrogen atoms are missing: {present} of the {missing:g} that the formula {shorten(formula)} has;"
-            f" {ADD_HYDROGENS}"
+            f"hydrogen atoms are missing: {present} of the {missing:g} that the formula {shorten(formula)}"
+            f" has; {ADD_HYDROGENS}"
         )

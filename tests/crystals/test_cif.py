@@ -124,6 +124,11 @@ def test_deuterium_is_hydrogen(read) -> None:
         (cif(sites=["C1 C ? ? ?"]), r"1 site\(s\) without coordinates \(C1\)"),
         (cif(sites=[*HEAVY, "Wat Wat 0 0 0"]), r"1 site\(s\) that are no element \(Wat\)"),
         (cif(sites=[*HEAVY[:1], "O1 O 0.1"]), "not a valid CIF block urea: line 10: Wrong number"),
+        (
+            cif().replace("_site_fract_z", "_site_foo"),
+            "no fractional coordinates: _atom_site_fract_z is missing",
+        ),
+        (cif().replace("_fract_", "_Cartn_"), "no fractional coordinates: _atom_site_fract_x is missing"),
         (cif(loop(["x" * 9999])), r"'x{37}\.\.\.' is no symmetry operation"),
         ("data_urea\n_cell_length_a 5\n", "CIF block urea: lengths or angles of the cell are missing"),
         ("urea", "holds 0 crystals"),
@@ -150,7 +155,14 @@ def test_missing_hydrogens_are_refused_by_name(read) -> None:
     ):
         read(cif(sites=HEAVY + HYDROGENS[:1], more=formula))
     # A formula of something else says nothing about hydrogens.
-    for other in ("'C2 H8 N2 O3'", "'C H4 N2 O, x(C6 H6)'", "?", "'not known'"):
+    for other in (
+        "'C2 H8 N2 O3'",
+        "'C H4 N2 O, x(C6 H6)'",
+        "?",
+        "'not known'",
+        "'C 0 N2 O'",
+        "'C H4 N2 O1e999'",
+    ):
         assert read(cif(more=f"_chemical_formula_sum {other}")).z == 2
 
 
