@@ -16,6 +16,7 @@ from sklearn.model_selection import RepeatedKFold, RepeatedStratifiedKFold
 from tqdm import tqdm
 
 from skmol3d.benchmark.heads import HEADS, METRIC, Choices, block_choices, fit_head, score
+from skmol3d.benchmark.seen import seen
 from skmol3d.featurizers import MoleculeFeaturizer
 
 if TYPE_CHECKING:
@@ -193,7 +194,8 @@ def evaluate(
         One row per task, method, head, repeat and fold: ``task, kind, unit, method, n_failed`` (failures of
         this method), ``n_dropped`` (rows left out for all methods), ``head, repeat, fold, metric`` (MAE in
         the task's unit, or AUROC), ``score`` (test part), ``inner_score`` (training part), ``chosen, n_train,
-        n_test, seconds``.
+        n_test, seconds``, and ``n_seen``, the test molecules that the method's checkpoint has met in training
+        under labels of another kind (see `skmol3d.benchmark.seen`).
 
     Raises
     ------
@@ -212,6 +214,8 @@ def evaluate(
     features = {name: _features(name, method, smiles) for name, method in methods.items()}
     failed = {name: np.asarray(np.isnan(matrix).all(axis=1)) for name, (matrix, _) in features.items()}
     dropped: NDArray[np.bool_] = np.any(list(failed.values()), axis=0)
+    met = {name: seen(str(getattr(method, "model", "")), smiles) for name, method in methods.items()}
+    n_seen: dict[tuple[str, str, int, int], int] = {}
     folder = None if out is None else Path(out) / "results"
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -231,10 +235,14 @@ def evaluate(
                     "n_failed": int(failed[name][rows].sum()),
                     "n_dropped": int((~kept).sum()),
                 }
+                for repeat, fold, _, test in splits:
+                    n_seen[task.name, name, repeat, fold] = int(met[name][rows[kept]][test].sum())
                 yield delayed(_run_or_load)(
                     folder, matrix[rows[kept]], y, splits, list(heads), seed, choices, constants
                 )
 
     done = Parallel(n_jobs=n_jobs, return_as="generator")(jobs())
     bar = tqdm(done, "evaluate", len(tasks) * len(methods), unit="pair", disable=not verbose)
-    return pd.concat(list(bar), ignore_index=True)
+    results = pd.concat(list(bar), ignore_index=True)
+    splits = results[["task", "method", "repeat", "fold"]].itertuples(index=False, name=None)
+    return results.assign(n_seen=[n_seen[split] for split in splits])

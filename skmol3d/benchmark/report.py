@@ -201,6 +201,8 @@ def render(results: pd.DataFrame, by: str = "inner") -> str:
         parts.append(_wins(table, ours))
         if chosen.groupby("task")[["repeat", "fold"]].nunique().to_numpy().max() > 1:
             parts.append(_significant(chosen, ours))
+    if chosen["n_seen"].any():
+        parts.append(_seen(chosen))
     return "\n\n".join(parts)
 
 
@@ -216,6 +218,24 @@ def _wins(table: pd.DataFrame, ours: str) -> str:
             outcome = f"{pair['wins']}/{pair['losses']}/{pair['ties']}"
             rows.append([f"{ours} – {pair['rival']}", METRIC[kind], outcome, p])
     return markdown(rows, ["pair", "tasks by", "wins/losses/ties", "Wilcoxon p"])
+
+
+def _seen(chosen: pd.DataFrame) -> str:
+    """What a table owes to its reader where a checkpoint was not blind to the test molecules."""
+    repeats = chosen.groupby(["task", "method"], sort=False)["repeat"].nunique()
+    sums = chosen.groupby(["task", "method"], sort=False)[["n_seen", "n_test"]].sum().div(repeats, axis=0)
+    sums = sums[sums["n_seen"] > 0].round().astype(int).reset_index()
+    methods: dict[str, list[str]] = {}
+    for method, part in sums.groupby("method", sort=False):
+        counts = [
+            f"{n} of {total} of {task}" for task, n, total in part[["task", "n_seen", "n_test"]].to_numpy()
+        ]
+        methods.setdefault(", ".join(counts), []).append(str(method))
+    lines = [f"{' and '.join(names)}: {counts}." for counts, names in methods.items()]
+    return (
+        "Test molecules whose GFN2-xTB energies, forces, charges and orbitals, but not their labels here, "
+        "were in the training of a checkpoint (stereo ignored): " + " ".join(lines)
+    )
 
 
 def _significant(chosen: pd.DataFrame, ours: str) -> str:

@@ -34,8 +34,10 @@ def results():
             worse = value * 1.5 if kind == "reg" else value - 0.1
             # The linear head looks better inside the training part, the forest is better on the test part.
             for head, test, inner in (("forest", value, worse), ("linear", worse, value)):
-                rows.append((task, kind, "eV", method, 0, 0, head, 0, 0, test, inner, 80, 20))
-    names = "task kind unit method n_failed n_dropped head repeat fold score inner_score n_train n_test"
+                rows.append((task, kind, "eV", method, 0, 0, head, 0, 0, test, inner, 80, 20, 0))
+    names = (
+        "task kind unit method n_failed n_dropped head repeat fold score inner_score n_train n_test n_seen"
+    )
     return pd.DataFrame(rows, columns=names.split())
 
 
@@ -124,8 +126,10 @@ def splits_of(difference, kind="reg", n_train=80, n_test=20):
     for fold, value in enumerate(difference):
         base = 1.0 + rng.normal()
         for method, score in (("rem3di", base + value), ("ecfp", base)):
-            rows.append(("t", kind, "eV", method, 0, 0, "linear", 0, fold, score, 0.0, n_train, n_test))
-    names = "task kind unit method n_failed n_dropped head repeat fold score inner_score n_train n_test"
+            rows.append(("t", kind, "eV", method, 0, 0, "linear", 0, fold, score, 0.0, n_train, n_test, 0))
+    names = (
+        "task kind unit method n_failed n_dropped head repeat fold score inner_score n_train n_test n_seen"
+    )
     return pd.DataFrame(rows, columns=names.split())
 
 
