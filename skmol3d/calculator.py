@@ -22,6 +22,7 @@ from skmol3d.encoders.potential import Potential
 from skmol3d.featurizers.base import check_choice
 from skmol3d.inference import find_device
 from skmol3d.structures.errors import StructureError
+from skmol3d.structures.geometry import total_charge
 
 
 class PotentialCalculator(Calculator):
@@ -29,8 +30,9 @@ class PotentialCalculator(Calculator):
 
     Gives energies (eV), forces (eV/Å) and, for crystals, the stress (eV/Å³; negative if the cell wants to
     expand), all of them exact derivatives of the energy. In crystals, neighbours are the atoms of all cells
-    within the backbone's cutoff. The bundled potentials learned single neutral molecules: their energies
-    between molecules are extrapolations. They have no heads for charges or dipoles, so that ASE raises
+    within the backbone's cutoff. The charge of a structure is ``atoms.info["charge"]``, or else the sum of
+    its initial charges. The bundled potentials learned single molecules: their energies between molecules are
+    extrapolations. They have no heads for atomic charges or dipoles, so that ASE raises
     `PropertyNotImplementedError` for these.
 
     Parameters
@@ -74,6 +76,13 @@ class PotentialCalculator(Calculator):
             )
         self.device, self.dtype = place, getattr(torch, dtype)
         self.potential = copy.deepcopy(potential).to(place, self.dtype).eval().requires_grad_(False)
+
+    def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
+        """What changed since the last calculation; ASE itself does not look at ``info``."""
+        changes = super().check_state(atoms, tol=tol)
+        if self.atoms is not None and total_charge(self.atoms) != total_charge(atoms):
+            changes.append("charge")
+        return changes
 
     def calculate(
         self, atoms: Atoms | None = None, properties: Any = ("energy",), system_changes: Any = all_changes
@@ -152,13 +161,13 @@ def _energies(potential: Potential, batch: AtomBatch) -> Tensor:
 
 
 def _batch(structures: Sequence[Atoms], dtype: torch.dtype) -> AtomBatch:
-    """Batch of neutral structures, all periodic or none, each about its own centre."""
+    """Batch of structures, all periodic or none, each about its own centre."""
     numbers = torch.tensor(np.concatenate([atoms.numbers for atoms in structures]), dtype=torch.long)
     # Single precision would blur a structure far from the origin.
     centred = np.concatenate([atoms.positions - atoms.positions.mean(0) for atoms in structures])
     positions = torch.tensor(centred, dtype=dtype)
     counts = torch.tensor([len(atoms) for atoms in structures])
-    charge = positions.new_zeros(len(structures))
+    charge = torch.tensor([float(total_charge(atoms)) for atoms in structures], dtype=dtype)
     periodic = np.array([atoms.pbc for atoms in structures])
     if not periodic.any():
         return AtomBatch(numbers, positions, counts, charge)

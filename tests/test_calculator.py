@@ -124,6 +124,23 @@ def test_single_precision_far_from_the_origin(potential: Potential) -> None:
     assert next(potential.parameters()).requires_grad
 
 
+def test_charged_molecules(potential: Potential) -> None:
+    for layer in potential.backbone.modules():
+        if hasattr(layer, "charge"):
+            layer.charge.weight.data.copy_(torch.linspace(-1, 1, 16)[:, None])
+    calculator = PotentialCalculator(potential, device="cpu")
+    water = WATER.copy()
+    water.calc = calculator
+    neutral = water.get_potential_energy()
+    water.info["charge"] = 1
+    cation = water.get_potential_energy()  # ASE keeps results until it sees a change
+    assert abs(cation - neutral) > 1e-3
+    other = WATER.copy()
+    other.set_initial_charges([1.2, -0.1, -0.1])
+    assert calculator.get_potential_energy(other) == pytest.approx(cation)
+    np.testing.assert_allclose(potential_energies(potential, [WATER, other]), [neutral, cation], atol=1e-4)
+
+
 def test_parameters_are_checked(potential: Potential) -> None:
     with pytest.raises(ValueError, match="dtype must be one of 'float32', 'float64'; got 'half'"):
         PotentialCalculator(potential, dtype="half")

@@ -193,7 +193,7 @@ def lattice_energy(crystal: MolecularCrystal, calculator: Calculator) -> float:
     """Energy (eV) of a molecule in the crystal relative to the same rigid molecule alone.
 
     E_crystal / Z - E_gas: arXiv:2405.13791, equation 9. With several independent molecules, E_gas is their
-    mean, each counted as often as it is in the cell.
+    mean, each counted as often as it is in the cell. Ions are taken for neutral.
 
     Parameters
     ----------

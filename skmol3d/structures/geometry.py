@@ -81,3 +81,20 @@ def bond_array(mol: Chem.Mol) -> NDArray[np.int32]:
     """Return the bonds of a molecule as [M, 2] atom indices, each once."""
     pairs = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in mol.GetBonds()]
     return np.array(pairs, dtype=np.int32).reshape(-1, 2)
+
+
+def total_charge(atoms: Any) -> int:
+    """Charge (e) of ASE atoms: ``info["charge"]``, or else the rounded sum of their initial charges.
+
+    Raises
+    ------
+    StructureError
+        If it is no number.
+    """
+    charge = atoms.info.get("charge")
+    if charge is None:
+        charge = atoms.get_initial_charges().sum()
+    try:
+        return round(float(charge))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise StructureError(f"the charge is not a number: {charge!r}") from error

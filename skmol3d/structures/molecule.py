@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rdkit import Chem
 
 from skmol3d.structures.errors import Failure, StructureError, rdkit_errors, rdkit_reason, shorten
-from skmol3d.structures.geometry import MAX_ATOMS, bond_array, check_coordinates, perceive_bonds
+from skmol3d.structures.geometry import MAX_ATOMS, bond_array, check_coordinates, perceive_bonds, total_charge
 from skmol3d.structures.reading import FORMATS, is_file_name, read_records
 from skmol3d.structures.standardise import standardised
 
@@ -246,13 +246,7 @@ def _from_atoms(atoms: Any) -> Molecule:
         raise StructureError(f"atom {int(np.argmax((numbers < 1) | (numbers > 118)))} is no element")
     positions = np.asarray(atoms.positions, dtype=np.float64)
     check_coordinates(numbers, positions)
-    charge = atoms.info.get("charge")
-    if charge is None:
-        charge = atoms.get_initial_charges().sum()
-    try:
-        charge = round(float(charge))
-    except (TypeError, ValueError, OverflowError) as error:
-        raise StructureError(f"the charge is not a number: {charge!r}") from error
+    charge = total_charge(atoms)
     numbers = numbers.astype(np.uint8)
     bonds = perceive_bonds(numbers, positions)
     coordinates = positions[None].copy()  # the caller may move the atoms
