@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 from ase.build import molecule
-from sklearn.linear_model import Ridge
 
 from skmol3d import CrystalFeaturizer
-from skmol3d.benchmark.experiments import crystal_energies, crystal_ranking, qm9
+from skmol3d.benchmark.experiments import crystal_energies, crystal_ranking
 from skmol3d.benchmark.experiments.synthetic_crystals import TARGETS, make_part, read_parts
 from skmol3d.calculator import PotentialCalculator
 from skmol3d.crystals.energies import RigidCrystals, buckingham, lattice_energies, lattice_energy
@@ -103,35 +102,3 @@ def test_structures_before_and_after_relaxation_stay_together():
     assert error > 0.5
     linear = crystal_ranking.predictions(X, X[:, 0] - X[:, 3], groups, seed=0)
     assert crystal_ranking.scores(linear, X[:, 0] - X[:, 3])[0] > 0.95
-
-
-def test_settings_are_chosen_without_the_test_molecules():
-    rng = np.random.default_rng(0)
-    X = rng.normal(size=(200, 5))
-    y = X[:, 0] + 0.1 * rng.normal(size=200)
-    train, inner, test = qm9.split(200)
-    assert sorted(np.concatenate([train, inner, test])) == list(range(200))
-    models = [Ridge(1e-3), Ridge(1e6)]
-    found = qm9.best(models, X, y, qm9.absolute)
-    wrong = y.copy()
-    wrong[test] = 1e6
-    np.testing.assert_array_equal(qm9.best(models, X, wrong, qm9.absolute), found)
-    assert qm9.absolute(found, y[test]) < 0.15
-    assert qm9.distance(np.array([[3.0, 4.0, 0.0]]), np.zeros((1, 3))) == 5.0
-
-
-def test_tables_of_gaps_and_dipoles(monkeypatch):
-    rng = np.random.default_rng(0)
-    monkeypatch.setattr(qm9, "PERCEPTRONS", [Ridge(10.0)])
-    rows = rng.normal(size=(150, 16)).astype(np.float32)  # four vectors and four scalars
-    vectors = rows[:, :12].reshape(-1, 3, 4)
-    dipoles = vectors @ np.array([1.0, 0.0, -2.0, 0.5])
-    gaps = rows[:, 12] + 5.0
-    table = qm9.gap_table({"known": rows, "noise": rng.normal(size=(150, 3))}, gaps)
-    known, noise = (
-        next(line for line in table.split("\n") if f"| {name} |" in line) for name in ("known", "noise")
-    )
-    assert float(known.split("|")[2]) < 0.05 < 0.5 < float(noise.split("|")[2])
-    table = qm9.dipole_table(rows, {"scalars": rows[:, 12:]}, {"HF": dipoles})
-    head = next(line for line in table.split("\n") if "EquivariantRidge" in line)
-    assert float(head.split("|")[3]) < 0.05
