@@ -2,8 +2,11 @@
 
 import ase
 import numpy as np
+from rdkit import rdBase
 from structure_fuzz import fuzz_inputs
 
+from skmol3d.benchmark.experiments.fuzz_files import damaged_files
+from skmol3d.benchmark.experiments.fuzz_files import outcome as file_outcome
 from skmol3d.structures import ConformerSettings, StructureError, embed, read_molecule
 
 QUICK = ConformerSettings(relax="mmff", time_limit=2.0, max_attempts=5)
@@ -20,11 +23,7 @@ def outcome(value):
     assert found.positions.shape == (1, count, 3)
     assert np.isfinite(found.positions).all()
     assert molecule.numbers.min() >= 1
-    assert (
-        molecule.bonds is None
-        or molecule.bonds.size == 0
-        or 0 <= molecule.bonds.min() <= molecule.bonds.max() < count
-    )
+    assert molecule.bonds.size == 0 or 0 <= molecule.bonds.min() <= molecule.bonds.max() < count
     if molecule.coordinates is None:
         assert read_molecule(molecule.smiles).key == molecule.key
     else:
@@ -42,3 +41,13 @@ def test_anything():
 
 def test_atoms_keep_their_numbers():
     assert read_molecule(ase.Atoms("OH2", np.eye(3))).numbers.tolist() == [8, 1, 1]
+
+
+def test_damaged_files():
+    outcomes = []
+    for format, data in damaged_files(400):
+        with rdBase.BlockLogs():
+            outcomes += file_outcome(format, data)
+    reasons = [text for text in outcomes if text != "molecule"]
+    assert all(reason and "\n" not in reason and len(reason) < 450 for reason in reasons)
+    assert 300 < len(reasons) < len(outcomes) - 300

@@ -15,6 +15,7 @@ from rdkit.Chem import AllChem
 from structure_examples import DIVERSE
 
 from skmol3d.structures import StructureError, read_molecule
+from skmol3d.structures.errors import rdkit_errors
 
 
 def with_conformer(smiles, seed=7):
@@ -355,6 +356,23 @@ def test_reasons_of_files(tmp_path, name, content, reason):
     (tmp_path / name).write_text(content)
     with pytest.raises(StructureError, match=reason):
         read_molecule(tmp_path / name)
+
+
+def test_messages_that_rdkit_cuts_inside_a_character_are_survived():
+    mol_block = Chem.MolToMolBlock(Chem.MolFromSmiles("CCO")).replace(" O  ", " ÅÅ ")
+    with rdkit_errors() as messages:
+        assert Chem.MolFromMolBlock(mol_block) is None
+    assert all("\n" not in message for message in messages)
+
+
+@pytest.mark.parametrize("content", ["1\n", "1999999999997\n\nO 0 0 0\n"])
+def test_hostile_xyz_files_fail_as_one_of_several(tmp_path, content):
+    (tmp_path / "bad.xyz").write_text(content)
+    (tmp_path / "good.xyz").write_text("1\n\nHe 0 0 0\n")
+    for value in (tmp_path / "bad.xyz", str(tmp_path / "bad.xyz")):
+        with pytest.raises(StructureError, match=r"bad\.xyz, line 1: "):
+            read_molecule(value)
+    assert read_molecule(tmp_path / "good.xyz").numbers.tolist() == [2]
 
 
 def test_rdkit_s_own_messages_are_captured_and_not_silenced_for_others(capfd):

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import os
 
 import pandas as pd
 import pytest
@@ -141,12 +142,14 @@ def test_columns_can_be_named():
         ("smiles,y", {"smiles_column": "mol"}, "no column 'mol'; there are: smiles, y"),
         ("smiles,y", {"id_column": "mol"}, "no column 'mol'; there are: smiles, y"),
         ("smiles,Mol,MOL", {"id_column": "mol"}, "several columns 'mol'"),
+        (",".join(f"c{i}" for i in range(100)), {}, "c18, c19 and 80 more"),
+        ('"smiles"x,y', {}, "not a valid header of a table"),
     ],
 )
 def test_what_is_wrong_with_a_header_is_said_at_once(header, columns, message):
     with pytest.raises(ValueError, match=message):
         read_records(io.BytesIO(header.encode() + b"\n1,2\n"), format="csv", **columns)
-    if "," in header:
+    if "," in header and '"' not in header:
         frame = pd.DataFrame([["C"] * len(header.split(","))], columns=range(len(header.split(","))))
         frame.columns = header.split(",")
         if frame.columns.is_unique:
@@ -236,6 +239,18 @@ def test_what_is_no_gzip_or_parquet_is_named(tmp_path):
     for name in ("in.smi.gz", "in.parquet"):
         with pytest.raises(ValueError, match=name):
             read_records(tmp_path / name)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
+def test_pipes(format, packed):
+    data = gzip.compress(content(format)) if packed else content(format)
+    outgoing, incoming = os.pipe()
+    with open(outgoing, "rb") as stream:
+        with open(incoming, "wb") as end:
+            end.write(data)  # less than a pipe holds
+        found = list(read_records(stream, format=format))
+    assert [record.name for record in found] == ["mol0", "mol1", "mol2"]
 
 
 # --- SDF and XYZ -----------------------------------------------------------------------------------------

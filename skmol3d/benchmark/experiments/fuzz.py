@@ -2,7 +2,8 @@
 
 Random, mangled and extreme inputs go through ``REM3DIFeaturizer(errors="nan")``. Each must give a finite row
 or a reason, never both nor neither; and rows computed again from another spelling must be the same. Exits
-with status 1 if not.
+with status 1 if not. With ``--files N``, N damaged files of every format are read instead: each record must
+be a molecule or have a reason, and nothing may raise or hang.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import numpy as np
 from ase.data import chemical_symbols
 from rdkit import Chem, rdBase
 
+from skmol3d.benchmark.experiments import fuzz_files
 from skmol3d.featurizers import REM3DIFeaturizer, cache
 from skmol3d.structures import StructureError, read_molecule
 
@@ -195,9 +197,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--time-limit", type=float, default=10.0, help="seconds per molecule (default: 10)")
     parser.add_argument("--model", default="rem3di-small")
+    parser.add_argument("--files", type=int, metavar="N", help="read N damaged files instead")
     args = parser.parse_args(argv)
-    wrong = run(args.model, args.n, args.seed, args.time_limit)
-    print("\n" + ("\n".join(wrong) if wrong else "every input gave a finite row or a reason"))
+    if args.files:
+        wrong = fuzz_files.run(args.files, args.seed)
+    else:
+        wrong = run(args.model, args.n, args.seed, args.time_limit)
+    print("\n" + ("\n".join(wrong) if wrong else "nothing was wrong"))
     return 1 if wrong else 0
 
 

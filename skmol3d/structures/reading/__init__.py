@@ -142,10 +142,11 @@ def _located(
                     record = replace(record, structure=error)
                 yield record
         except (OSError, EOFError, zlib.error, ValueError) as error:
+            reason = " ".join(str(error).split())[:400]
             if index == 0:
                 # Nothing was read: the file as a whole is at fault, or what was asked of it.
-                raise ValueError(f"{label}: {error}") from error
-            reason = f"{Path(label).name}, after record {index - 1}: cannot be read further: {error}"
+                raise ValueError(f"{label}: {reason}") from error
+            reason = f"{Path(label).name}, after record {index - 1}: cannot be read further: {reason}"
             yield Record(index, None, None, StructureError(reason))
 
 

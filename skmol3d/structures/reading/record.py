@@ -25,9 +25,9 @@ class Record:
     structure : str, rdkit.Chem.Mol, ase.Atoms, None or StructureError
         Something for `skmol3d.structures.read_molecule`; text is what the file says, not yet parsed.
     columns : dict of str to object
-        The other columns of a table (as text; with their own types in Parquet), the properties of an SD
-        record (as text), what ASE finds in the comment line of an XYZ frame. Bad records keep what could
-        be read.
+        The columns of a table but for that of the structures (as text; with their own types in Parquet),
+        the properties of an SD record (as text), what ASE finds in the comment line of an XYZ frame. Bad
+        records keep what could be read.
     """
 
     index: int

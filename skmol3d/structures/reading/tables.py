@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import BinaryIO, cast
 
 from skmol3d.structures.errors import StructureError
@@ -37,7 +39,10 @@ def read_table(
     lines: Lines, delimiter: str, smiles_column: str | None, id_column: str | None
 ) -> Iterator[Record]:
     """A header, then a record per row; quoted fields may hold delimiters and line ends."""
-    header = [name.strip() for name in next(csv.reader(lines, delimiter=delimiter, strict=True), [])]
+    try:
+        header = [name.strip() for name in next(csv.reader(lines, delimiter=delimiter, strict=True), [])]
+    except csv.Error as error:
+        raise ValueError(f"not a valid header of a table: {error}") from error
     smiles, name = find_columns(header, smiles_column, id_column)
     index = 0
     while True:
@@ -98,7 +103,7 @@ def find_columns(
         found = found or [i for i, name in enumerate(lower) if "smiles" in name]
         if len(found) != 1:
             what = "several columns" if found else "no column"
-            raise ValueError(f"{what} of SMILES; name one (smiles_column) of: {', '.join(header)}")
+            raise ValueError(f"{what} of SMILES; name one (smiles_column) of: {_listed(header)}")
         smiles = found[0]
     if id_column is not None:
         return smiles, _named(header, id_column)
@@ -109,33 +114,39 @@ def find_columns(
     return smiles, None
 
 
+def _listed(header: Sequence[str]) -> str:
+    return ", ".join(header[:20]) + (f" and {len(header) - 20} more" if len(header) > 20 else "")
+
+
 def _named(header: Sequence[str], wanted: str) -> int:
     found = [i for i, name in enumerate(header) if name == wanted]
     found = found or [i for i, name in enumerate(header) if name.lower() == wanted.lower()]
     if len(found) != 1:
         what = "several columns" if found else "no column"
-        raise ValueError(f"{what} {wanted!r}; there are: {', '.join(header)}")
+        raise ValueError(f"{what} {wanted!r}; there are: {_listed(header)}")
     return found[0]
 
 
 def read_parquet(stream: BinaryIO, smiles_column: str | None, id_column: str | None) -> Iterator[Record]:
     """A record per row, with the file's own types. Needs pyarrow, the extra `parquet`."""
     try:
+        from pyarrow import ArrowException
         from pyarrow.parquet import ParquetFile
     except ImportError as error:
         raise ImportError("Parquet files need pyarrow: pip install 'skmol3d[parquet]'") from error
 
     with tempfile.TemporaryFile() as copy:
-        if not stream.seekable() or hasattr(stream, "mtime"):  # a pipe; gzip seeks, but from the start
+        if not stream.seekable() or isinstance(stream, gzip.GzipFile):  # which seeks from the start
             shutil.copyfileobj(stream, copy)
             stream = cast(BinaryIO, copy)
-        file = ParquetFile(stream)
-        header = file.schema_arrow.names
-        smiles, name = find_columns(header, smiles_column, id_column)
-        index = 0
-        for batch in file.iter_batches(ROWS):
-            for values in batch.to_pylist():
+        try:
+            file = ParquetFile(stream, buffer_size=2**20)  # or a row group would be read as a whole
+            header = file.schema_arrow.names
+            smiles, name = find_columns(header, smiles_column, id_column)
+            rows = chain.from_iterable(batch.to_pylist() for batch in file.iter_batches(ROWS))
+            for index, values in enumerate(rows):
                 structure = values.pop(header[smiles])
                 label = values.get(header[name]) if name is not None else None
                 yield Record(index, None, None if label is None else str(label), structure, values)
-                index += 1
+        except ArrowException as error:
+            raise ValueError(str(error)) from error
