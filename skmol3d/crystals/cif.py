@@ -27,8 +27,8 @@ FIT = 0.02
 MOST_OPERATIONS = 192
 """In a cell of space group 225 to 228; none has more."""
 
-MAX_ATOMS = 20_000
-"""In the cell of a crystal."""
+MAX_ATOMS, MAX_LENGTH = 20_000, 1e4
+"""In the cell of a crystal; and of its sides, Å."""
 
 COORDINATE_TAGS = tuple(f"_atom_site_fract_{axis}" for axis in "xyz")
 NUMBER_TAGS = ("_space_group_IT_number", "_symmetry_Int_Tables_number")
@@ -95,10 +95,9 @@ def _read_block(text: str) -> Atoms | None:
         return None
     number = _group_number(block)
     structure = gemmi.make_small_structure_from_block(block)
-    angles = structure.cell.parameters[3:]
-    if not (
-        structure.cell.is_crystal() and structure.cell.volume > 0 and 0 < min(angles) <= max(angles) < 180
-    ):
+    lengths, angles = structure.cell.parameters[:3], structure.cell.parameters[3:]
+    whole = structure.cell.is_crystal() and structure.cell.volume > 0
+    if not (whole and max(lengths) <= MAX_LENGTH and 0 < min(angles) <= max(angles) < 180):
         raise CrystalError("lengths or angles of the cell are missing, or belong to no cell")
     cell = cellpar_to_cell(structure.cell.parameters)
     sites = list(structure.sites)

@@ -13,7 +13,7 @@ from ase import Atoms
 from ase.geometry import minkowski_reduce
 from numpy.typing import NDArray
 
-from skmol3d.crystals.cif import MAX_ATOMS, read_cif
+from skmol3d.crystals.cif import MAX_ATOMS, MAX_LENGTH, read_cif
 from skmol3d.crystals.errors import CrystalError
 from skmol3d.crystals.molecules import ONE_COMPONENT
 from skmol3d.structures.errors import StructureError
@@ -117,16 +117,21 @@ def _checked(atoms: Any) -> Atoms:
 
 def _compact(cell: NDArray[np.float64], atoms: int) -> NDArray[np.float64]:
     """Right-handed cell of the same lattice with the shortest vectors, so that few images of it are near."""
+    if not np.abs(cell).max() <= 1e3 * MAX_LENGTH:
+        raise CrystalError(f"a cell with a side of {np.abs(cell).max():.3g} Å")
     sides = ", ".join(f"{length:.3g}" for length in np.linalg.norm(cell, axis=1))
     volume = abs(np.linalg.det(cell))
-    if not LEAST_ROOM * atoms <= volume < np.inf:
+    if volume < LEAST_ROOM * atoms:
         raise CrystalError(f"a cell with sides of {sides} Å is flat: {volume:.3g} Å³ for {atoms} atoms")
     try:
         reduced, _ = minkowski_reduce(cell)
     except RuntimeError as error:
         raise CrystalError(f"a cell with sides of {sides} Å is too skewed: {error}") from error
-    if np.linalg.norm(reduced, axis=1).min() < SHORTEST_PERIOD:
+    periods = np.linalg.norm(reduced, axis=1)
+    if periods.min() < SHORTEST_PERIOD:
         raise CrystalError(f"a cell with sides of {sides} Å repeats itself within {SHORTEST_PERIOD:g} Å")
+    if periods.max() > MAX_LENGTH:
+        raise CrystalError(f"a cell with a side of {periods.max():.3g} Å")
     return reduced * np.sign(np.linalg.det(reduced))
 
 

@@ -119,6 +119,7 @@ def test_deuterium_is_hydrogen(read) -> None:
         ),
         (cif(length_a="?"), "lengths or angles of the cell are missing"),
         (cif(length_a=0), "lengths or angles of the cell are missing"),
+        (cif(length_c="4.7e54"), "lengths or angles of the cell are missing, or belong to no cell"),
         (cif(angle_beta=200), "lengths or angles of the cell are missing, or belong to no cell"),
         (cif(length_c=1e-7), "a cell with sides of 5.57, 5.57, 1e-07 Å is flat"),
         (cif(sites=["C1 C ? ? ?"]), r"1 site\(s\) without coordinates \(C1\)"),
