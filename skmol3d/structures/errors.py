@@ -50,7 +50,7 @@ def rdkit_errors() -> Iterator[list[str]]:
     for line in text.splitlines():
         line = re.sub(r"^\[\d\d:\d\d:\d\d\]\s*", "", line).strip()
         line = re.sub(r"^(SMILES Parse )?(Error|ERROR):\s*| for input: .*$", "", line)
-        if line.strip("~^ "):
+        if line.strip("~^* ") and not line.endswith("-condition Violation"):  # the next line says which
             messages.append(line if len(line) <= 200 else line[:197] + "...")
 
 

@@ -359,10 +359,18 @@ def test_reasons_of_files(tmp_path, name, content, reason):
 
 
 def test_messages_that_rdkit_cuts_inside_a_character_are_survived():
-    mol_block = Chem.MolToMolBlock(Chem.MolFromSmiles("CCO")).replace(" O  ", " ÅÅ ")
+    lines = Chem.MolToMolBlock(Chem.MolFromSmiles("CCO")).splitlines()
+    lines[4] = lines[4][:30] + "Å" + lines[4][31:]  # two bytes, of which the second is in the element's field
     with rdkit_errors() as messages:
-        assert Chem.MolFromMolBlock(mol_block) is None
-    assert all("\n" not in message for message in messages)
+        assert Chem.MolFromMolBlock("\n".join(lines)) is None
+    assert messages == []
+
+
+def test_reasons_leave_rdkit_s_frame_out():
+    block = Chem.MolToMolBlock(Chem.MolFromSmiles("CCO")).replace(" O  ", " Qq ")
+    with rdkit_errors() as messages:
+        assert Chem.MolFromMolBlock(block) is None
+    assert messages[0] == "Element 'Qq' not found"
 
 
 @pytest.mark.parametrize("content", ["1\n", "1999999999997\n\nO 0 0 0\n"])

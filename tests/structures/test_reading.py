@@ -264,6 +264,19 @@ def test_properties_of_an_sd_record():
     assert second.name == "bad"
 
 
+@pytest.mark.parametrize(
+    ("line", "text", "reason"),
+    [
+        (3, " Qq", "Cannot convert ' Qq' to unsigned int"),
+        (4, "    x", "Cannot process coordinates on line 5"),
+    ],
+)
+def test_rdkit_s_reasons_are_passed_on(line, text, reason):
+    lines = block("CCO").splitlines()
+    lines[line] = text + lines[line][len(text) :]
+    assert reason in reasons("\n".join(lines).encode(), "sdf")[0]
+
+
 def test_the_last_separator_may_be_missing():
     assert len(records(block("CCO").encode(), "mol")) == 1
     two = f"{block('CCO')}$$$$\n{block('CCO')}\n\n".encode()

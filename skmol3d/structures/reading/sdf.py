@@ -47,8 +47,10 @@ def _sdf_record(index: int, first: int, lines: list[str]) -> Record:
     # apart from its title.
     title = lines[0].strip()
     block = "".join([lines[0] if title.isascii() else "\n", *lines[1:end]]).encode("ascii", "replace")
+    supplier = Chem.SDMolSupplier()  # of `MolFromMolBlock` many reasons are warnings, which print
     with rdkit_errors() as messages:
-        mol = Chem.MolFromMolBlock(block.decode(), removeHs=False)
+        supplier.SetData(block.decode(), removeHs=False)
+        mol = next(supplier, None)
     if mol is None:
         reason = messages[0] if messages else "it ends too early" if end < 4 else "RDKit gives no reason"
         structure: object = StructureError(f"not a valid MOL block: {reason}")
