@@ -49,12 +49,16 @@ def config_to_dict(config: Any) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
-        if dataclasses.is_dataclass(value):
-            value = config_to_dict(value)
-        elif isinstance(value, tuple):
-            value = list(value)
-        out[field.name] = value
+        out[field.name] = _plain(value)
     return out
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return config_to_dict(value)
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def config_from_dict(cls: Any, data: Any, where: str = "config") -> Any:
@@ -64,8 +68,9 @@ def config_from_dict(cls: Any, data: Any, where: str = "config") -> Any:
     ----------
     cls : type
         A frozen dataclass whose annotations are ``int``, ``float``, ``str``, ``bool``, ``tuple[T, ...]``,
-        nested dataclasses, unions of these, or noted as `Registered`. A dataclass may name itself in a field
-        ``kind``, whose default is then its only value; it tells the members of a union apart.
+        ``dict[str, T]``, ``Any``, nested dataclasses, unions of these, or noted as `Registered`. A dataclass
+        may name itself in a field ``kind``, whose default is then its only value; it tells the members of a
+        union apart.
     data : dict
         Plain values, as read from JSON.
     where : str
@@ -116,8 +121,15 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
             raise ConfigError(f"{where}: expected a list, got {value!r}")
         item = typing.get_args(hint)[0]
         return tuple(_convert(item, v, f"{where}[{k}]") for k, v in enumerate(value))
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise ConfigError(f"{where}: expected an object, got {value!r}")
+        item = typing.get_args(hint)[1]
+        return {str(k): _convert(item, v, f"{where}.{k}") for k, v in value.items()}
     if dataclasses.is_dataclass(hint):
         return config_from_dict(hint, value, where)
+    if hint is Any:
+        return value
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     # bool is an int to Python, but a flag is not a size.
@@ -130,6 +142,9 @@ def _convert_union(options: tuple[Any, ...], value: Any, where: str) -> Any:
     if value is None and type(None) in options:
         return None
     if isinstance(value, dict):
+        plain = [o for o in options if dataclasses.is_dataclass(o) and not hasattr(o, "kind")]
+        if plain:
+            return config_from_dict(plain[0], value, where)
         return _of_kind({o.kind: o for o in options if hasattr(o, "kind")}, value, where)
     for option in options:
         if option is not type(None) and not dataclasses.is_dataclass(option):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import lightning
@@ -18,7 +19,8 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
 from skmol3d.encoders.atoms import AtomBatch
-from skmol3d.trainer.data.sets import PackedSet, bucketed
+from skmol3d.trainer.data.batches import bucketed
+from skmol3d.trainer.data.sets import PackedSet
 
 ALPHAS = np.logspace(-1, 5, 13)
 
@@ -46,6 +48,28 @@ class ProbeSet:
                 raise ValueError(
                     f"probe {self.name}: {len(values)} values of {name} for {len(self.data)} conformers"
                 )
+
+
+def read_probes(folder: Path) -> list[ProbeSet]:
+    """Tasks packed by ``python -m skmol3d.trainer.data.pack probe``."""
+    files = sorted(folder.glob("*.npz"))
+    if not files:
+        raise FileNotFoundError(f"{folder}: no packed tasks; run `python -m skmol3d.trainer.data.pack probe`")
+    sets = []
+    for file in files:
+        with np.load(file, allow_pickle=False) as data:
+            count = len(data["offsets"]) - 1
+            packed = PackedSet(
+                numbers=data["numbers"],
+                positions=data["positions"],
+                offsets=data["offsets"],
+                charge=data["charge"],
+                group=np.arange(count),
+                atom_targets={},
+                molecule_targets={},
+            )
+            sets.append(ProbeSet(file.stem, packed, {"value": data["value"]}))
+    return sets
 
 
 class LinearProbe(Callback):

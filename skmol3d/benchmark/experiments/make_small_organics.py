@@ -167,7 +167,7 @@ def label(smiles: str) -> tuple[float, float, float, float]:
         If GFN2-xTB does not converge.
     """
     from skmol3d.structures import ConformerSettings, embed, read_molecule
-    from skmol3d.trainer.data.labels import DEBYE, xtb_labels
+    from skmol3d.structures.xtb import DEBYE, xtb_labels
 
     conformers = embed(read_molecule(smiles), ConformerSettings(n_conformers=10, relax="mmff"))
     xtb = xtb_labels(conformers.numbers, conformers.positions[0], conformers.charge)

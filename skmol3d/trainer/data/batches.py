@@ -2,19 +2,61 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count, islice
+from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from skmol3d.encoders.atoms import AtomBatch
-from skmol3d.trainer.data.online import OnlineConformers
-from skmol3d.trainer.data.sets import PackedSet, mixed
+from skmol3d.trainer.data.sets import PackedSet
 
 Batch = tuple[AtomBatch, dict[str, Tensor]]
+
+
+def bucketed(
+    sizes: np.ndarray, index: np.ndarray, atoms: int, rng: np.random.Generator, window: int = 2048
+) -> Iterator[np.ndarray]:
+    """Batches of at most ``atoms`` atoms over one shuffled pass; molecules of a batch have similar sizes."""
+    order = rng.permutation(index)
+    for start in range(0, len(order), window):
+        part = order[start : start + window]
+        part = part[np.argsort(sizes[part], kind="stable")]
+        ordered = sizes[part].tolist()
+        batches, first = [], 0
+        while first < len(part):
+            # Padded arrays grow with the longest molecule, which is the last one here. Bisection, because a
+            # resumed run passes all the batches it had before.
+            more = range(first + 1, len(part))
+            last = more.start + bisect_right(more, atoms, key=lambda k: ordered[k] * (k + 1 - first))
+            batches.append(part[first:last])
+            first = last
+        for k in rng.permutation(len(batches)):
+            yield batches[k]
+
+
+def mixed(
+    sets: Sequence[PackedSet],
+    shares: Sequence[float],
+    indices: Sequence[np.ndarray],
+    atoms: int,
+    rng: np.random.Generator,
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Endless batches ``(k, indices into set k)``; set k is drawn with probability ``shares[k]``."""
+    empty = [k for k, index in enumerate(indices) if not len(index)]
+    if empty:
+        raise ValueError(f"nothing to draw from set(s) {empty}")
+    streams: list[Any] = [iter(()) for _ in sets]
+    while True:
+        k = int(rng.choice(len(sets), p=np.asarray(shares) / np.sum(shares)))
+        try:
+            yield k, next(streams[k])
+        except StopIteration:
+            streams[k] = bucketed(sets[k].sizes, indices[k], atoms, rng)
 
 
 @dataclass(frozen=True)
@@ -50,37 +92,6 @@ class Mixture:
             batch, targets = self.sets[k].batch(index)
             source = {"set": torch.full((len(index),), k), "row": torch.from_numpy(index)}
             yield batch, targets | source
-
-
-@dataclass(frozen=True)
-class WithOnline:
-    """Batches of a mixture, of which a share is replaced by conformers embedded meanwhile.
-
-    Which batches these are is a function of seed and step; which conformers they hold is not (see
-    `OnlineConformers`), so a resumed run does not repeat them.
-
-    Attributes
-    ----------
-    packed : Mixture
-    online : OnlineConformers
-        Its molecules' ``set`` is the number of packed sets.
-    share : float
-        Of the batches.
-    """
-
-    packed: Mixture
-    online: OnlineConformers
-    share: float
-
-    def __call__(self, start: int = 0, stride: int = 1) -> Iterator[Batch]:
-        """Batches ``start``, ``start + stride``, ..."""
-        fresh = self.online.batches(self.packed.atoms)
-        for step, batch in zip(count(start, stride), self.packed(start, stride), strict=False):
-            if np.random.default_rng([self.packed.seed, step]).random() < self.share:
-                atoms, targets = next(fresh)
-                yield atoms, targets | {"set": torch.full((len(atoms),), len(self.packed.sets))}
-            else:
-                yield batch
 
 
 def one_by_one(batch: Batch) -> Iterator[Batch]:

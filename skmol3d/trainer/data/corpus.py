@@ -1,8 +1,8 @@
-"""Sets for the ``rem3di`` recipe: packed corpora and labelled conformers with the same targets."""
+"""Targets of the ``rem3di`` recipe: those of packed corpora and of labelled conformers, and statistics."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,99 +11,42 @@ import torch
 from torch import Tensor
 
 from skmol3d.encoders.atoms import AtomBatch
-from skmol3d.trainer.data.sets import PackedSet, read_xtb
-from skmol3d.trainer.probe import ProbeSet
+from skmol3d.trainer.data.sets import PackedSet
+from skmol3d.trainer.data.shards import ATOM_TARGETS, check_targets
 
-ATOM_TARGETS = ("environments", "membership", "handedness")
+ELECTRONIC = 3  # HOMO, LUMO, dipole
 ECFP_COLUMNS = 3  # of the packed environments; the others are of pharmacophoric features
 
 
-def read_corpus(sources: list[dict[str, Any]], root: Path) -> tuple[list[PackedSet], list[float]]:
-    """Read the sets a recipe names, and their shares.
+def with_targets(data: PackedSet, targets: Path | None, name: str) -> PackedSet:
+    """The set with the targets of REM3DI's objectives.
 
-    A source is ``{shards: folder, share: w}`` or ``{xtb: npz, targets: npz, share: w}``.
+    Corpora have theirs, and no ``electronic`` ones; those of labelled conformers are in a file of their own.
+
+    Raises
+    ------
+    ValueError
+        If it is neither, or the file is not of this set.
     """
-    sets = []
-    for source in sources:
-        if "shards" in source:
-            sets.append(_read_shards(root / source["shards"]))
-        else:
-            sets.append(_read_labelled(root / source["xtb"], root / source["targets"]))
-    return sets, [float(s["share"]) for s in sources]
-
-
-def _read_shards(folder: Path) -> PackedSet:
-    files = sorted(folder.glob("shard_????.npz"))
-    if not files:
-        raise FileNotFoundError(f"{folder}: no shard_*.npz; run `python -m skmol3d.trainer.data.pack corpus`")
-    parts: dict[str, list[np.ndarray]] = {}
-    for file in files:
-        with np.load(file, allow_pickle=False) as data:
-            _required(data, file)
-            for key in data.files:
-                value = data[key]
-                if key == "offsets":
-                    value = np.diff(value)
-                parts.setdefault(key, []).append(value)
-    whole = {k: np.concatenate(v) for k, v in parts.items()}
-    offsets = np.concatenate([[0], np.cumsum(whole["offsets"])])
-    count = len(offsets) - 1
-    return PackedSet(
-        numbers=whole["numbers"],
-        positions=whole["positions"],
-        offsets=offsets,
-        charge=whole["charge"],
-        group=np.arange(count),
-        atom_targets={k: whole[k] for k in ATOM_TARGETS},
-        molecule_targets={
-            "descriptors": whole["descriptors"],
-            "electronic": np.full((count, 3), np.nan, np.float32),
-        },
-    )
-
-
-def _required(data: Any, file: Path) -> tuple[str, ...]:
-    missing = [k for k in ATOM_TARGETS if k not in data.files]
-    if missing:
+    if "descriptors" in data.molecule_targets:
+        unknown = np.full((len(data), ELECTRONIC), np.nan, np.float32)
+        return replace(data, molecule_targets=data.molecule_targets | {"electronic": unknown})
+    if targets is None or not {"homo", "lumo", "dipole"} <= data.molecule_targets.keys():
         raise ValueError(
-            f"{file}: no {', '.join(missing)}; pack it again with `python -m skmol3d.trainer.data.pack`"
+            f"{name}: neither a corpus of `pack corpus` nor labelled conformers with `targets` of `pack xtb`"
         )
-    return ATOM_TARGETS
-
-
-def _read_labelled(labels: Path, targets: Path) -> PackedSet:
-    data = read_xtb(labels)
     with np.load(targets, allow_pickle=False) as extra:
-        data.atom_targets = {k: extra[k] for k in _required(extra, targets)}
+        check_targets(extra.files, targets)
+        atom_targets = {k: extra[k] for k in ATOM_TARGETS}
         descriptors = extra["descriptors"]
+    if len(descriptors) != len(data) or len(atom_targets[ATOM_TARGETS[0]]) != len(data.numbers):
+        raise ValueError(f"{targets}: not the targets of {name}: it has {len(data)} conformers")
     dipole = np.linalg.norm(data.molecule_targets["dipole"], axis=1)
     dipole[data.charge != 0] = np.nan  # depends on the origin
     columns = np.stack([data.molecule_targets["homo"], data.molecule_targets["lumo"], dipole], 1)
     columns = (columns - np.nanmean(columns, 0)) / np.nanstd(columns, 0)
-    data.molecule_targets = {"descriptors": descriptors, "electronic": columns.astype(np.float32)}
-    return data
-
-
-def read_probes(folder: Path) -> list[ProbeSet]:
-    """Tasks packed by ``python -m skmol3d.trainer.data.pack probe``."""
-    files = sorted(folder.glob("*.npz"))
-    if not files:
-        raise FileNotFoundError(f"{folder}: no packed tasks; run `python -m skmol3d.trainer.data.pack probe`")
-    sets = []
-    for file in files:
-        with np.load(file, allow_pickle=False) as data:
-            count = len(data["offsets"]) - 1
-            packed = PackedSet(
-                numbers=data["numbers"],
-                positions=data["positions"],
-                offsets=data["offsets"],
-                charge=data["charge"],
-                group=np.arange(count),
-                atom_targets={},
-                molecule_targets={},
-            )
-            sets.append(ProbeSet(file.stem, packed, {"value": data["value"]}))
-    return sets
+    molecule_targets = {"descriptors": descriptors, "electronic": columns.astype(np.float32)}
+    return replace(data, atom_targets=atom_targets, molecule_targets=molecule_targets)
 
 
 @dataclass

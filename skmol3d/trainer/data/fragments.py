@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,56 +20,9 @@ from numpy.typing import NDArray
 from skmol3d.encoders.atoms import AtomBatch
 from skmol3d.structures.geometry import perceive_bonds
 from skmol3d.trainer.data.batches import Batch, Mixture
-from skmol3d.trainer.data.sets import PackedSet, read_xtb
+from skmol3d.trainer.data.sets import PackedSet
 from skmol3d.trainer.data.transforms import CoordinateNoise, RandomScale, TorsionScrambling, rotatable_bonds
 
-REFERENCE = 3  # the ``kind`` of QM9's own (B3LYP) geometries in the labelled sets
-
-
-def read_sets(
-    sources: Sequence[dict[str, Any]], root: Path, held_out: float, seed: int
-) -> tuple[list[PackedSet], list[tuple[np.ndarray, np.ndarray]]]:
-    """Sets of a recipe, ``{xtb: npz, share: w}`` or ``{shards: folder, share: w}``, and their splits.
-
-    A split is (train, held out); held out are all conformers of a share of the molecules, but of a labelled
-    set with QM9 geometries only these.
-    """
-    sets, splits = [], []
-    for source in sources:
-        reference: Any = True
-        if "xtb" in source:
-            data = read_xtb(root / source["xtb"])
-            with np.load(root / source["xtb"], allow_pickle=False) as arrays:
-                if "kind" in arrays and (arrays["kind"] == REFERENCE).any():
-                    reference = arrays["kind"] == REFERENCE
-        else:
-            data = _read_shards(root / source["shards"])
-        train, held = data.split(held_out, seed)
-        sets.append(data)
-        splits.append((train, held[np.broadcast_to(reference, len(data))[held]]))
-    return sets, splits
-
-
-def _read_shards(folder: Path) -> PackedSet:
-    """The structures alone of a corpus from `skmol3d.trainer.data.pack`, without its targets."""
-    files = sorted(folder.glob("shard_????.npz"))
-    if not files:
-        raise FileNotFoundError(f"{folder}: no shard_*.npz; run `python -m skmol3d.trainer.data.pack corpus`")
-    parts: dict[str, list[np.ndarray]] = {"numbers": [], "positions": [], "charge": [], "offsets": []}
-    for file in files:
-        with np.load(file, allow_pickle=False) as shard:
-            for name, found in parts.items():
-                found.append(np.diff(shard[name]) if name == "offsets" else shard[name])
-    whole = {name: np.concatenate(found) for name, found in parts.items()}
-    return PackedSet(
-        numbers=whole["numbers"],
-        positions=whole["positions"],
-        offsets=np.concatenate([[0], np.cumsum(whole["offsets"])]),
-        charge=whole["charge"],
-        group=np.arange(len(whole["charge"])),
-        atom_targets={},
-        molecule_targets={},
-    )
 
 
 def suitable(data: PackedSet, index: np.ndarray, elements: Sequence[int], largest: int) -> np.ndarray:

@@ -28,14 +28,12 @@ from tqdm import tqdm
 
 from skmol3d.structures import ConformerSettings, Failure, StructureError, embed, read_molecule, read_records
 from skmol3d.structures.errors import shorten
-from skmol3d.trainer.data.labels import xtb_labels
+from skmol3d.structures.xtb import xtb_labels
 from skmol3d.trainer.data.positions import POSITION_UNIT, integer_positions
 from skmol3d.trainer.data.workers import Ticket, Workers, check
+from skmol3d.trainer.data.xtb import ConformerKind
 
 CHUNK = 32  # inputs: what a kill can cost
-
-#: Values of ``kind``; 1 to 3 are taken by shared sets (noise, GFN2-xTB minima, QM9 geometries).
-MMFF, BROUGHT, ETKDG = 0, 4, 5
 
 TYPES = {
     "numbers": np.uint8,
@@ -93,11 +91,11 @@ def label_file(
     source : path
         Any of the formats of `skmol3d.structures.reading`.
     out : path
-        ``.npz`` for `skmol3d.trainer.data.sets.read_xtb`: ``offsets`` [M + 1]; per atom ``numbers``,
+        ``.npz`` for `skmol3d.trainer.data.xtb.read_xtb`: ``offsets`` [M + 1]; per atom ``numbers``,
         ``positions`` (0.001 Å), ``forces`` (eV/Å), ``charges`` (e); per conformer ``energy``, ``homo``,
-        ``lumo`` (eV), ``dipole`` (e·Å), ``total_charge`` (e), ``kind`` (0 MMFF94-relaxed, 4 brought by the
-        input, 5 plain ETKDG) and ``row``, the 0-based place of its molecule in ``source``. Failures go to
-        ``OUT.failures.csv`` (index, input, reason).
+        ``lumo`` (eV), ``dipole`` (e·Å), ``total_charge`` (e), ``kind`` (`ConformerKind`: ``MMFF``,
+        ``BROUGHT`` by the input or ``ETKDG``) and ``row``, the 0-based place of its molecule in ``source``.
+        Failures go to ``OUT.failures.csv`` (index, input, reason).
     column : str, optional
         Column of a table with the SMILES; by default the one called so.
     settings : ConformerSettings, optional
@@ -299,8 +297,8 @@ def _label_chunk(start: int, chunk: list[object], settings: ConformerSettings, t
         except StructureError as error:
             failures.append(Failure(index, _short(value), str(error)))
             continue
-        own = MMFF if settings.relax == "mmff" else ETKDG
-        kind = own if molecule.coordinates is None else BROUGHT
+        own = ConformerKind.MMFF if settings.relax == "mmff" else ConformerKind.ETKDG
+        kind = own if molecule.coordinates is None else ConformerKind.BROUGHT
         for k, positions in enumerate(conformers.positions):
             try:
                 labels = _label(conformers.numbers, positions, conformers.charge)

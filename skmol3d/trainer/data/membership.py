@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rdkit import Chem
 
-from skmol3d.trainer.objectives.substructures import read_substructures
+from skmol3d.trainer.data.substructures import read_substructures
 
 
 def substructure_membership(mol: Chem.Mol) -> NDArray[np.bool_]:

@@ -6,18 +6,17 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from skmol3d.encoders.atoms import AtomBatch
-from skmol3d.structures import ConformerSettings, StructureError, embed, read_molecule
-from skmol3d.trainer.data.packed import Row, stack
-from skmol3d.trainer.data.positions import integer_positions
-from skmol3d.trainer.data.sets import PackedSet, bucketed
+from skmol3d.structures import StructureError
+from skmol3d.trainer.data.batches import Batch, Mixture, bucketed
+from skmol3d.trainer.data.examples import build_example
+from skmol3d.trainer.data.sets import PackedSet, Row, stack
 from skmol3d.trainer.data.workers import Ticket, Workers, check
 
 CHUNK = 8  # molecules a worker embeds before it hands them over
@@ -28,39 +27,6 @@ Pack = Callable[[str, int], Row]
 
 class WorkerError(RuntimeError):
     """A worker process died, or packing a molecule raised what is no `StructureError`."""
-
-
-def pack_conformer(smiles: str, random_state: int) -> Row:
-    """One ETKDGv3 conformer with the targets of the packed corpora (`skmol3d.trainer.data.pack`) and bonds.
-
-    Raises
-    ------
-    StructureError
-        If the SMILES does not parse or embed.
-    """
-    from skmol3d.trainer.data import pack
-
-    molecule = read_molecule(smiles)
-    settings = ConformerSettings(random_state=random_state, relax=None, time_limit=5.0, max_attempts=50)
-    conformer = embed(molecule, settings)
-    mol = molecule.mol
-    assert mol is not None  # only ASE and XYZ inputs have none
-    try:
-        positions = integer_positions(conformer.positions[0])
-    except ValueError as error:
-        raise StructureError(str(error)) from error
-    return Row(
-        numbers=conformer.numbers,
-        positions=positions,
-        charge=conformer.charge,
-        group=0,
-        atom_targets=pack.atom_labels(mol) | {"handedness": pack.handedness(mol, conformer.positions[0])},
-        molecule_targets={
-            "descriptors": pack.molecular_descriptors(mol),
-            "electronic": np.full(3, np.nan, np.float32),
-        },
-        bonds=conformer.bonds,
-    )
 
 
 class OnlineConformers:
@@ -87,7 +53,7 @@ class OnlineConformers:
         How often one conformer is drawn at most.
     seed : int, default=0
         Of orders, conformers and draws.
-    pack : callable, default=pack_conformer
+    pack : callable, default=build_example
         ``pack(smiles, random_state)`` gives a `Row` or raises `StructureError`; it must be picklable. The
         group is set here: the molecule's place in ``smiles``.
     """
@@ -100,7 +66,7 @@ class OnlineConformers:
         first_fill: int = 512,
         reuse: int = 8,
         seed: int = 0,
-        pack: Pack = pack_conformer,
+        pack: Pack = build_example,
     ) -> None:
         if not len(smiles):
             raise ValueError("the corpus is empty")
@@ -131,7 +97,7 @@ class OnlineConformers:
         self._first_fill = 1
         return stack(rows)
 
-    def batches(self, atoms: int, window: int = 256) -> Iterator[tuple[AtomBatch, dict[str, Tensor]]]:
+    def batches(self, atoms: int, window: int = 256) -> Iterator[Batch]:
         """Endless batches of at most ``atoms`` (padded) atoms, out of draws of ``window`` conformers.
 
         The target ``row`` [B] is the molecule's place in ``smiles``.
@@ -161,6 +127,37 @@ class OnlineConformers:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+@dataclass(frozen=True)
+class WithOnline:
+    """Batches of a mixture, of which a share is replaced by conformers embedded meanwhile.
+
+    Which batches these are is a function of seed and step; which conformers they hold is not (see
+    `OnlineConformers`), so a resumed run does not repeat them.
+
+    Attributes
+    ----------
+    packed : Mixture
+    online : OnlineConformers
+        Its molecules' ``set`` is the number of packed sets.
+    share : float
+        Of the batches.
+    """
+
+    packed: Mixture
+    online: OnlineConformers
+    share: float
+
+    def __call__(self, start: int = 0, stride: int = 1) -> Iterator[Batch]:
+        """Batches ``start``, ``start + stride``, ..."""
+        fresh = self.online.batches(self.packed.atoms)
+        for step, batch in zip(count(start, stride), self.packed(start, stride), strict=False):
+            if np.random.default_rng([self.packed.seed, step]).random() < self.share:
+                atoms, targets = next(fresh)
+                yield atoms, targets | {"set": torch.full((len(atoms),), len(self.packed.sets))}
+            else:
+                yield batch
 
 
 class _Buffer:

@@ -1,4 +1,4 @@
-"""Pack molecules with conformers and cheap targets for pretraining: the trainer's only part that needs rdkit.
+"""Pack molecules with conformers and cheap targets for pretraining (needs rdkit).
 
 ``python -m skmol3d.trainer.data.pack corpus SMILES.csv.gz OUT --count 100000 --n-jobs 2`` embeds molecules of
 a corpus; ``python -m skmol3d.trainer.data.pack xtb LABELS.npz SMILES.csv.gz OUT.npz`` adds the same targets
@@ -15,134 +15,80 @@ import joblib
 import numpy as np
 import pandas as pd
 from rdkit import Chem
-from rdkit.Chem import Descriptors, rdFingerprintGenerator
-from rdkit.Geometry import Point3D
 
 from skmol3d.datasets import read_panel
-from skmol3d.structures import Conformers, ConformerSettings, StructureError, embed, read_molecule
-from skmol3d.trainer.data.membership import substructure_membership
-from skmol3d.trainer.data.positions import integer_positions
-from skmol3d.trainer.data.sets import POSITION_UNIT, read_xtb
+from skmol3d.structures import Conformers, Failure, StructureError, embed, read_molecule, read_records
+from skmol3d.structures.errors import shorten
+from skmol3d.trainer.data.examples import (
+    atom_labels,
+    build_example,
+    handedness,
+    molecular_descriptors,
+    settings,
+)
+from skmol3d.trainer.data.positions import POSITION_UNIT, integer_positions
+from skmol3d.trainer.data.sets import Row, stack
+from skmol3d.trainer.data.shards import write_shard
+from skmol3d.trainer.data.sources import digest
+from skmol3d.trainer.data.xtb import read_xtb
 
-RADIUS = 2
-GENERATORS = [
-    rdFingerprintGenerator.GetMorganGenerator(
-        radius=RADIUS, includeRedundantEnvironments=True, atomInvariantsGenerator=invariants
-    )
-    for invariants in (None, rdFingerprintGenerator.GetMorganFeatureAtomInvGen())
-]
-DESCRIPTORS = tuple(name for name, _ in Descriptors._descList)
 SHARD = 4000
-SETTINGS = ConformerSettings(relax=None, time_limit=5.0, max_attempts=50)
+SMALLEST, LARGEST = 4, 45  # heavy atoms
 
 
-def atom_environments(mol: Chem.Mol) -> np.ndarray:
-    """Identifiers of the Morgan environments around each atom, uint32 [N, 6]; 0 for hydrogens.
-
-    Columns are radius 0, 1, 2 over atom types (as in ECFP) and again over pharmacophoric features (FCFP).
-    """
-    heavy = Chem.RemoveHs(mol)
-    identifiers = np.zeros((heavy.GetNumAtoms(), len(GENERATORS) * (RADIUS + 1)), np.uint32)
-    for k, generator in enumerate(GENERATORS):
-        output = rdFingerprintGenerator.AdditionalOutput()
-        output.AllocateBitInfoMap()
-        generator.GetSparseCountFingerprint(heavy, additionalOutput=output)
-        for bit, places in output.GetBitInfoMap().items():
-            for atom, radius in places:
-                identifiers[atom, k * (RADIUS + 1) + radius] = max(bit, 1)  # 0 means that there is no label
-    out = np.zeros((mol.GetNumAtoms(), identifiers.shape[1]), np.uint32)
-    kept = [a.GetIdx() for a in mol.GetAtoms() if a.GetAtomicNum() > 1]
-    # RemoveHs keeps some hydrogens (isotopes, H2): then there are no labels.
-    if len(kept) == heavy.GetNumAtoms():
-        out[kept] = identifiers
-    return out
-
-
-def atom_labels(mol: Chem.Mol) -> dict[str, np.ndarray]:
-    """Atom targets that do not depend on the conformer: ``environments`` and packed ``membership``."""
-    return {
-        "environments": atom_environments(mol),
-        "membership": np.packbits(substructure_membership(mol), axis=1),
-    }
-
-
-def handedness(mol: Chem.Mol, positions: np.ndarray) -> np.ndarray:
-    """CIP label of each atom as the geometry has it, int8 [N]: +1 for R, -1 for S, 0 for no stereocentre."""
-    mol = Chem.Mol(mol)
-    mol.RemoveAllConformers()
-    conformer = Chem.Conformer(mol.GetNumAtoms())
-    for k, xyz in enumerate(positions):
-        conformer.SetAtomPosition(k, Point3D(*map(float, xyz)))
-    mol.AddConformer(conformer)
-    Chem.AssignStereochemistryFrom3D(mol)
-    sign = {"R": 1, "S": -1}
-    return np.array([sign.get(a.GetPropsAsDict().get("_CIPCode", ""), 0) for a in mol.GetAtoms()], np.int8)
-
-
-def molecular_descriptors(mol: Chem.Mol) -> np.ndarray:
-    """RDKit's 2D descriptors, float32 [217]; NaN where one is undefined."""
-    heavy = Chem.RemoveHs(mol)
-    with np.errstate(all="ignore"):
-        values = np.array([function(heavy) for _, function in Descriptors._descList], np.float64)
-    return np.where(np.abs(values) < 1e30, values, np.nan).astype(np.float32)
-
-
-def pack_smiles(smiles: list[str], largest: int) -> dict[str, np.ndarray] | None:
-    """One ETKDGv3 conformer and the targets of every molecule that embeds."""
-    rows: list[dict[str, Any]] = []
-    for text in smiles:
+def pack_smiles(smiles: list[object], first: int, largest: int) -> tuple[list[Row], list[Failure]]:
+    """Examples of the molecules that fit and embed; the others, counted from ``first``, with the reason."""
+    rows, failures = [], []
+    for index, text in enumerate(smiles, first):
         try:
-            molecule = read_molecule(text)
-            if not 4 <= (molecule.numbers > 1).sum() <= largest:
-                continue
-            conformer = embed(molecule, SETTINGS)
-            positions = integer_positions(conformer.positions[0])
-        except (StructureError, ValueError):
-            continue
-        mol = molecule.mol
-        assert mol is not None  # only ASE and XYZ inputs have none
-        rows.append(
-            atom_labels(mol)
-            | {
-                "numbers": conformer.numbers,
-                "positions": positions,
-                "handedness": handedness(mol, conformer.positions[0]),
-                "charge": conformer.charge,
-                "descriptors": molecular_descriptors(mol),
-            }
-        )
-    if not rows:
-        return None
-    flat = {
-        k: np.concatenate([r[k] for r in rows])
-        for k in ("numbers", "positions", "environments", "membership", "handedness")
-    }
-    flat["offsets"] = np.concatenate([[0], np.cumsum([len(r["numbers"]) for r in rows])])
-    flat["charge"] = np.array([r["charge"] for r in rows], np.float32)
-    flat["descriptors"] = np.stack([r["descriptors"] for r in rows])
-    return flat
+            if not isinstance(text, str):
+                raise text if isinstance(text, StructureError) else StructureError("no SMILES")
+            rows.append(build_example(text, heavy=(SMALLEST, largest)))
+        except StructureError as error:
+            shown = shorten(text, 80) if isinstance(text, str) else ""
+            failures.append(Failure(index, shown, str(error)))
+    return rows, failures
 
 
-def pack_corpus(source: Path, out: Path, count: int, largest: int, n_jobs: int, seed: int) -> None:
-    """Write shards ``out/shard_*.npz``; those that exist are kept, so a killed run continues."""
+def pack_corpus(
+    source: Path, out: Path, count: int | None = None, largest: int = LARGEST, n_jobs: int = 1, seed: int = 0
+) -> None:
+    """Write shards ``out/shard_*.npz``; those that exist are kept, so that a killed run continues.
+
+    Parameters
+    ----------
+    source : path
+        Of any type that `skmol3d.structures.read_records` reads SMILES from.
+    out : path
+        Folder. ``shard_0000.failures.csv`` (index, input, reason) lists what shard 0000 leaves out.
+    count : int or None
+        Molecules drawn at random; None takes all in their order.
+    largest : int
+        Heavy atoms of the largest molecule; the smallest has 4.
+    n_jobs, seed : int
+        Processes, and the seed of the draw.
+    """
     out.mkdir(parents=True, exist_ok=True)
-    smiles = pd.read_csv(source)["smiles"].sample(count, random_state=seed).tolist()
-    for k, start in enumerate(range(0, count, SHARD)):
+    known = digest(source)
+    molecules = [record.structure for record in read_records(source)]
+    if count is not None:
+        molecules = pd.Series(molecules, dtype=object).sample(count, random_state=seed).tolist()
+    for k, start in enumerate(range(0, len(molecules), SHARD)):
         file = out / f"shard_{k:04d}.npz"
         if file.exists():
             continue
-        part = smiles[start : start + SHARD]
-        jobs = [joblib.delayed(pack_smiles)(part[i : i + 100], largest) for i in range(0, len(part), 100)]
-        done = [d for d in joblib.Parallel(n_jobs=n_jobs)(jobs) if d is not None]
-        merged: dict[str, Any] = {
-            key: np.concatenate([d[key] for d in done]) for key in done[0] if key != "offsets"
-        }
-        sizes = np.concatenate([np.diff(d["offsets"]) for d in done])
-        merged["offsets"] = np.concatenate([[0], np.cumsum(sizes)])
-        temporary = file.with_suffix(".tmp.npz")
-        np.savez(temporary, **merged)
-        temporary.replace(file)
-        print(f"{file.name}: {len(sizes)} of {len(part)} molecules", flush=True)
+        part = molecules[start : start + SHARD]
+        jobs = [
+            joblib.delayed(pack_smiles)(part[i : i + 100], start + i, largest)
+            for i in range(0, len(part), 100)
+        ]
+        done = joblib.Parallel(n_jobs=n_jobs)(jobs)
+        rows = [row for found, _ in done for row in found]
+        failures = [failure for _, failed in done for failure in failed]
+        if failures:
+            pd.DataFrame(failures).to_csv(file.with_suffix(".failures.csv"), index=False)
+        write_shard(file, stack(rows) if rows else None, known)
+        print(f"{file.name}: {len(rows)} of {len(part)} molecules", flush=True)
 
 
 def pack_xtb(labels: Path, smiles: Path, out: Path) -> None:
@@ -189,7 +135,7 @@ def pack_probes(tasks: Path, out: Path, names: list[str] | None, count: int, n_j
 
 def _embedded(smiles: str) -> Conformers | None:
     try:
-        return embed(read_molecule(smiles), SETTINGS)
+        return embed(read_molecule(smiles), settings())
     except StructureError:
         return None
 
@@ -206,7 +152,7 @@ def main() -> None:
     corpus.add_argument("source", type=Path)
     corpus.add_argument("out", type=Path)
     corpus.add_argument("--count", type=int, default=100_000)
-    corpus.add_argument("--largest", type=int, default=45, help="heavy atoms of the largest molecule")
+    corpus.add_argument("--largest", type=int, default=LARGEST, help="heavy atoms of the largest molecule")
     corpus.add_argument("--n-jobs", type=int, default=1)
     corpus.add_argument("--seed", type=int, default=0)
     xtb = commands.add_parser("xtb", help="add targets to a set of GFN2-xTB labels")

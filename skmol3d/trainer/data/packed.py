@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -24,43 +23,6 @@ FORMAT, VERSION = "skmol3d-packed", 1
 INDEX = "packed.json"
 PLAIN = ("numbers", "positions", "offsets", "charge", "group")
 BONDS = ("bonds", "bond_offsets")
-
-
-@dataclass(frozen=True)
-class Row:
-    """One conformer on its way into a `PackedSet`; attributes as there, targets of this conformer alone."""
-
-    numbers: np.ndarray
-    positions: np.ndarray
-    charge: float
-    group: int
-    atom_targets: dict[str, Any] = field(default_factory=dict)
-    molecule_targets: dict[str, Any] = field(default_factory=dict)
-    bonds: np.ndarray | None = None
-
-
-def stack(rows: Sequence[Row]) -> PackedSet:
-    """Put conformers that have the same targets side by side; bonds are kept if all have them."""
-    first = rows[0]
-    bonds = [row.bonds for row in rows if row.bonds is not None]
-    bonded = len(bonds) == len(rows)
-    return PackedSet(
-        numbers=np.concatenate([row.numbers for row in rows]).astype(np.uint8),
-        positions=np.concatenate([row.positions for row in rows]),
-        offsets=_offsets([len(row.numbers) for row in rows]),
-        charge=np.array([row.charge for row in rows], np.float32),
-        group=np.array([row.group for row in rows], np.int64),
-        atom_targets={k: np.concatenate([row.atom_targets[k] for row in rows]) for k in first.atom_targets},
-        molecule_targets={
-            k: np.stack([row.molecule_targets[k] for row in rows]) for k in first.molecule_targets
-        },
-        bonds=np.concatenate(bonds).astype(np.int16) if bonded else None,
-        bond_offsets=_offsets([len(part) for part in bonds]) if bonded else None,
-    )
-
-
-def _offsets(counts: list[int]) -> np.ndarray:
-    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
 
 def write_packed(folder: Path | str, parts: PackedSet | Iterable[PackedSet]) -> Path:

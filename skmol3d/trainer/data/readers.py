@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from skmol3d.structures import Molecule, Record, StructureError, read_molecule, read_records
-from skmol3d.trainer.data.packed import Row, stack
-from skmol3d.trainer.data.sets import PackedSet
+from skmol3d.trainer.data.sets import PackedSet, Row, stack
 
 PER_ATOM = ("forces", "charges")
 PER_CONFORMER = ("energy", "dipole")
+FEW = 10  # molecules of a trajectory
 SHOWN = 10  # broken records that an error message lists
 
 
@@ -66,6 +66,14 @@ def read_extxyz(path: Path | str, group_by: str = "molecule") -> PackedSet:
         except StructureError as error:
             rows.fail(k, error)
     return rows.stacked()
+
+
+def read_trajectory(path: Path) -> PackedSet:
+    """Read an extended XYZ file, grouped by frame if it has fewer than `FEW` molecules."""
+    data = read_extxyz(path)
+    if len(np.unique(data.group)) < FEW:
+        data.group = np.arange(len(data))
+    return data
 
 
 def read_sdf(path: Path | str, targets: Sequence[str] = ()) -> PackedSet:

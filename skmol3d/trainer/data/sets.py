@@ -1,11 +1,9 @@
-"""Packed sets of conformers and size-bucketed batches; trains without rdkit."""
+"""Sets of conformers side by side in flat arrays; trains without rdkit."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,8 +12,6 @@ from torch import Tensor
 
 from skmol3d.encoders.atoms import AtomBatch
 from skmol3d.trainer.data.positions import POSITION_UNIT
-
-RELAXED = 2  # the ``kind`` of conformers relaxed with the method that labelled them
 
 
 @dataclass
@@ -101,81 +97,38 @@ def _tensor(values: np.ndarray) -> Tensor:
     return torch.from_numpy(values if values.dtype.kind in "iu" else values.astype(np.float32))
 
 
-def read_xtb(path: Path | str) -> PackedSet:
-    """Read one set of GFN2-xTB labels.
+@dataclass(frozen=True)
+class Row:
+    """One conformer on its way into a `PackedSet`; attributes as there, targets of this conformer alone."""
 
-    Parameters
-    ----------
-    path : Path
-        npz with, per conformer, ``offsets``, ``row`` (its molecule), ``total_charge`` (e), ``energy``,
-        ``homo`` and ``lumo`` (eV), ``dipole`` (e·Å) and, per atom, ``numbers``, ``positions`` (0.001 Å),
-        ``forces`` (eV/Å) and ``charges`` (e). From ``kind``, where there is one, comes the target
-        ``equilibrium``: whether the conformer is a minimum of its energy (`RELAXED`).
-    """
-    with np.load(path, allow_pickle=False) as data:
-        arrays = {k: data[k] for k in data.files}
-    targets = {k: arrays[k] for k in ("energy", "dipole", "homo", "lumo")}
-    if "kind" in arrays:
-        targets["equilibrium"] = arrays["kind"] == RELAXED
+    numbers: np.ndarray
+    positions: np.ndarray
+    charge: float
+    group: int
+    atom_targets: dict[str, Any] = field(default_factory=dict)
+    molecule_targets: dict[str, Any] = field(default_factory=dict)
+    bonds: np.ndarray | None = None
+
+
+def stack(rows: Sequence[Row]) -> PackedSet:
+    """Put conformers that have the same targets side by side; bonds are kept if all have them."""
+    first = rows[0]
+    bonds = [row.bonds for row in rows if row.bonds is not None]
+    bonded = len(bonds) == len(rows)
     return PackedSet(
-        numbers=arrays["numbers"],
-        positions=arrays["positions"],
-        offsets=arrays["offsets"],
-        charge=arrays["total_charge"].astype(np.float32),
-        group=arrays["row"].astype(np.int64),
-        atom_targets={"forces": arrays["forces"], "charges": arrays["charges"]},
-        molecule_targets=targets,
+        numbers=np.concatenate([row.numbers for row in rows]).astype(np.uint8),
+        positions=np.concatenate([row.positions for row in rows]),
+        offsets=_offsets([len(row.numbers) for row in rows]),
+        charge=np.array([row.charge for row in rows], np.float32),
+        group=np.array([row.group for row in rows], np.int64),
+        atom_targets={k: np.concatenate([row.atom_targets[k] for row in rows]) for k in first.atom_targets},
+        molecule_targets={
+            k: np.stack([row.molecule_targets[k] for row in rows]) for k in first.molecule_targets
+        },
+        bonds=np.concatenate(bonds).astype(np.int16) if bonded else None,
+        bond_offsets=_offsets([len(part) for part in bonds]) if bonded else None,
     )
 
 
-def bucketed(
-    sizes: np.ndarray, index: np.ndarray, atoms: int, rng: np.random.Generator, window: int = 2048
-) -> Iterator[np.ndarray]:
-    """Batches of at most ``atoms`` atoms over one shuffled pass; molecules of a batch have similar sizes."""
-    order = rng.permutation(index)
-    for start in range(0, len(order), window):
-        part = order[start : start + window]
-        part = part[np.argsort(sizes[part], kind="stable")]
-        ordered = sizes[part].tolist()
-        batches, first = [], 0
-        while first < len(part):
-            # Padded arrays grow with the longest molecule, which is the last one here. Bisection, because a
-            # resumed run passes all the batches it had before.
-            more = range(first + 1, len(part))
-            last = more.start + bisect_right(more, atoms, key=lambda k: ordered[k] * (k + 1 - first))
-            batches.append(part[first:last])
-            first = last
-        for k in rng.permutation(len(batches)):
-            yield batches[k]
-
-
-def element_energies(data: PackedSet, index: np.ndarray, largest: int = 119) -> np.ndarray:
-    """Reference energy of each element (eV) [largest] by least squares over the conformers ``index``."""
-    composition = np.zeros((len(data), largest))
-    owner = np.repeat(np.arange(len(data)), data.sizes)
-    np.add.at(composition, (owner, data.numbers), 1.0)
-    seen = composition[index].sum(0) > 0
-    fit, *_ = np.linalg.lstsq(composition[index][:, seen], data.molecule_targets["energy"][index], rcond=None)
-    energies = np.zeros(largest)
-    energies[seen] = fit
-    return energies
-
-
-def mixed(
-    sets: Sequence[PackedSet],
-    shares: Sequence[float],
-    indices: Sequence[np.ndarray],
-    atoms: int,
-    rng: np.random.Generator,
-) -> Iterator[tuple[int, np.ndarray]]:
-    """Endless batches ``(k, indices into set k)``; set k is drawn with probability ``shares[k]``."""
-    empty = [k for k, index in enumerate(indices) if not len(index)]
-    if empty:
-        raise ValueError(f"nothing to draw from set(s) {empty}")
-    streams: list[Any] = [iter(()) for _ in sets]
-    while True:
-        k = int(rng.choice(len(sets), p=np.asarray(shares) / np.sum(shares)))
-        try:
-            yield k, next(streams[k])
-        except StopIteration:
-            streams[k] = bucketed(sets[k].sizes, indices[k], atoms, rng)
+def _offsets(counts: list[int]) -> np.ndarray:
+    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)

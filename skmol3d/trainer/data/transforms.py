@@ -19,13 +19,15 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
-from skmol3d.encoders.atoms import AtomBatch
-from skmol3d.trainer.objectives.substructures import mask_elements
+from skmol3d.encoders.atoms import MAX_NUMBER, AtomBatch
 
 #: Targets that belong to one geometry; a transform that makes another turns them into NaN.
 GEOMETRIC = ("energy", "forces", "charges", "dipole", "homo", "lumo", "electronic")
 ATOM_VECTORS, MOLECULE_VECTORS = ("forces", "noise"), ("dipole",)
 PSEUDOSCALARS = ("handedness",)  # per atom
+
+MASK = MAX_NUMBER - 1
+"""Atomic number of a masked atom: oganesson, which no molecule has; not 0, so that it counts as heavy."""
 
 Targets = dict[str, Tensor]
 
@@ -190,6 +192,18 @@ class RotoInversion:
             if name in targets:
                 turned[name] = targets[name] * torch.from_numpy(sign)[batch.molecule].to(targets[name].dtype)
         return replace(batch, positions=torch.einsum("nij,nj->ni", by_atom, batch.positions)), turned
+
+
+def mask_elements(
+    batch: AtomBatch, share: float, generator: torch.Generator | None = None
+) -> tuple[AtomBatch, Tensor]:
+    """Hide the element of a random ``share`` of the heavy atoms; BoolTensor [N] says of which.
+
+    Hydrogens keep theirs: a bond length of 1 Å gives it away, and encoders leave them out of the tokens.
+    """
+    drawn = torch.rand(len(batch.numbers), device=batch.numbers.device, generator=generator)
+    masked = (drawn < share) & (batch.numbers > 1)
+    return replace(batch, numbers=torch.where(masked, MASK, batch.numbers)), masked
 
 
 @dataclass(frozen=True)

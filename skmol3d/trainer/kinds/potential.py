@@ -210,6 +210,18 @@ def reference_energies(
     return energies
 
 
+def element_energies(data: PackedSet, index: np.ndarray, largest: int = 119) -> np.ndarray:
+    """Reference energy of each element (eV) [largest] by least squares over the conformers ``index``."""
+    composition = np.zeros((len(data), largest))
+    owner = np.repeat(np.arange(len(data)), data.sizes)
+    np.add.at(composition, (owner, data.numbers), 1.0)
+    seen = composition[index].sum(0) > 0
+    fit, *_ = np.linalg.lstsq(composition[index][:, seen], data.molecule_targets["energy"][index], rcond=None)
+    energies = np.zeros(largest)
+    energies[seen] = fit
+    return energies
+
+
 def relative_energies(data: PackedSet, references: np.ndarray) -> PackedSet:
     """The set with energies less those of its atoms, subtracted in double precision."""
     if "energy" not in data.molecule_targets:

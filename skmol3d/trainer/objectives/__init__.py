@@ -1,1 +1,1 @@
-"""Pretraining objectives: each is a module whose forward returns a dict of scalar losses."""
+"""Pretraining objectives, one file each, registered where they are defined (`registry`)."""

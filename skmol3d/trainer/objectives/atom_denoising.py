@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import torch
 from torch import Tensor, nn
 
 from skmol3d.encoders.layers import PairBiasedBlock
 from skmol3d.encoders.rem3di import REM3DI, Tokens
+from skmol3d.trainer.objectives.encoder import KIND, EncoderPart, Setting, View
+from skmol3d.trainer.objectives.registry import Loss, objective
 
 NOISE = 0.3
 
 
-class AtomDenoising(nn.Module):
+@objective(KIND, Loss("denoising", "noisy features of atoms, restored from the descriptor"))
+class AtomDenoising(EncoderPart):
     """Mean squared error of the denoised invariants over σ² (arXiv:2607.19977).
 
     The encoder reads the clean invariants S and gives the descriptor M; a decoder reads S + σε, the clean
@@ -28,6 +33,15 @@ class AtomDenoising(nn.Module):
             for _ in range(layers)
         )
         self.out = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, scalars))
+
+    @classmethod
+    def build(cls, names: Collection[str], setting: Setting) -> AtomDenoising:
+        """For the columns of an encoder."""
+        return cls(setting.encoder, setting.encoder.pool.size)
+
+    def compute(self, view: View) -> dict[str, Tensor]:
+        """Loss of a batch."""
+        return {"denoising": self(view.tokens, view.descriptor)}
 
     def forward(self, tokens: Tokens, descriptor: Tensor) -> Tensor:
         clean = tokens.scalars.detach()

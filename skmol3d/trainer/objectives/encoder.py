@@ -1,35 +1,78 @@
-"""All losses a `REM3DI` encoder can be pretrained on; a recipe's weights say which are computed."""
+"""Objectives of kind ``rem3di`` together, over one encoder; a recipe's weights say which."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from skmol3d.encoders.atoms import AtomBatch
 from skmol3d.encoders.rem3di import REM3DI
-from skmol3d.trainer.data.corpus import CorpusStatistics, fingerprint_counts
-from skmol3d.trainer.objectives.atom_denoising import AtomDenoising
-from skmol3d.trainer.objectives.global_frame import GlobalFrame
-from skmol3d.trainer.objectives.regularisation import variance_covariance
-from skmol3d.trainer.objectives.substructures import MASK, SubstructureMembership, mask_elements
-from skmol3d.trainer.objectives.targets import AtomEnvironments, Handedness, MolecularTargets
+from skmol3d.encoders.rem3di.encoder import Tokens
+from skmol3d.trainer.data.corpus import CorpusStatistics
+from skmol3d.trainer.objectives import registry
 
-GEOMETRY = ("distances", "angles", "dihedrals")
-LOSSES = (
-    "denoising",
-    "environments",
-    "descriptors",
-    "fingerprint",
-    "electronic",
-    "handedness",
-    "substructures",
-    *GEOMETRY,
-    "variance",
-    "covariance",
-)
-ELECTRONIC = 3  # HOMO, LUMO and dipole
+KIND = "rem3di"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What objectives over an encoder are made from.
+
+    Attributes
+    ----------
+    encoder : REM3DI
+    statistics : CorpusStatistics
+        Of the targets.
+    masked : float
+        Share of heavy atoms whose elements ``substructures`` hides, in a pass of its own.
+    """
+
+    encoder: REM3DI
+    statistics: CorpusStatistics
+    masked: float
+
+
+@dataclass(frozen=True)
+class View:
+    """What objectives see of a batch.
+
+    Attributes
+    ----------
+    encoder : REM3DI
+    batch : AtomBatch
+    targets : dict of Tensors
+    tokens : Tokens
+    rows : Tensor [B, D]
+        The encoder's invariant columns.
+    descriptor : Tensor [B, D]
+        The same, standardised.
+    """
+
+    encoder: REM3DI
+    batch: AtomBatch
+    targets: dict[str, Tensor]
+    tokens: Tokens
+    rows: Tensor
+    descriptor: Tensor
+
+
+class EncoderPart(nn.Module):
+    """An objective over an encoder, and its marks: numbers that mean something by themselves."""
+
+    def compute(self, view: View) -> dict[str, Tensor]:
+        """Losses of a batch."""
+        raise NotImplementedError
+
+    def observe(self, view: View) -> dict[str, Tensor]:
+        """What `marks` wants to know of a batch, rows by name."""
+        return {}
+
+    def marks(self, observed: dict[str, Tensor]) -> dict[str, float]:
+        """Marks from the joined rows of all batches."""
+        return {}
 
 
 class EncoderObjective(nn.Module):
@@ -40,69 +83,41 @@ class EncoderObjective(nn.Module):
     encoder : REM3DI
     statistics : CorpusStatistics
     losses : collection of str
-        Names out of `LOSSES`.
+        Names out of ``registry.losses("rem3di")``.
     masked : float
-        Share of heavy atoms whose elements ``substructures`` hides, in a pass of its own.
+        See `Setting`.
+
+    Attributes
+    ----------
+    parts : ModuleDict of EncoderPart
+        The objectives that have these losses.
     """
 
     def __init__(
         self, encoder: REM3DI, statistics: CorpusStatistics, losses: Collection[str], masked: float = 0.15
     ) -> None:
         super().__init__()
-        unknown = sorted(set(losses) - set(LOSSES))
-        if unknown:
-            raise ValueError(f"recipe.weights: no such losses {unknown}; there are {', '.join(LOSSES)}")
         self.encoder = encoder
         self.encoder.backbone.requires_grad_(False)
-        self.statistics, self.losses, self.masked = statistics, frozenset(losses), masked
-        size, config = encoder.pool.size, encoder.config
         # Read-outs see standardised columns, as a user's ridge regression does.
-        self.standardise = RunningStandardiser(size)
-        parts: dict[str, nn.Module] = {
-            "denoising": AtomDenoising(encoder, size),
-            "environments": AtomEnvironments(encoder.words),
-            "descriptors": MolecularTargets(size, statistics.descriptors),
-            "fingerprint": MolecularTargets(size, statistics.bits),
-            "electronic": MolecularTargets(size, ELECTRONIC),
-            "handedness": Handedness(config.chiral),
-            "substructures": SubstructureMembership(config.width),
-        }
-        self.parts = nn.ModuleDict({name: part for name, part in parts.items() if name in losses})
-        if not self.losses.isdisjoint(GEOMETRY):
-            self.parts["frame"] = GlobalFrame(config.width, config.chiral)
-        if "substructures" in losses:
-            give_mask_an_embedding(encoder)
+        self.standardise = RunningStandardiser(encoder.pool.size)
+        self.parts = registry.build(KIND, losses, Setting(encoder, statistics, masked))
 
     def forward(self, batch: AtomBatch, targets: dict[str, Tensor]) -> dict[str, Tensor]:
-        parts, labels = self.parts, self.statistics
+        return self.compute(self.view(batch, targets))
+
+    def view(self, batch: AtomBatch, targets: dict[str, Tensor]) -> View:
+        """What the encoder makes of a batch."""
         tokens = self.encoder.tokens(batch)
-        raw = self.encoder.invariant(tokens).float()  # statistics, also in mixed precision
-        descriptor = self.standardise(raw)
+        rows = self.encoder.invariant(tokens).float()  # statistics, also in mixed precision
+        return View(self.encoder, batch, targets, tokens, rows, self.standardise(rows))
+
+    def compute(self, view: View) -> dict[str, Tensor]:
+        """Losses of all parts."""
         found: dict[str, Tensor] = {}
-        if "denoising" in parts:
-            found["denoising"] = parts["denoising"](tokens, descriptor)
-        if "environments" in parts:
-            found["environments"] = parts["environments"](tokens, labels.classified(targets["environments"]))
-        if "descriptors" in parts:
-            wanted = labels.standardised(targets["descriptors"])
-            found["descriptors"] = parts["descriptors"](descriptor, wanted)
-        if "fingerprint" in parts:
-            counts = labels.scaled(fingerprint_counts(batch, targets["environments"], labels.bits))
-            found["fingerprint"] = parts["fingerprint"](descriptor, counts)
-        if "electronic" in parts:
-            found["electronic"] = parts["electronic"](descriptor, targets["electronic"])
-        if "handedness" in parts:
-            found["handedness"] = parts["handedness"](tokens, targets["handedness"])
-        if "substructures" in parts:
-            hidden, _ = mask_elements(batch, self.masked)
-            found["substructures"] = parts["substructures"](
-                self.encoder.tokens(hidden), targets["membership"]
-            )
-        if "frame" in parts:
-            found |= {k: v for k, v in parts["frame"](tokens).items() if k in self.losses}
-        if not self.losses.isdisjoint(("variance", "covariance")):
-            both = zip(("variance", "covariance"), variance_covariance(raw, joint=self.training), strict=True)
-            found |= {k: v for k, v in both if k in self.losses}
+        for part in self.parts.values():
+            assert isinstance(part, EncoderPart)
+            found |= part.compute(view)
         return found
 
 
@@ -124,12 +139,3 @@ class RunningStandardiser(nn.Module):
                 self.mean.lerp_(rows.mean(0), self.momentum)
                 self.variance.lerp_((rows - self.mean).square().mean(0), self.momentum)
         return (rows - self.mean) / (self.variance + 1e-4).sqrt()
-
-
-def give_mask_an_embedding(encoder: REM3DI) -> None:
-    """Make the masked element an average one: the frozen backbone never saw it, and cannot learn it now."""
-    elements = list(encoder.elements)
-    for module in encoder.backbone.modules():
-        if isinstance(module, nn.Embedding):
-            with torch.no_grad():
-                module.weight[MASK] = module.weight[elements].mean(0)

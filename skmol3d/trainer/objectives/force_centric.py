@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 
 import torch
 from torch import Tensor, nn
 
 from skmol3d.encoders.atoms import AtomBatch
 from skmol3d.encoders.potential import Potential
+from skmol3d.trainer.data.xtb import ConformerKind
+from skmol3d.trainer.objectives.potential import KIND
+from skmol3d.trainer.objectives.registry import Loss, objective
 
 BOLTZMANN = 8.617333262e-5  # eV/K
 
 
+@objective(
+    KIND,
+    Loss(
+        "force_centric",
+        "forces (eV/Å) off equilibrium, zero and denoising forces at equilibrium (ET-OREO, arXiv:2308.14759)",
+        "forces",
+        "force_centric",
+        per_atom=True,
+    ),
+)
 class ForceCentric(nn.Module):
     """Mean norm of the force error per atom (eV/Å), one loss whatever the conformer (arXiv:2308.14759).
 
@@ -37,6 +51,17 @@ class ForceCentric(nn.Module):
         self.potential = potential
         self.noise = noise
         self.stiffness = BOLTZMANN * temperature / noise**2  # eV/Å²
+
+    @classmethod
+    def build(cls, names: Collection[str], potential: Potential) -> ForceCentric:
+        """For a potential."""
+        return cls(potential)
+
+    def compute(self, batch: AtomBatch, targets: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Loss of a batch; without the target ``kind`` no conformer is at equilibrium."""
+        unknown = torch.full_like(batch.counts, -1)
+        equilibrium = targets.get("kind", unknown) == ConformerKind.RELAXED
+        return {"force_centric": self(batch, targets["forces"], equilibrium)}
 
     def forward(self, batch: AtomBatch, forces: Tensor, equilibrium: Tensor) -> Tensor:
         """Loss of a batch.

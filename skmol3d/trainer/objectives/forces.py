@@ -9,10 +9,21 @@ from torch import Tensor, nn
 
 from skmol3d.encoders.atoms import AtomBatch
 from skmol3d.encoders.potential import Potential
+from skmol3d.trainer.objectives.potential import KIND
+from skmol3d.trainer.objectives.registry import Loss, objective
 
 LABELLED = ("forces", "energy", "charges", "dipole", "homo", "lumo")
 
 
+@objective(
+    KIND,
+    Loss("forces", "forces (eV/Å)", "forces"),
+    Loss("energy", "energies (eV)", "energy"),
+    Loss("charges", "atomic charges (e)", "charges", "charge_mae", per_atom=True),
+    Loss("dipole", "dipoles (e·Å) of neutral molecules", "dipole"),
+    Loss("homo", "energies of the highest occupied orbital (eV)", "homo", "homo_mae"),
+    Loss("lumo", "energies of the lowest unoccupied orbital (eV)", "lumo", "lumo_mae"),
+)
 class PotentialObjective(nn.Module):
     """Losses of a `Potential` on labelled conformers.
 
@@ -31,6 +42,15 @@ class PotentialObjective(nn.Module):
         self.charges = nn.Linear(scalars, 1)
         self.atomic_dipole = nn.Linear(vectors, 1, bias=False)
         self.orbitals = nn.Sequential(nn.Linear(scalars, 128), nn.SiLU(), nn.Linear(128, 4))
+
+    @classmethod
+    def build(cls, names: Collection[str], potential: Potential) -> PotentialObjective:
+        """For a potential."""
+        return cls(potential, names)
+
+    def compute(self, batch: AtomBatch, targets: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Losses of a batch."""
+        return self(batch, targets)
 
     def forward(self, batch: AtomBatch, targets: dict[str, Tensor]) -> dict[str, Tensor]:
         positions = batch.positions.detach().requires_grad_()

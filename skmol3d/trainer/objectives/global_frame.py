@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import torch
 from torch import Tensor, nn
 
 from skmol3d.encoders.rem3di import Tokens
+from skmol3d.trainer.objectives.encoder import KIND, EncoderPart, Setting, View
+from skmol3d.trainer.objectives.registry import Loss, objective
 
 SPREAD = 2.0  # Å: atoms of angles and dihedrals are drawn with probability falling as exp(-distance/SPREAD)
 TINY = 1e-12  # keeps gradients finite where predicted atoms coincide or stand in line
 
 
-class GlobalFrame(nn.Module):
+@objective(
+    KIND,
+    Loss("distances", "distances (Å) in a learned global frame"),
+    Loss("angles", "angles in a learned global frame"),
+    Loss("dihedrals", "signed dihedrals in a learned global frame"),
+)
+class GlobalFrame(EncoderPart):
     """Losses ``distances`` (Å), ``angles`` and ``dihedrals`` of coordinates read from the tokens.
 
     The geometry task of context- and geometry-aware self-supervision of 3D conformers (the poster that also
@@ -31,6 +41,8 @@ class GlobalFrame(nn.Module):
         Pseudoscalar channels.
     """
 
+    names: Collection[str] = ("distances", "angles", "dihedrals")
+
     def __init__(self, width: int, chiral: int) -> None:
         super().__init__()
         self.even = nn.Linear(width, 2, bias=False)
@@ -38,6 +50,26 @@ class GlobalFrame(nn.Module):
         self.key = nn.Linear(width, chiral)
         self.own = nn.Linear(width, chiral)
         self.gathered = nn.Linear(width, chiral)
+
+    @classmethod
+    def build(cls, names: Collection[str], setting: Setting) -> GlobalFrame:
+        """For the tokens of an encoder."""
+        made = cls(setting.encoder.config.width, setting.encoder.config.chiral)
+        made.names = names
+        return made
+
+    def compute(self, view: View) -> dict[str, Tensor]:
+        """Losses of a batch."""
+        return {name: loss for name, loss in self(view.tokens).items() if name in self.names}
+
+    def observe(self, view: View) -> dict[str, Tensor]:
+        """Deviations of the molecules."""
+        true = view.tokens.atoms.pad(view.tokens.atoms.positions)
+        return {"rmsd": aligned_rmsd(self.coordinates(view.tokens), true, view.tokens.real)}
+
+    def marks(self, observed: dict[str, Tensor]) -> dict[str, float]:
+        """Mean ``aligned_rmsd`` (Å, without reflection)."""
+        return {"aligned_rmsd": float(observed["rmsd"].mean())}
 
     def forward(self, tokens: Tokens) -> dict[str, Tensor]:
         positions = tokens.atoms.pad(tokens.atoms.positions)

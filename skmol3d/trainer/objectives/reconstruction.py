@@ -11,6 +11,7 @@ from skmol3d.encoders.mo3enet import Mo3ENet
 from skmol3d.encoders.mo3enet.decoder import Swarm
 from skmol3d.encoders.mo3enet.layers import assign
 from skmol3d.encoders.mo3enet.match import Match, Target, reconstruct
+from skmol3d.trainer.objectives.registry import Loss, objective
 
 TYPE_SCALE = 2.0  # Å between two elements, c_T of the paper
 FACTOR = 0.99  # of σ at each reduction
@@ -20,6 +21,16 @@ MOMENTUM = 0.02  # of the running loss that is compared with the threshold
 TYPE_COST, ABSENCE_COST = 0.3, 0.3
 
 
+@objective(
+    "mo3enet",
+    Loss("mixture", "overlap of the swarm's Gaussian mixture with the atoms"),
+    Loss("confinement", "points within the molecule's radius (Å)"),
+    Loss("balance", "no point without weight"),
+    Loss("nearest", "square distances of the atoms to their nearest points (Å²)"),
+    Loss("position", "distances of the atoms to the points they are assigned to (Å)"),
+    Loss("element", "elements of assigned points"),
+    Loss("presence", "weights of the points"),
+)
 class Reconstruction(nn.Module):
     """All losses of a `Mo3ENet`; ``objective(batch, targets)`` gives them by name.
 

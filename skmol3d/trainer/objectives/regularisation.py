@@ -2,10 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import torch
 from torch import Tensor, distributed
+
+from skmol3d.trainer.objectives.encoder import KIND, EncoderPart, Setting, View
+from skmol3d.trainer.objectives.registry import Loss, objective
+
+
+@objective(
+    KIND,
+    Loss("variance", "no column of the descriptor is constant (VICReg)"),
+    Loss("covariance", "columns of the descriptor are not correlated (VICReg)"),
+)
+class Regularisation(EncoderPart):
+    """Losses ``variance`` and ``covariance`` of the invariant columns."""
+
+    def __init__(self, names: Collection[str]) -> None:
+        super().__init__()
+        self.names = names
+
+    @classmethod
+    def build(cls, names: Collection[str], setting: Setting) -> Regularisation:
+        """For any encoder."""
+        return cls(names)
+
+    def compute(self, view: View) -> dict[str, Tensor]:
+        """Losses of a batch; in training, of all processes together."""
+        both = zip(("variance", "covariance"), variance_covariance(view.rows, self.training), strict=True)
+        return {name: loss for name, loss in both if name in self.names}
 
 
 def variance_covariance(rows: Tensor, joint: bool = False) -> tuple[Tensor, Tensor]:

@@ -11,8 +11,15 @@ from torch.nn.functional import cross_entropy
 
 from skmol3d.encoders.atoms import AtomBatch, AtomFeatures
 from skmol3d.encoders.potential import Potential
+from skmol3d.trainer.objectives.potential import KIND
+from skmol3d.trainer.objectives.registry import Loss, objective
 
 
+@objective(
+    KIND,
+    Loss("efp", "forces of Riemann-Gaussian noise (3D-EMGP, arXiv:2207.08824)", metric="efp"),
+    Loss("inp", "the scale of that noise", metric="inp"),
+)
 class RiemannGaussian(nn.Module):
     """Losses ``efp`` and ``inp`` of energy-motivated pretraining (arXiv:2207.08824).
 
@@ -53,6 +60,15 @@ class RiemannGaussian(nn.Module):
         self.atom = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
         self.level = nn.Sequential(nn.Linear(2 * width, width), nn.SiLU(), nn.Linear(width, levels))
         self.register_buffer("sigmas", torch.logspace(0, 1, levels, base=smallest / largest) * largest)
+
+    @classmethod
+    def build(cls, names: Collection[str], potential: Potential) -> RiemannGaussian:
+        """For a potential."""
+        return cls(potential, names=names)
+
+    def compute(self, batch: AtomBatch, targets: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Losses of a batch, whose targets do not matter."""
+        return self(batch)
 
     def forward(self, batch: AtomBatch) -> dict[str, Tensor]:
         level = torch.randint(len(self.sigmas), (len(batch),), device=batch.counts.device)

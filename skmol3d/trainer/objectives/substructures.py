@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import dataclasses
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Collection
 
 import numpy as np
 import torch
@@ -13,34 +10,15 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from skmol3d.encoders.atoms import MAX_NUMBER, AtomBatch
-from skmol3d.encoders.rem3di import Tokens
-
-MASK = MAX_NUMBER - 1
-"""Atomic number of a masked atom: oganesson, which no molecule has; not 0, so that it counts as heavy."""
-
-
-class Substructure(NamedTuple):
-    """One line of ``substructures.csv``."""
-
-    name: str
-    smarts: str
-    example: str
+from skmol3d.encoders.rem3di import REM3DI, Tokens
+from skmol3d.trainer.data.substructures import read_substructures
+from skmol3d.trainer.data.transforms import MASK, mask_elements
+from skmol3d.trainer.objectives.encoder import KIND, EncoderPart, Setting, View
+from skmol3d.trainer.objectives.registry import Loss, objective
 
 
-def read_substructures() -> list[Substructure]:
-    """The shipped list, frozen: labels of packed sets are its columns.
-
-    Functional groups, rings and environments written down by hand; kept are those that occur in 0.85 % or
-    more of 4,000 molecules of the pretraining corpus and whose atoms are not nearly those of another (Jaccard
-    index at most 0.85). Each comes with the SMILES of an example.
-    """
-    path = Path(__file__).with_name("substructures.csv")
-    with path.open(newline="", encoding="utf-8") as file:
-        return [Substructure(**row) for row in csv.DictReader(file)]
-
-
-class SubstructureMembership(nn.Module):
+@objective(KIND, Loss("substructures", "substructures of atoms, some elements hidden", "membership"))
+class SubstructureMembership(EncoderPart):
     """Binary cross-entropy of each atom's membership in each substructure, through a linear read-out.
 
     The context task of context- and geometry-aware self-supervision of 3D conformers (the poster that also
@@ -53,10 +31,35 @@ class SubstructureMembership(nn.Module):
         Channels of an encoded token.
     """
 
+    masked = 0.15  # share of heavy atoms whose elements are hidden
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.substructures = len(read_substructures())
         self.head = nn.Linear(width, self.substructures)
+
+    @classmethod
+    def build(cls, names: Collection[str], setting: Setting) -> SubstructureMembership:
+        """For the tokens of an encoder, to which a masked element is made known."""
+        made = cls(setting.encoder.config.width)
+        give_mask_an_embedding(setting.encoder)
+        made.masked = setting.masked
+        return made
+
+    def compute(self, view: View) -> dict[str, Tensor]:
+        """Loss of a batch with the target ``membership``, in a pass of its own."""
+        hidden, _ = mask_elements(view.batch, self.masked)
+        return {"substructures": self(view.encoder.tokens(hidden), view.targets["membership"])}
+
+    def observe(self, view: View) -> dict[str, Tensor]:
+        """Log-odds and memberships of the heavy atoms, all elements shown."""
+        packed = view.targets["membership"][view.tokens.index]
+        return {"logits": self.logits(view.tokens), "labels": unpack_bits(packed, self.substructures)}
+
+    def marks(self, observed: dict[str, Tensor]) -> dict[str, float]:
+        """The lowest and the mean ``auroc`` over the substructures."""
+        areas = auroc(observed["logits"], observed["labels"])
+        return {"auroc_lowest": float(np.nanmin(areas)), "auroc_mean": float(np.nanmean(areas))}
 
     def forward(self, tokens: Tokens, membership: Tensor) -> Tensor:
         """Loss of labels ``membership``, uint8 [N, ⌈K/8⌉] for all atoms as `numpy.packbits` wrote them."""
@@ -72,16 +75,13 @@ class SubstructureMembership(nn.Module):
         return self.head(tokens.encoded[tokens.real])
 
 
-def mask_elements(
-    batch: AtomBatch, share: float, generator: torch.Generator | None = None
-) -> tuple[AtomBatch, Tensor]:
-    """Hide the element of a random ``share`` of the heavy atoms; BoolTensor [N] says of which.
-
-    Hydrogens keep theirs: a bond length of 1 Å gives it away, and encoders leave them out of the tokens.
-    """
-    drawn = torch.rand(len(batch.numbers), device=batch.numbers.device, generator=generator)
-    masked = (drawn < share) & (batch.numbers > 1)
-    return dataclasses.replace(batch, numbers=torch.where(masked, MASK, batch.numbers)), masked
+def give_mask_an_embedding(encoder: REM3DI) -> None:
+    """Make the masked element an average one: the frozen backbone never saw it, and cannot learn it now."""
+    elements = list(encoder.elements)
+    for module in encoder.backbone.modules():
+        if isinstance(module, nn.Embedding):
+            with torch.no_grad():
+                module.weight[MASK] = module.weight[elements].mean(0)
 
 
 def unpack_bits(packed: Tensor, count: int) -> Tensor:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from ase.build import molecule
 
-from skmol3d.trainer.data.labels import DEBYE, xtb_labels
+from skmol3d.structures.xtb import DEBYE, xtb_labels
 
 
 def label(name, charge=0):

@@ -1,0 +1,77 @@
+"""Shards of a corpus: ``shard_0000.npz``, ``shard_0001.npz``, ... in one folder.
+
+Each holds ``numbers`` uint8, ``positions`` int16 (0.001 Å) and `ATOM_TARGETS` by atom, ``offsets``,
+``charge`` (e) and ``descriptors`` by molecule, one conformer each; and ``source``, the SHA-256 of the file
+that the molecules come from.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from skmol3d.trainer.data.sets import PackedSet
+
+ATOM_TARGETS = ("environments", "membership", "handedness")
+SHARDS = "shard_????.npz"
+
+
+def read_shards(folder: Path) -> PackedSet:
+    """Read a corpus packed by ``python -m skmol3d.trainer.data.pack corpus``.
+
+    Raises
+    ------
+    ValueError
+        If a shard lacks targets.
+    """
+    parts: dict[str, list[np.ndarray]] = {}
+    for file in sorted(folder.glob(SHARDS)):
+        with np.load(file, allow_pickle=False) as data:
+            check_targets(data.files, file)
+            sizes = np.diff(data["offsets"])
+            if len(sizes):
+                names = ("numbers", "positions", "charge", "descriptors", *ATOM_TARGETS)
+                for name, values in {**{k: data[k] for k in names}, "sizes": sizes}.items():
+                    parts.setdefault(name, []).append(values)
+    if not parts:
+        raise ValueError(f"{folder}: no molecule in its shards")
+    whole = {name: np.concatenate(values) for name, values in parts.items()}
+    count = len(whole["sizes"])
+    return PackedSet(
+        numbers=whole["numbers"],
+        positions=whole["positions"],
+        offsets=np.concatenate([[0], np.cumsum(whole["sizes"])]),
+        charge=whole["charge"],
+        group=np.arange(count),
+        atom_targets={name: whole[name] for name in ATOM_TARGETS},
+        molecule_targets={"descriptors": whole["descriptors"]},
+    )
+
+
+def write_shard(file: Path, data: PackedSet | None, source: str) -> None:
+    """Write one shard, None for one without molecules; it appears when it is complete."""
+    arrays: dict[str, Any] = dict.fromkeys(("numbers", "positions", "charge", "descriptors"), np.empty(0))
+    arrays |= dict.fromkeys(ATOM_TARGETS, np.empty(0)) | {"offsets": np.zeros(1, np.int64)}
+    if data is not None:
+        arrays = {name: getattr(data, name) for name in ("numbers", "positions", "offsets", "charge")}
+        arrays |= data.atom_targets | {"descriptors": data.molecule_targets["descriptors"]}
+    partial = file.with_suffix(".tmp.npz")
+    np.savez(partial, source=np.array(source), **arrays)
+    partial.replace(file)
+
+
+def shards_source(folder: Path) -> str | None:
+    """SHA-256 of the file that the molecules come from; None if the shards do not say."""
+    with np.load(next(iter(sorted(folder.glob(SHARDS)))), allow_pickle=False) as data:
+        return str(data["source"]) if "source" in data.files else None
+
+
+def check_targets(names: list[str], file: Path) -> None:
+    """Raise ValueError if a file has not all targets of atoms."""
+    missing = [name for name in ATOM_TARGETS if name not in names]
+    if missing:
+        raise ValueError(
+            f"{file}: no {', '.join(missing)}; pack it again with `python -m skmol3d.trainer.data.pack`"
+        )
