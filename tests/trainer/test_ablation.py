@@ -9,6 +9,8 @@ from test_pretrain import BACKBONE, ENCODER, SCHEDULE
 from skmol3d import hub
 from skmol3d.benchmark.experiments import ablation
 from skmol3d.encoders import Potential, PotentialConfig, config_from_dict
+from skmol3d.encoders.config import config_to_dict
+from skmol3d.trainer.pretrain import parse_recipe
 
 
 @pytest.fixture(scope="module")
@@ -18,12 +20,8 @@ def recipe(tmp_path_factory):
     potential = Potential(config_from_dict(PotentialConfig, {"backbone": BACKBONE}))
     hub.save_pretrained(potential, folder / "potential", "# potential\n")
     weights = {k: ENCODER["weights"][k] for k in ("denoising", "environments", "angles")}
-    return ENCODER | {
-        "potential": str(folder / "potential"),
-        "probe": None,
-        "weights": weights,
-        "schedule": SCHEDULE | {"steps": 2},
-    }
+    changes = {"potential": str(folder / "potential"), "probe": None, "weights": weights}
+    return parse_recipe(ENCODER | changes | {"schedule": SCHEDULE | {"steps": 2}})
 
 
 def test_variants(recipe):
@@ -37,15 +35,15 @@ def test_variants(recipe):
         "pooled backbone",
         "pooled random backbone",
     }
-    assert set(found["only geometry"]["weights"]) == {"angles"}
-    assert set(found["without geometry"]["weights"]) == {"denoising", "environments"}
-    assert found["all, structure none"]["model"]["structure"] == "none"
-    assert recipe["model"].get("structure") is None
+    assert set(found["only geometry"].weights) == {"angles"}
+    assert set(found["without geometry"].weights) == {"denoising", "environments"}
+    assert found["all, structure none"].model["structure"] == "none"
+    assert recipe.model.get("structure") is None
 
 
 def test_runs_and_resumes(recipe, data_root, tmp_path, capsys):
     path = tmp_path / "recipe.yaml"
-    path.write_text(yaml.safe_dump(recipe))
+    path.write_text(yaml.safe_dump(config_to_dict(recipe)))
     options = ["--data", str(data_root), "--probe", str(data_root / "probe"), "--out", str(tmp_path / "out")]
     ablation.main([str(path), *options, "--seeds", "0"])
     first = capsys.readouterr().out.split("| variant")[1]

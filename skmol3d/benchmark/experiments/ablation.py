@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,10 @@ from skmol3d import hub
 from skmol3d.benchmark.experiments.random_checkpoint import reinitialised
 from skmol3d.benchmark.report import markdown, spread
 from skmol3d.encoders.pooled import PooledBackbone
-from skmol3d.trainer.data.corpus import read_probes
-from skmol3d.trainer.kinds import rem3di
-from skmol3d.trainer.kinds.rem3di import Corpus
-from skmol3d.trainer.objectives.encoder import GEOMETRY
+from skmol3d.trainer.kinds.base import Place
+from skmol3d.trainer.kinds.rem3di import Corpus, REM3DIRecipe, encode
 from skmol3d.trainer.pretrain import read_recipe
-from skmol3d.trainer.probe import LinearProbe
+from skmol3d.trainer.probe import LinearProbe, read_probes
 
 GROUPS = {
     "denoising": ("denoising",),
@@ -37,50 +36,49 @@ GROUPS = {
     "molecular targets": ("descriptors", "fingerprint", "electronic"),
     "handedness": ("handedness",),
     "substructures": ("substructures",),
-    "geometry": GEOMETRY,
+    "geometry": ("distances", "angles", "dihedrals"),
     "regularisation": ("variance", "covariance"),
 }
 MARKS = {"auroc_lowest": "lowest AUROC", "aligned_rmsd": "RMSD (Å)", "effective_dimension": "eff. dim."}
 
 
-def variants(recipe: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def variants(recipe: REM3DIRecipe) -> dict[str, REM3DIRecipe]:
     """Recipes by name: all losses, each group alone, each left out, other structure, other potential.
 
     What names say of random and untrained weights `run` does, as no recipe can.
     """
-    weights = recipe["weights"]
+    weights = recipe.weights
     found = {"all": recipe}
     for name, losses in GROUPS.items():
         own = {k: v for k, v in weights.items() if k in losses}
         if own:
-            found[f"only {name}"] = recipe | {"weights": own}
-            found[f"without {name}"] = recipe | {
-                "weights": {k: v for k, v in weights.items() if k not in own}
-            }
-    found["all, structure none"] = recipe | {"model": recipe["model"] | {"structure": "none"}}
+            found[f"only {name}"] = replace(recipe, weights=own)
+            left = {k: v for k, v in weights.items() if k not in own}
+            found[f"without {name}"] = replace(recipe, weights=left)
+    found["all, structure none"] = replace(recipe, model=recipe.model | {"structure": "none"})
     others = ("all, random potential", "untrained encoder", "pooled backbone", "pooled random backbone")
     return found | dict.fromkeys(others, recipe)
 
 
 def run(
-    recipe: dict[str, Any], name: str, data: Path, corpus: Corpus, probe: LinearProbe, out: Path
+    recipe: REM3DIRecipe, name: str, data: Path, corpus: Corpus, probe: LinearProbe, out: Path
 ) -> dict[str, float]:
     """Train one variant, or read its result; scores by task, ``probe_r2`` and held-out marks."""
-    done = out / f"{name.replace(' ', '_').replace(',', '')}_{recipe['seed']}"
+    done = out / f"{name.replace(' ', '_').replace(',', '')}_{recipe.seed}"
     result = done / "result.json"
     if not result.exists():
-        potential: Any = hub.from_pretrained(recipe["potential"])
+        potential: Any = hub.from_pretrained(recipe.potential)
         if "random" in name:
-            potential = reinitialised(potential, recipe["seed"])
+            potential = reinitialised(potential, recipe.seed)
         encoder: Any
         marks: dict[str, float] = {}
         if name.startswith("pooled"):
             encoder = PooledBackbone(potential.backbone, potential.elements)
         elif name == "untrained encoder":
-            encoder = rem3di.build(recipe, corpus, potential).eval()
+            encoder = recipe.build(corpus, potential).eval()
         else:
             # A collapse is a result here, not a reason to stop.
-            encoder = rem3di.run(recipe, data, done, False, potential, corpus, device="cpu", collapse=0.0)
+            encoder = recipe.run(Place(data, out, done), potential, corpus, collapse=0.0)
             marks = json.loads((done / "metrics.json").read_text())
         done.mkdir(parents=True, exist_ok=True)
         result.write_text(json.dumps(probe.scores(_Frozen(encoder)) | marks, indent=1))
@@ -124,11 +122,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as in pretrain")
     args = parser.parse_args(argv)
     recipe = read_recipe(args.recipe, args.set)
-    probe = LinearProbe(read_probes(args.probe), encode=rem3di.encode, every=1)
+    probe = LinearProbe(read_probes(args.probe), encode=encode, every=1)
     rows = []
     for seed in args.seeds:
-        corpus = rem3di.Corpus.read(recipe | {"seed": seed}, args.data)
-        for name, plan in variants(recipe | {"seed": seed}).items():
+        seeded = replace(recipe, seed=seed)
+        corpus = Corpus.read(seeded, Place(args.data, args.out, args.out))
+        for name, plan in variants(seeded).items():
             scores = run(plan, name, args.data, corpus, probe, args.out)
             rows.append({"variant": name, "seed": seed} | scores)
     results = pd.DataFrame(rows).reindex(columns=[*dict.fromkeys(k for row in rows for k in row), *MARKS])

@@ -18,8 +18,8 @@ import json
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,10 +27,11 @@ from numpy.typing import NDArray
 from skmol3d import hub
 from skmol3d.benchmark.report import markdown, spread
 from skmol3d.encoders import Potential
-from skmol3d.encoders.config import config_to_dict
 from skmol3d.trainer.data.packed import write_packed
 from skmol3d.trainer.data.sets import PackedSet
-from skmol3d.trainer.kinds import potential
+from skmol3d.trainer.data.sources import Source, read_set
+from skmol3d.trainer.kinds.base import Place
+from skmol3d.trainer.kinds.potential import PotentialRecipe
 from skmol3d.trainer.pretrain import read_recipe
 
 PRETRAINED, RANDOM = "pretrained", "random"
@@ -80,28 +81,29 @@ def select(data: PackedSet, rows: NDArray) -> PackedSet:
 
 
 def compare(
-    recipe: dict[str, Any], sets: dict[str, PackedSet], tests: dict[str, PackedSet], frames: int, out: Path
+    recipe: PotentialRecipe, sets: dict[str, PackedSet], tests: dict[str, PackedSet], frames: int, out: Path
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Metrics of each set, for the recipe's initial weights and for random ones, at the recipe's seed.
 
     Runs that ``out`` has are continued, or read if they are finished.
     """
     data, found = out / "data", {}
-    chosen, left = draw(sets, tests, frames, recipe["seed"])
+    chosen, left = draw(sets, tests, frames, recipe.seed)
     parts = {name: select(sets[name], rows) for name, rows in chosen.items()}
     parts |= {f"test/{name}": select(tests[name], rows) for name, rows in left.items()}
     for name, part in parts.items():
         if not (data / name).exists():
             write_packed(data / name, part)
-    recipe = recipe | {"data": dict.fromkeys(chosen, 1.0), "test": [f"test/{name}" for name in left]}
-    for start, initial in ((PRETRAINED, recipe["initial"]), (RANDOM, None)):
+    sources = tuple(Source(name) for name in chosen)
+    recipe = replace(recipe, data=sources, test=tuple(f"test/{name}" for name in left))
+    for start, initial in ((PRETRAINED, recipe.initial), (RANDOM, None)):
         begun = time.perf_counter()
         done = out / start / "metrics.json"
         if not done.exists():
-            potential.run(recipe | {"initial": initial}, data, out / start, resume=True)
+            replace(recipe, initial=initial).run(Place(data, out, out / start, resume=True))
         metrics = json.loads(done.read_text())
         found[start] = {_title(name): values for name, values in metrics.items()}
-        print(f"seed {recipe['seed']}, {start}: {time.perf_counter() - begun:.0f} s", flush=True)
+        print(f"seed {recipe.seed}, {start}: {time.perf_counter() - begun:.0f} s", flush=True)
     return found
 
 
@@ -134,7 +136,7 @@ def read_all(paths: Sequence[Path]) -> dict[str, PackedSet]:
     names = [path.name.partition(".")[0] for path in paths]
     if len(set(names)) < len(names):
         raise ValueError(f"two files have one name: {', '.join(names)}")
-    return {name: potential.read_set(path) for name, path in zip(names, paths, strict=True)}
+    return {name: read_set(path) for name, path in zip(names, paths, strict=True)}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -157,19 +159,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not isinstance(pretrained, Potential):
         raise ValueError(f"{args.model} is a {type(pretrained).__name__}, not a potential")
     recipe = read_recipe(args.recipe, args.set)
-    recipe |= {"initial": args.model, "model": config_to_dict(pretrained.config)}
+    recipe = replace(recipe, initial=args.model, model=pretrained.config)
     sets, tests = read_all(args.train), read_all(args.test)
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch) / "runs" if args.out is None else args.out
         runs = [
-            compare(recipe | {"seed": seed}, sets, tests, args.frames, out / f"seed{seed}")
+            compare(replace(recipe, seed=seed), sets, tests, args.frames, out / f"seed{seed}")
             for seed in range(args.seeds)
         ]
-    schedule = recipe["schedule"]
+    schedule = recipe.schedule
     print(
-        f"\n{args.frames} frames per training file, of which {recipe['held_out']:.0%} for validation; "
-        f"{schedule['steps']} steps of at most {recipe['atoms']} atoms, peak learning rate "
-        f"{schedule['learning_rate']:g}, weights {recipe['weights']}; {args.seeds} seeds; "
+        f"\n{args.frames} frames per training file, of which {recipe.held_out:.0%} for validation; "
+        f"{schedule.steps} steps of at most {recipe.atoms} atoms, peak learning rate "
+        f"{schedule.learning_rate:g}, weights {recipe.weights}; {args.seeds} seeds; "
         f"pretrained: {args.model}\n"
     )
     print(table(runs))

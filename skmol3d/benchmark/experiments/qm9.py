@@ -29,8 +29,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skmol3d import ECFPFeaturizer, EquivariantRidge, Mo3ENetFeaturizer, REM3DIFeaturizer
 from skmol3d.benchmark.report import markdown
-from skmol3d.trainer.data.fragments import REFERENCE
-from skmol3d.trainer.data.sets import read_xtb
+from skmol3d.trainer.data.xtb import ConformerKind, read_xtb
 
 HARTREE = 27.211386  # eV
 DEBYE = 2.541746  # per atomic unit
@@ -53,7 +52,7 @@ def read_geometries(paths: Iterable[Path], wanted: set[int]) -> dict[int, Atoms]
         data = read_xtb(path)
         with np.load(path) as arrays:
             kinds, rows = arrays["kind"], arrays["row"]
-        for i in np.flatnonzero((kinds == REFERENCE) & np.isin(rows, list(wanted))):
+        for i in np.flatnonzero((kinds == ConformerKind.QM9) & np.isin(rows, list(wanted))):
             batch = data.batch(np.array([i]))[0]
             found[int(rows[i])] = Atoms(batch.numbers.numpy(), batch.positions.double().numpy())
     return found

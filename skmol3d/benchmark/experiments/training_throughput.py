@@ -29,9 +29,9 @@ from skmol3d.datasets import load_small_organics
 from skmol3d.encoders import EGNNConfig, EquivariantTransformerConfig, Potential, PotentialConfig
 from skmol3d.inference import prime_malloc
 from skmol3d.structures import Conformers, ConformerSettings, generate, read_molecule
-from skmol3d.trainer.data.batches import Batch
-from skmol3d.trainer.data.packed import Row, stack
-from skmol3d.trainer.data.sets import PackedSet, bucketed, read_xtb
+from skmol3d.trainer.data.batches import Batch, bucketed
+from skmol3d.trainer.data.sets import PackedSet, Row, stack
+from skmol3d.trainer.data.xtb import read_xtb
 
 MODELS: dict[str, Any] = {"et": EquivariantTransformerConfig(), "egnn": EGNNConfig()}
 RIVALS = {"et": "torchmd-net", "egnn": "PyTorch Geometric"}

@@ -141,7 +141,7 @@ class REM3DI(nn.Module):
     """
 
     name: ClassVar[str] = "rem3di"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     Config: ClassVar[type] = REM3DIConfig
     scalar_mean: Tensor
     scalar_std: Tensor
@@ -252,5 +252,7 @@ class REM3DI(nn.Module):
     def upgrade(
         cls, config: dict[str, Any], state: dict[str, Tensor], version: int
     ) -> tuple[dict[str, Any], dict]:
-        """Nothing to upgrade: this is the first version."""
+        """Version 1 did not say which environments the words name."""
+        for k, n in enumerate(config.get("words", {}).get("classes", ())):
+            state.setdefault(f"words.vocabulary_{k}", torch.zeros(n, dtype=torch.int64))
         return config, state

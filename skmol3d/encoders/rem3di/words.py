@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from ase.data import covalent_radii
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from skmol3d.encoders.atoms import AtomBatch
@@ -92,6 +95,21 @@ class Words(nn.Module):
         super().__init__()
         self.config = config
         self.heads = nn.ModuleList(nn.Linear(width, n) for n in config.classes)
+        for k, n in enumerate(config.classes):
+            self.register_buffer(f"vocabulary_{k}", torch.zeros(n, dtype=torch.int64))
+
+    @property
+    def vocabularies(self) -> list[NDArray[np.uint32]] | None:
+        """Identifiers of the Morgan environments that the classes stand for; None if they are unknown."""
+        found = [self.get_buffer(f"vocabulary_{k}") for k in range(len(self.heads))]
+        if not all(vocabulary.any() for vocabulary in found):
+            return None
+        return [vocabulary.cpu().numpy().astype(np.uint32) for vocabulary in found]
+
+    def name_classes(self, vocabularies: Sequence[NDArray[np.uint32]]) -> None:
+        """Remember which environments the classes of each vocabulary stand for."""
+        for k in range(len(self.heads)):
+            self.get_buffer(f"vocabulary_{k}").copy_(torch.from_numpy(vocabularies[k].astype(np.int64)))
 
     @property
     def sizes(self) -> dict[str, int]:

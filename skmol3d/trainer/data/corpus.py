@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -74,13 +75,21 @@ class CorpusStatistics:
 
     @classmethod
     def measure(
-        cls, sets: list[PackedSet], train: list[np.ndarray], classes: list[int], bits: int
+        cls,
+        sets: list[PackedSet],
+        train: list[np.ndarray],
+        classes: Sequence[int],
+        bits: int,
+        vocabularies: list[np.ndarray] | None = None,
     ) -> CorpusStatistics:
         """Measure over the conformers ``train`` of each set.
 
         ``classes`` limits the vocabulary of each column of environments; the vocabularies are those of the
-        whole sets.
+        whole sets, unless ``vocabularies``, one for each column, are given.
         """
+        if vocabularies is None or len(vocabularies) != len(classes):
+            whole = list({id(s): s for s in sets}.values())
+            vocabularies = [_frequent(whole, column, n) for column, n in enumerate(classes)]
         sample = [np.random.default_rng(0).permutation(t)[:5000] for t in train]
         values = np.concatenate(
             [s.molecule_targets["descriptors"][i] for s, i in zip(sets, sample, strict=True)]
@@ -96,7 +105,7 @@ class CorpusStatistics:
         ).log1p()
         scale = counts.std(0).clamp(min=0.02).sqrt()
         return cls(
-            vocabularies=[_frequent(sets, column, n) for column, n in enumerate(classes)],
+            vocabularies=vocabularies,
             bits=bits,
             mean=torch.from_numpy(np.nanmean(clipped, 0)).float(),
             std=torch.from_numpy(np.nanstd(clipped, 0)).float(),
@@ -123,9 +132,7 @@ class CorpusStatistics:
 
     def classified(self, environments: Tensor) -> Tensor:
         """Classes [N, vocabularies] of identifiers [N, columns]; -1 for those without one."""
-        found = environments.cpu().numpy()
-        labels = [_lookup(found[:, column], v) for column, v in enumerate(self.vocabularies)]
-        return torch.from_numpy(np.stack(labels, 1)).to(environments.device)
+        return classified(environments, self.vocabularies)
 
     @property
     def classes(self) -> tuple[int, ...]:
@@ -146,6 +153,13 @@ class CorpusStatistics:
     def scaled(self, counts: Tensor) -> Tensor:
         """Log-counts over the root of their spread: between raw (common bits rule) and z-scored (rare)."""
         return (counts.log1p() - self.bit_mean.to(counts)) / self.bit_scale.to(counts)
+
+
+def classified(environments: Tensor, vocabularies: Sequence[np.ndarray]) -> Tensor:
+    """Classes [N, vocabularies] of identifiers [N, columns]; -1 for those without one."""
+    found = environments.cpu().numpy()
+    labels = [_lookup(found[:, column], v) for column, v in enumerate(vocabularies)]
+    return torch.from_numpy(np.stack(labels, 1)).to(environments.device)
 
 
 def _frequent(sets: list[PackedSet], column: int, count: int) -> np.ndarray:

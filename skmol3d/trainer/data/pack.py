@@ -28,7 +28,7 @@ from skmol3d.trainer.data.examples import (
 )
 from skmol3d.trainer.data.positions import POSITION_UNIT, integer_positions
 from skmol3d.trainer.data.sets import Row, stack
-from skmol3d.trainer.data.shards import write_shard
+from skmol3d.trainer.data.shards import SHARDS, shards_source, write_shard
 from skmol3d.trainer.data.sources import digest
 from skmol3d.trainer.data.xtb import read_xtb
 
@@ -70,6 +70,8 @@ def pack_corpus(
     """
     out.mkdir(parents=True, exist_ok=True)
     known = digest(source)
+    if any(out.glob(SHARDS)) and shards_source(out) not in (None, known):
+        raise ValueError(f"{out}: packed from another file; remove the folder to pack {source} anew")
     molecules = [record.structure for record in read_records(source)]
     if count is not None:
         molecules = pd.Series(molecules, dtype=object).sample(count, random_state=seed).tolist()
@@ -87,7 +89,7 @@ def pack_corpus(
         failures = [failure for _, failed in done for failure in failed]
         if failures:
             pd.DataFrame(failures).to_csv(file.with_suffix(".failures.csv"), index=False)
-        write_shard(file, stack(rows) if rows else None, known)
+        write_shard(file, stack(rows) if rows else None, known or "")
         print(f"{file.name}: {len(rows)} of {len(part)} molecules", flush=True)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -80,6 +80,10 @@ class PackedSet:
         parts = [self.bonds[self.bond_offsets[m] : self.bond_offsets[m + 1]] for m in index]
         starts = np.repeat(np.cumsum(counts) - counts, [len(part) for part in parts])
         return torch.from_numpy((np.concatenate(parts).astype(np.int64) + starts[:, None]).T.copy())
+
+    def without_targets(self) -> PackedSet:
+        """The structures alone, which make smaller batches."""
+        return replace(self, atom_targets={}, molecule_targets={})
 
     def split(self, fraction: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """Indices (train, held out) of conformers; ``fraction`` of the molecules is held out."""

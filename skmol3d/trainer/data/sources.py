@@ -138,20 +138,28 @@ def digest(path: Path) -> str | None:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def describe(source: Source, data: PackedSet, found: str | None) -> dict[str, Any]:
-    """What a run knows of an entry, for the model card; ``found`` is the digest of its data."""
-    heavy = np.add.reduceat((data.numbers > 1).astype(np.int64), data.offsets[:-1])
+def quoted(source: Source, found: str | None) -> dict[str, Any]:
+    """Provenance and licence of an entry, unless the data with the digest ``found`` are ``others``."""
     others = source.sha256 is not None and source.sha256 != found
-    facts: dict[str, Any] = {
-        "path": source.path,
-        "share": source.share,
-        "conformers": len(data),
-        "molecules": len(np.unique(data.group)),
-        "heavy_atoms": [int(heavy.min()), int(heavy.max())],
+    return {
         "sha256": found,
         "others": others,
         "provenance": None if others else source.provenance,
         "licence": None if others else source.licence,
+    }
+
+
+def describe(source: Source, data: PackedSet, found: str | None) -> dict[str, Any]:
+    """What a run knows of an entry, for the model card; ``found`` is the digest of its data."""
+    heavy = np.add.reduceat((data.numbers > 1).astype(np.int64), data.offsets[:-1])
+    facts: dict[str, Any] = {
+        "path": source.path,
+        "share": source.share,
+        "count": len(data),
+        "what": "conformers",
+        "molecules": len(np.unique(data.group)),
+        "heavy_atoms": [int(heavy.min()), int(heavy.max())],
+        **quoted(source, found),
     }
     if "kind" in data.molecule_targets:
         kinds, counts = np.unique(data.molecule_targets["kind"], return_counts=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import dataclasses
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,77 +12,162 @@ import torch
 from torch.nn.functional import one_hot
 
 from skmol3d.encoders.atoms import AtomBatch
-from skmol3d.encoders.config import config_from_dict
 from skmol3d.encoders.mo3enet import Mo3ENet, Mo3ENetConfig
 from skmol3d.encoders.mo3enet.decoder import find_atoms
 from skmol3d.encoders.mo3enet.match import match, reconstruct
-from skmol3d.trainer.data.batches import Mixture
-from skmol3d.trainer.data.fragments import Augmented, read_sets, suitable
-from skmol3d.trainer.data.sets import bucketed
+from skmol3d.trainer.data.batches import Mixture, bucketed
+from skmol3d.trainer.data.fragments import Augmented, suitable
+from skmol3d.trainer.data.sets import PackedSet
+from skmol3d.trainer.data.xtb import ConformerKind
+from skmol3d.trainer.kinds.base import LoopRecipe, Place, write_metrics
 from skmol3d.trainer.loop import main_process, train
 from skmol3d.trainer.objectives.reconstruction import Reconstruction, summarise
-from skmol3d.trainer.schedule import Schedule
 
 CURVE = 500  # held-out molecules behind each point of the evaluation curve
 EVALUATED = 2048  # padded atoms per batch of them
 
+ABOUT = """Mo3ENet autoencoder (arXiv:2405.13791): the types and positions of a molecule's atoms as vectors
+(Å) that turn with it and scalars that do not, and back. Ours are the axes that atoms know their coordinates
+along, the assignment of every atom to a vector of its own, and the loss by optimal transport
+(`skmol3d.encoders.mo3enet.Mo3ENet`).
 
-def run(recipe: dict[str, Any], data: Path, out: Path, resume: bool, **hardware: Any) -> Mo3ENet:
-    """Train the autoencoder a recipe describes; ``out`` receives logs and ``metrics.json``.
+**Limits.** Elements below only; charges are not encoded. Molecules and fragments of up to {heavy} heavy atoms
+in training: larger ones decode poorly, which their reconstruction error shows. The vectors of exactly
+symmetric molecules depend, by a symmetry operation, on the order of equivalent atoms.
 
-    ``augment`` goes to `Augmented`, ``objective`` to `Reconstruction`; deviations are measured on the
-    held-out molecules of each set, those of shards truncated and with random torsions (some of the first set
-    make the curve). ``hardware`` goes to `skmol3d.trainer.loop.train`: device, devices, nodes, precision.
+Metrics below: an atom is matched if points within 0.5 Å weigh 0.25 or more together; deviations (Å) are those
+of the points' mean, over matched atoms and over molecules whose atoms are all matched; `exact` is the share
+of molecules matched with the right elements, `decoded` that of molecules whose clustered swarm has the right
+number of atoms of each element. Labelled conformers as they are (of a set with QM9's geometries only these);
+corpus molecules truncated, with random torsions.
+"""
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How molecules are changed, batch by batch (`skmol3d.trainer.data.fragments.Augmented`).
+
+    Attributes
+    ----------
+    heavy : int
+        Molecules with more heavy atoms are truncated.
+    torsions : float
+        Share of the batches whose molecules get random torsions.
+    noise : float
+        Standard deviation of the noise on each coordinate, Å.
+    low, high : float
+        Limits of the uniform factor that scales a molecule.
     """
-    torch.manual_seed(recipe["seed"])
-    encoder = Mo3ENet(config_from_dict(Mo3ENetConfig, recipe["model"], "recipe.model"))
-    config = encoder.config
-    sources = recipe["data"]
-    sets, splits = read_sets(sources, data, recipe["held_out"], recipe["seed"])
-    parts = zip(sets, splits, strict=True)
-    kept = [[suitable(s, index, config.elements, config.swarm) for index in split] for s, split in parts]
-    mixture = Mixture(
-        sets, [float(s["share"]) for s in sources], [t for t, _ in kept], recipe["atoms"], recipe["seed"]
-    )
-    reshaped = {**recipe["augment"], "torsions": 1.0, "noise": 0.0, "low": 1.0, "high": 1.0}
 
-    def held_out(k: int, most: int | None = None) -> Iterator[AtomBatch]:
-        index = np.random.default_rng(0).permutation(kept[k][1])[:most]
-        if "xtb" in sources[k]:
-            for part in bucketed(sets[k].sizes, index, EVALUATED, np.random.default_rng(0)):
-                yield sets[k].batch(part)[0]
-        else:
-            once = Mixture([sets[k]], [1.0], [index], EVALUATED, recipe["seed"])
-            left = len(index)
-            for batch, _ in Augmented(once, **reshaped)():
-                yield batch
-                left -= len(batch)
-                if left <= 0:  # one pass: the mixture itself is endless
-                    return
+    heavy: int
+    torsions: float
+    noise: float
+    low: float
+    high: float
 
-    def evaluate(objective: Any) -> dict[str, float]:
-        return deviations(objective.encoder, held_out(0, CURVE)) | {"sigma": float(objective.sigma)}
 
-    best = train(
-        Reconstruction(encoder, **recipe["objective"]),
-        Augmented(mixture, **recipe["augment"]),
-        recipe["weights"],
-        config_from_dict(Schedule, recipe["schedule"], "recipe.schedule"),
-        out,
-        evaluate=evaluate,
-        resume=resume,
-        log_every=100,
-        evaluate_every=1000,
-        seed=recipe["seed"],
-        **hardware,
-    )
-    assert isinstance(best.encoder, Mo3ENet)
-    encoder = best.encoder.eval()
-    if main_process():
-        names = [source.get("xtb") or source["shards"] for source in sources]
-        metrics = {name: deviations(encoder, held_out(k)) for k, name in enumerate(names)}
-        (out / "metrics.json").write_text(json.dumps(metrics, indent=1))
-    return encoder
+@dataclass(frozen=True)
+class Assignment:
+    """Settings of `skmol3d.trainer.objectives.reconstruction.Reconstruction`.
+
+    Attributes
+    ----------
+    sigma : float
+        Width of the Gaussians at the start, Å².
+    threshold : float
+        Mixture loss below which it shrinks.
+    blur : float
+        Entropy of the assignment, Å.
+    """
+
+    sigma: float = 2.0
+    threshold: float = 0.15
+    blur: float = 0.15
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mo3ENetRecipe(LoopRecipe):
+    """An autoencoder.
+
+    Attributes
+    ----------
+    augment : Augmentation
+    objective : Assignment
+    model : Mo3ENetConfig
+    """
+
+    kind: str = "mo3enet"
+    augment: Augmentation
+    objective: Assignment
+    model: Mo3ENetConfig
+
+    def run(self, place: Place) -> Mo3ENet:
+        """Train the autoencoder; deviations are those of the held-out molecules of each set.
+
+        Some of the first set make the curve.
+        """
+        torch.manual_seed(self.seed)
+        encoder = Mo3ENet(self.model)
+        config = encoder.config
+        sets = self.read(place)
+        splits = {
+            path: (train, evaluated(sets[path], held)) for path, (train, held) in self.split(sets).items()
+        }
+        rows = [
+            suitable(sets[s.path], index, config.elements, config.swarm)
+            for s, index in zip(self.data, self.train_rows(sets, splits), strict=True)
+        ]
+        kept = {
+            path: suitable(sets[path], held, config.elements, config.swarm)
+            for path, (_, held) in splits.items()
+        }
+        corpora = {path for path, s in sets.items() if "descriptors" in s.molecule_targets}
+        bare = {path: s.without_targets() for path, s in sets.items()}
+        mixture = Mixture([bare[s.path] for s in self.data], self.shares, rows, self.atoms, self.seed)
+        augment = dataclasses.asdict(self.augment)
+        reshaped = augment | {"torsions": 1.0, "noise": 0.0, "low": 1.0, "high": 1.0}
+
+        def held_out(path: str, most: int | None = None) -> Iterator[AtomBatch]:
+            index = np.random.default_rng(0).permutation(kept[path])[:most]
+            if path not in corpora:
+                for part in bucketed(bare[path].sizes, index, EVALUATED, np.random.default_rng(0)):
+                    yield bare[path].batch(part)[0]
+            else:
+                once = Mixture([bare[path]], [1.0], [index], EVALUATED, self.seed)
+                left = len(index)
+                for batch, _ in Augmented(once, **reshaped)():
+                    yield batch
+                    left -= len(batch)
+                    if left <= 0:  # one pass: the mixture itself is endless
+                        return
+
+        def evaluate(objective: Any) -> dict[str, float]:
+            row = deviations(objective.encoder, held_out(self.paths[0], CURVE))
+            return row | {"sigma": float(objective.sigma)}
+
+        best = train(
+            Reconstruction(encoder, **dataclasses.asdict(self.objective)),
+            Augmented(mixture, **augment),
+            evaluate=evaluate,
+            log_every=100,
+            evaluate_every=1000,
+            **self.settings(place),
+        )
+        assert isinstance(best.encoder, Mo3ENet)
+        encoder = best.encoder.eval()
+        if main_process():
+            write_metrics(place, {path: deviations(encoder, held_out(path)) for path in self.paths})
+        return encoder
+
+    def about(self) -> str:
+        """The method, its limits and what its metrics are."""
+        return ABOUT.format(heavy=self.augment.heavy)
+
+
+def evaluated(data: PackedSet, held: np.ndarray) -> np.ndarray:
+    """Those of the conformers ``held`` that are QM9's own geometries, if the set has any."""
+    kinds = data.molecule_targets.get("kind", np.empty(0))
+    return held[kinds[held] == ConformerKind.QM9] if (kinds == ConformerKind.QM9).any() else held
 
 
 @torch.no_grad()

@@ -3,151 +3,124 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Collection
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from skmol3d import hub
-from skmol3d.encoders.atoms import AtomBatch
-from skmol3d.encoders.config import config_from_dict, config_to_dict
+from skmol3d.encoders.backbones import BACKBONES
+from skmol3d.encoders.config import config_to_dict
 from skmol3d.encoders.potential import Potential, PotentialConfig
-from skmol3d.trainer.data.batches import Mixture
-from skmol3d.trainer.data.packed import read_packed
-from skmol3d.trainer.data.sets import PackedSet, bucketed, element_energies, read_xtb
-from skmol3d.trainer.loop import Schedule, main_process, train
-from skmol3d.trainer.objectives.force_centric import ForceCentric
-from skmol3d.trainer.objectives.forces import LABELLED, PotentialObjective
-from skmol3d.trainer.objectives.riemann_gaussian import RiemannGaussian
+from skmol3d.trainer.data.batches import Mixture, bucketed
+from skmol3d.trainer.data.sets import PackedSet
+from skmol3d.trainer.data.sources import read_set
+from skmol3d.trainer.kinds.base import LoopRecipe, Place, write_metrics
+from skmol3d.trainer.kinds.potential_errors import errors, errors_by_kind
+from skmol3d.trainer.loop import main_process, train
+from skmol3d.trainer.objectives import registry
+from skmol3d.trainer.objectives.potential import PotentialObjectives
 
-NOISE = ("efp", "inp")
-#: The label each loss needs; noise losses need none.
-LABELS = {name: name for name in LABELLED} | {"force_centric": "forces"}
-#: Losses that are errors in themselves, and what `errors` calls them.
-LOSSES = {"charges": "charge_mae", "homo": "homo_mae", "lumo": "lumo_mae"} | {
-    name: name for name in ("force_centric", *NOISE)
-}
-FEW = 10  # molecules of a trajectory
-PER_ATOM = ("force_mae", "charge_mae", "force_centric")  # means over atoms; others over molecules
+ABOUT = """`{backbone}` with an energy head whose gradient is the force. {trained}{started}
+
+**Limits.** It knows the level of theory, the elements and the kinds of molecules and geometries of the data
+below, and no others.
+
+Metrics below: mean absolute errors of force components (`force_mae`, eV/Å, beside `zero_force_mae`, that of
+predicting no force), energy per molecule and per atom (eV), atomic charges (e) and frontier orbitals (eV);
+other columns are training losses.
+"""
+ENERGIES = "Trained on energies (eV) of conformers at positions in Å."
+FORCES = """Trained on forces (eV/Å) but not on energies: its energy (eV) compares conformers of one molecule,
+not different molecules."""
+NEITHER = """Trained on neither energies nor forces: its energy is no physical one, and it is a starting point
+for fine-tuning."""
 
 
-class Objectives(nn.Module):
-    """Losses ``names`` over one potential; only these are computed.
+@dataclass(frozen=True, kw_only=True)
+class PotentialRecipe(LoopRecipe):
+    """A potential.
 
-    Names are those of `PotentialObjective`, ``force_centric`` (`ForceCentric`: conformers are at equilibrium
-    where the target ``equilibrium`` says so, none are in sets without it), ``efp`` and ``inp``
-    (`RiemannGaussian`).
+    Attributes
+    ----------
+    initial : str or None
+        A potential whose weights to start from.
+    test : tuple of str
+        Further data to report the errors on.
+    model : PotentialConfig
     """
 
-    def __init__(self, potential: Potential, names: Collection[str]) -> None:
-        super().__init__()
-        self.potential = potential
-        self.names = names
-        labelled, noise = [n for n in LABELLED if n in names], [n for n in NOISE if n in names]
-        self.labelled = PotentialObjective(potential, labelled) if labelled else None
-        self.force_centric = ForceCentric(potential) if "force_centric" in names else None
-        self.noise = RiemannGaussian(potential, names=noise) if noise else None
+    kind: str = "potential"
+    initial: str | None = None
+    test: tuple[str, ...] = ()
+    model: PotentialConfig
 
-    def forward(self, batch: AtomBatch, targets: dict[str, Tensor]) -> dict[str, Tensor]:
-        losses: dict[str, Tensor] = {}
-        if self.labelled is not None:
-            losses |= self.labelled(batch, targets)
-        if self.force_centric is not None:
-            equilibrium = targets.get("equilibrium", torch.zeros_like(batch.charge)).bool()
-            losses["force_centric"] = self.force_centric(batch, targets["forces"], equilibrium)
-        if self.noise is not None:
-            losses |= self.noise(batch)
-        return losses
+    def run(self, place: Place) -> Potential:
+        """Train the potential; errors are of the held-out molecules (or frames) and of the files in ``test``.
 
+        The evaluation curve is measured on some of the first entry's.
+        """
+        torch.manual_seed(self.seed)
+        sets = self.read(place)
+        tests = {name: read_set(place.data / name) for name in self.test}
+        for name, data in [*sets.items(), *tests.items()]:
+            check_elements(name, data, self.model.backbone.elements)
+        for name, data in sets.items():
+            check_labels(name, data, self.weights)
+        splits = self.split(sets)
+        rows = self.train_rows(sets, splits)
 
-def run(recipe: dict[str, Any], data: Path, out: Path, resume: bool, **hardware: Any) -> Potential:
-    """Train the potential a recipe describes; ``out`` receives logs and ``metrics.json``.
+        initial = self.initial
+        potential = Potential(self.model) if initial is None else start_from(self.model, initial)
+        references = np.zeros(len(potential.element_energy))
+        if "energy" in self.weights:
+            references = reference_energies([(s, splits[path][0]) for path, s in sets.items()], potential)
+            # Losses and errors are measured without the references: a molecule's total energy in single
+            # precision is rounded to some meV.
+            sets = {name: relative_energies(s, references) for name, s in sets.items()}
+            tests = {name: relative_energies(s, references) for name, s in tests.items()}
+        first = self.paths[0]
+        shown = np.random.default_rng(0).permutation(splits[first][1])[:300]
+        best = train(
+            PotentialObjectives(potential, list(self.weights)),
+            Mixture([sets[s.path] for s in self.data], self.shares, rows, self.atoms, self.seed),
+            evaluate=lambda objective: errors(objective, sets[first], shown),
+            **self.settings(place),
+        )
+        if main_process():
+            write_metrics(place, _metrics(best, sets, splits, tests))
+        assert isinstance(best.potential, Potential)
+        best.potential.element_energy.copy_(torch.from_numpy(references))
+        return best.potential.eval()
 
-    The recipe's ``data`` names sets below ``data`` (see `read_set`) with their sampling shares; ``held_out``
-    is the share of molecules (or frames) kept for the reported errors, which those of the files in ``test``
-    join; the evaluation curve is measured on some of the first set's. ``initial`` is a checkpoint to start
-    from. ``hardware`` is any of ``device``, ``devices``, ``nodes`` and ``precision`` of `train`.
-    """
-    torch.manual_seed(recipe["seed"])
-    weights = recipe["weights"]
-    check_weights(weights)
-    config = config_from_dict(PotentialConfig, recipe["model"], "recipe.model")
-    names, shares = list(recipe["data"]), list(recipe["data"].values())
-    sets = [read_set(data / name) for name in names]
-    tests = {name: read_set(data / name) for name in recipe["test"]}
-    for name, s in [*zip(names, sets, strict=True), *tests.items()]:
-        check_elements(name, s, config.backbone.elements)
-    for name, s in zip(names, sets, strict=True):
-        check_labels(name, s, weights)
-    splits = [s.split(recipe["held_out"], recipe["seed"]) for s in sets]
-    train_rows = [rows for rows, _ in splits]
-
-    initial = recipe["initial"]
-    potential = Potential(config) if initial is None else start_from(config, initial)
-    references = np.zeros(len(potential.element_energy))
-    if "energy" in weights:
-        references = reference_energies(list(zip(sets, train_rows, strict=True)), potential)
-        # Losses and errors are measured without the references: a molecule's total energy in single precision
-        # is rounded to some meV.
-        sets = [relative_energies(s, references) for s in sets]
-        tests = {name: relative_energies(s, references) for name, s in tests.items()}
-
-    def evaluate(objective: nn.Module) -> dict[str, float]:
-        held = splits[0][1]
-        return errors(objective, sets[0], np.random.default_rng(0).permutation(held)[:300])
-
-    best = train(
-        Objectives(potential, weights),
-        Mixture(sets, shares, train_rows, recipe["atoms"], recipe["seed"]),
-        weights,
-        config_from_dict(Schedule, recipe["schedule"], "recipe.schedule"),
-        out,
-        evaluate=evaluate,
-        resume=resume,
-        seed=recipe["seed"],
-        **hardware,
-    )
-    if main_process():
-        scored = zip(names, sets, splits, strict=True)
-        metrics = {name: errors(best, s, held) for name, s, (_, held) in scored}
-        metrics |= {f"test {name}": errors(best, s, np.arange(len(s))) for name, s in tests.items()}
-        (out / "metrics.json").write_text(json.dumps(metrics, indent=1))
-    assert isinstance(best.potential, Potential)
-    best.potential.element_energy.copy_(torch.from_numpy(references))
-    return best.potential.eval()
+    def about(self) -> str:
+        """What was trained on what."""
+        weighted = {name for name, weight in self.weights.items() if weight}
+        trained = ENERGIES if "energy" in weighted else NEITHER
+        if "energy" not in weighted and not {"forces", "force_centric"}.isdisjoint(weighted):
+            trained = FORCES
+        return ABOUT.format(
+            backbone=BACKBONES[self.model.backbone.kind].__name__,
+            trained=trained,
+            started="" if self.initial is None else f" It started from `{self.initial}`.",
+        )
 
 
-def check_weights(weights: Any) -> None:
-    """Raise ValueError unless ``weights`` maps some known losses to numbers."""
-    known = [*LABELS, *NOISE]
-    if not isinstance(weights, dict) or not weights:
-        raise ValueError(f"recipe.weights: expected weights of some of {', '.join(known)}; got {weights!r}")
-    unknown = sorted(set(weights) - set(known))
-    if unknown:
-        raise ValueError(f"recipe.weights: no such losses {unknown}; there are {', '.join(known)}")
-
-
-def read_set(path: Path) -> PackedSet:
-    """Read labelled npz (`read_xtb`), extxyz trajectories (`read_extxyz`) or a packed folder (`read_packed`).
-
-    Trajectories of fewer than `FEW` molecules are split by frame, all other sets by molecule.
-    """
-    if path.is_dir():
-        return read_packed(path)
-    if path.name.endswith(".npz"):
-        return read_xtb(path)
-    if not path.name.removesuffix(".gz").endswith((".xyz", ".extxyz")):
-        raise ValueError(f"{path}: neither a packed folder nor .npz, .xyz, .extxyz, .xyz.gz or .extxyz.gz")
-    from skmol3d.trainer.data.readers import read_extxyz  # needs rdkit, which other training does not
-
-    data = read_extxyz(path)
-    if len(np.unique(data.group)) < FEW:
-        data.group = np.arange(len(data))
-    return data
+def _metrics(
+    objective: nn.Module,
+    sets: dict[str, PackedSet],
+    splits: dict[str, tuple[np.ndarray, np.ndarray]],
+    tests: dict[str, PackedSet],
+) -> dict[str, dict[str, float]]:
+    """Errors of each set, and of each kind of conformers in it."""
+    found = {}
+    for name, data in sets.items():
+        held = splits[name][1]
+        found[name] = errors(objective, data, held)
+        found |= {f"{name}, {kind}": row for kind, row in errors_by_kind(objective, data, held).items()}
+    return found | {f"test {name}": errors(objective, s, np.arange(len(s))) for name, s in tests.items()}
 
 
 def check_elements(name: str, data: PackedSet, elements: Collection[int]) -> None:
@@ -160,7 +133,8 @@ def check_elements(name: str, data: PackedSet, elements: Collection[int]) -> Non
 def check_labels(name: str, data: PackedSet, weights: Collection[str]) -> None:
     """Raise ValueError if a loss needs labels that the set does not have."""
     labels = data.atom_targets.keys() | data.molecule_targets.keys()
-    missing = [loss for loss in weights if loss in LABELS and LABELS[loss] not in labels]
+    needed = {loss: registry.losses("potential")[loss].label for loss in weights}
+    missing = [loss for loss, label in needed.items() if label is not None and label not in labels]
     if missing:
         found = ", ".join(sorted(labels)) or "none"
         raise ValueError(f"{name}: no labels for {', '.join(missing)} of recipe.weights; it has {found}")
@@ -230,44 +204,3 @@ def relative_energies(data: PackedSet, references: np.ndarray) -> PackedSet:
     atoms = np.bincount(owner, references[data.numbers], len(data))
     energy = data.molecule_targets["energy"] - atoms
     return dataclasses.replace(data, molecule_targets={**data.molecule_targets, "energy": energy})
-
-
-def errors(objective: Any, data: PackedSet, index: np.ndarray) -> dict[str, float]:
-    """Errors on conformers ``index`` in what ``objective`` (`Objectives`) trains and the set has labels for.
-
-    ``force_mae`` (components, eV/Å), ``energy_mae`` and ``energy_mae_per_atom`` (eV), ``charge_mae`` (e),
-    ``homo_mae`` and ``lumo_mae`` (eV); the losses ``force_centric``, ``efp`` and ``inp``, each time under the
-    same noise; and the number of ``molecules`` (conformers).
-    """
-    objective.eval()
-    device = next(objective.parameters()).device
-    names, labels = set(objective.names), data.atom_targets.keys() | data.molecule_targets.keys()
-    with_forces = "forces" in labels and not names.isdisjoint(("forces", "force_centric"))
-    with_energy = "energy" in labels and "energy" in names
-    others = names & LOSSES.keys() if {LABELS[n] for n in names & LABELS.keys()} <= labels else set()
-    sums: dict[str, float] = {}
-    atoms = 0
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        for part in bucketed(data.sizes, index, 1024, np.random.default_rng(0)):
-            batch, targets = data.batch(part)
-            batch, targets = batch.to(device), {k: v.to(device) for k, v in targets.items()}
-            row: dict[str, Any] = {}
-            if with_forces or with_energy:
-                energy, forces = objective.potential.energy_and_forces(batch)
-            if with_forces:
-                row["force_mae"] = (forces - targets["forces"]).abs().mean(1).sum()
-            if with_energy:
-                wrong = (energy.detach() - targets["energy"]).abs()
-                row |= {"energy_mae": wrong.sum(), "energy_mae_per_atom": (wrong / batch.counts).sum()}
-            losses = objective(batch, targets) if others else {}
-            for name in sorted(others):
-                metric = LOSSES[name]
-                row[metric] = losses[name].detach() * len(batch.numbers if metric in PER_ATOM else batch)
-            for name, value in row.items():
-                sums[name] = sums.get(name, 0.0) + float(value)
-            atoms += len(batch.numbers)
-    found = {
-        name: value / (atoms if name in PER_ATOM else len(index)) for name, value in sorted(sums.items())
-    }
-    return found | {"molecules": float(len(index))}

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -19,142 +17,231 @@ from skmol3d.encoders.atoms import AtomBatch
 from skmol3d.encoders.config import config_from_dict, config_to_dict
 from skmol3d.encoders.potential import Potential
 from skmol3d.encoders.rem3di import REM3DI, REM3DIConfig
-from skmol3d.trainer.data.batches import Batch, Mixture, WithOnline
-from skmol3d.trainer.data.corpus import CorpusStatistics, read_corpus, read_probes
-from skmol3d.trainer.data.online import OnlineConformers
-from skmol3d.trainer.data.sets import PackedSet, bucketed
+from skmol3d.trainer.data.batches import Batch, Mixture, bucketed
+from skmol3d.trainer.data.corpus import CorpusStatistics, with_targets
+from skmol3d.trainer.data.sets import PackedSet
+from skmol3d.trainer.kinds.base import LoopRecipe, Place, write_metrics
+from skmol3d.trainer.kinds.continued import start_from, vocabularies_of
 from skmol3d.trainer.loop import main_process, train
-from skmol3d.trainer.objectives.encoder import EncoderObjective
-from skmol3d.trainer.objectives.global_frame import aligned_rmsd
+from skmol3d.trainer.objectives.encoder import EncoderObjective, EncoderPart
 from skmol3d.trainer.objectives.regularisation import effective_dimension
-from skmol3d.trainer.objectives.substructures import auroc, unpack_bits
-from skmol3d.trainer.probe import LinearProbe
-from skmol3d.trainer.schedule import Schedule
+from skmol3d.trainer.probe import LinearProbe, read_probes
+
+ABOUT = """REM3DI descriptor (arXiv:2607.19977) over the frozen potential `{potential}`: pair-biased
+transformer over heavy atoms, pooled statistics, a chiral block that changes sign between mirror images,
+{words}and plain statistics of the potential's features over all atoms.{started}
+
+**Limits.** Elements below only, and molecules like those of the data below. Descriptors of flexible molecules
+depend on the conformer. The chiral block of a flexible achiral molecule is that of its conformer, not zero.
+
+Metrics below: the training losses on held-out molecules of the first entry (squared errors of standardised
+targets; cross-entropies for environments and handedness).
+"""
+WORDS = "counts of words (the class of atom environment that a linear map of each token names), "
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What the corpus's targets are.
+
+    Attributes
+    ----------
+    classes : tuple of int
+        Most words for atom environments of radius 0, 1, 2 (ECFP), then the same of pharmacophores (FCFP).
+    bits : int
+        Size of the folded environment counts.
+    """
+
+    classes: tuple[int, ...]
+    bits: int
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Ridge regressions while it trains.
+
+    Attributes
+    ----------
+    sets : str
+        Folder below ``--data``, packed by ``pack probe``.
+    every : int
+        Steps.
+    """
+
+    sets: str
+    every: int
+
+
+@dataclass(frozen=True)
+class Online:
+    """Conformers embedded while the model trains.
+
+    Attributes
+    ----------
+    smiles : str
+        File below ``--data``.
+    workers : int
+        Processes.
+    share : float
+        Of the batches.
+    """
+
+    smiles: str
+    workers: int
+    share: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class REM3DIRecipe(LoopRecipe):
+    """An encoder.
+
+    Attributes
+    ----------
+    potential : str
+        Checkpoint, or a recipe's name: what was trained by it in the same folder of runs is taken.
+    initial : str or None
+        REM3DI checkpoint whose weights to start from.
+    online : Online or None
+    targets : Targets
+    masked : float
+        Share of heavy atoms whose elements the loss ``substructures`` hides.
+    probe : Probe or None
+    model : dict
+        Fields of `REM3DIConfig` but ``backbone``, which is the potential's, and ``words.classes``.
+    """
+
+    kind: str = "rem3di"
+    potential: str
+    initial: str | None = None
+    online: Online | None = None
+    targets: Targets
+    masked: float = 0.15
+    probe: Probe | None = None
+    model: dict[str, Any]
+
+    def run(
+        self,
+        place: Place,
+        potential: Potential | None = None,
+        corpus: Corpus | None = None,
+        collapse: float = 0.1,
+    ) -> REM3DI:
+        """Train the encoder.
+
+        ``potential`` and ``corpus`` are the recipe's, should they have been read already; ``collapse`` is
+        that of `skmol3d.trainer.loop.train`.
+        """
+        potential = potential or self.read_potential(place)
+        corpus = corpus or Corpus.read(self, place)
+        encoder = self.build(corpus, potential)
+        if main_process():
+            corpus.statistics.save(place.logs)
+        first, shown = corpus.sets[0], corpus.held_out[0][:600]
+        sample = np.random.default_rng(0).permutation(corpus.train[0])[:300]
+
+        def evaluate(objective: nn.Module) -> dict[str, float]:
+            calibrate(objective, first, sample)
+            return held_out_losses(objective, first, shown)
+
+        packed = Mixture(corpus.sets, self.shares, corpus.train, self.atoms, self.seed, smallest=2)
+        with self._batches(packed, place.data) as batches:
+            best = train(
+                EncoderObjective(encoder, corpus.statistics, list(self.weights), self.masked),
+                batches,
+                evaluate=evaluate,
+                log_every=100,
+                evaluate_every=1000,
+                callbacks=self._probes(place.data),
+                collapse=collapse,
+                **self.settings(place),
+            )
+        if main_process():
+            write_metrics(place, evaluate(best))
+        assert isinstance(best.encoder, REM3DI)
+        return best.encoder.eval()
+
+    def read_potential(self, place: Place) -> Potential:
+        """The potential; ValueError if the checkpoint is another encoder."""
+        source = place.checkpoint(self.potential)
+        potential = hub.from_pretrained(source)
+        if not isinstance(potential, Potential):
+            raise ValueError(f"{source} is a {type(potential).__name__}, not a potential")
+        return potential
+
+    def build(self, corpus: Corpus, potential: Potential) -> REM3DI:
+        """The encoder before its first step."""
+        torch.manual_seed(self.seed)
+        model = {"backbone": config_to_dict(potential.config.backbone), **self.model}
+        # Words are the classes that `environments` teaches: without it there is nothing to count.
+        words = {**self.model.get("words", {}), "classes": list(corpus.statistics.classes)}
+        model["words"] = words if "environments" in self.weights else {}
+        encoder = REM3DI(config_from_dict(REM3DIConfig, model, "recipe.model"))
+        encoder.backbone.load_state_dict(potential.backbone.state_dict())
+        encoder.words.name_classes(corpus.statistics.vocabularies)
+        measure_features(encoder, corpus.sets, corpus.train)
+        if self.initial is None:
+            return encoder
+        return start_from(encoder, self.initial, corpus.sets[0], corpus.train[0])
+
+    def about(self) -> str:
+        """The method and its limits."""
+        return ABOUT.format(
+            potential=self.potential,
+            words=WORDS if self.weights.get("environments") else "",
+            started="" if self.initial is None else f" It started from `{self.initial}`.",
+        )
+
+    def _probes(self, data: Path) -> list[LinearProbe]:
+        if self.probe is None:
+            return []
+        return [LinearProbe(read_probes(data / self.probe.sets), encode, self.probe.every)]
+
+    @contextmanager
+    def _batches(self, packed: Mixture, data: Path) -> Iterator[Callable[..., Iterator[Batch]]]:
+        if self.online is None:
+            yield packed
+            return
+        from skmol3d.structures import read_records  # needs rdkit, which other training does not
+        from skmol3d.trainer.data.online import OnlineConformers, WithOnline
+
+        records = [record.structure for record in read_records(data / self.online.smiles)]
+        smiles = [text for text in records if isinstance(text, str)]
+        with OnlineConformers(smiles, workers=self.online.workers, seed=packed.seed) as online:
+            yield WithOnline(packed, online, self.online.share)
 
 
 @dataclass
 class Corpus:
-    """The data of a run: sets, how often each is drawn, which conformers train, what targets look like."""
+    """The data of a run: one set per entry, which conformers train, what the targets look like."""
 
     sets: list[PackedSet]
-    shares: list[float]
     train: list[np.ndarray]
     held_out: list[np.ndarray]
     statistics: CorpusStatistics
 
     @classmethod
-    def read(cls, recipe: dict[str, Any], data: Path, resumed: Path | None = None) -> Corpus:
-        """Read what a recipe names; ``resumed`` is the folder of a run whose statistics to keep."""
-        sets, shares = read_corpus(recipe["data"], data)
-        splits = [s.split(recipe["held_out"], recipe["seed"]) for s in sets]
-        train_rows, held_out = ([split[k] for split in splits] for k in (0, 1))
-        statistics = CorpusStatistics.load(resumed) if resumed else None
+    def read(cls, recipe: REM3DIRecipe, place: Place) -> Corpus:
+        """Read what a recipe names; a resumed run keeps its statistics, should the corpus have grown."""
+        raw = recipe.read(place)
+        splits = recipe.split(raw)
+        train = recipe.train_rows(raw, splits)
+        sets: dict[str, PackedSet] = {}
+        for source in recipe.data:
+            targets = None if source.targets is None else place.data / source.targets
+            if source.path not in sets:
+                sets[source.path] = with_targets(raw[source.path], targets, source.path)
+        by_entry = [sets[source.path] for source in recipe.data]
+        statistics = CorpusStatistics.load(place.logs) if place.resume else None
         if statistics is None:
-            statistics = CorpusStatistics.measure(sets, train_rows, **recipe["targets"])
-        return cls(sets, shares, train_rows, held_out, statistics)
-
-
-def run(
-    recipe: dict[str, Any],
-    data: Path,
-    out: Path,
-    resume: bool,
-    potential: Potential,
-    corpus: Corpus | None = None,
-    **settings: Any,
-) -> REM3DI:
-    """Train the encoder a recipe describes over ``potential``; ``out`` receives logs and ``metrics.json``.
-
-    ``corpus`` is the recipe's, should it have been read already; ``settings`` go to
-    `skmol3d.trainer.loop.train`: device, devices, nodes, precision, collapse.
-    """
-    corpus = corpus or Corpus.read(recipe, data, out if resume else None)
-    encoder = build(recipe, corpus, potential)
-    if main_process():
-        corpus.statistics.save(out)
-    first, shown = corpus.sets[0], corpus.held_out[0][:600]
-    sample = np.random.default_rng(0).permutation(corpus.train[0])[:300]
-
-    def evaluate(objective: nn.Module) -> dict[str, float]:
-        calibrate(objective, first, sample)
-        return held_out_losses(objective, first, shown)
-
-    packed = Mixture(corpus.sets, corpus.shares, corpus.train, recipe["atoms"], recipe["seed"], smallest=2)
-    with _online(recipe["online"], packed, data) as batches:
-        best = train(
-            EncoderObjective(encoder, corpus.statistics, recipe["weights"].keys(), recipe["masked"]),
-            batches,
-            recipe["weights"],
-            config_from_dict(Schedule, recipe["schedule"], "recipe.schedule"),
-            out,
-            evaluate=evaluate,
-            resume=resume,
-            log_every=100,
-            evaluate_every=1000,
-            seed=recipe["seed"],
-            callbacks=_probes(recipe["probe"], data),
-            **settings,
-        )
-    if main_process():
-        (out / "metrics.json").write_text(json.dumps(evaluate(best), indent=1))
-    assert isinstance(best.encoder, REM3DI)
-    return best.encoder.eval()
-
-
-def build(recipe: dict[str, Any], corpus: Corpus, potential: Potential) -> REM3DI:
-    """The encoder of a recipe before its first step."""
-    torch.manual_seed(recipe["seed"])
-    model = {"backbone": config_to_dict(potential.config.backbone), **recipe["model"]}
-    # Words are the classes that `environments` teaches: without it there is nothing to count.
-    words = {**recipe["model"].get("words", {}), "classes": list(corpus.statistics.classes)}
-    model["words"] = words if "environments" in recipe["weights"] else {}
-    encoder = REM3DI(config_from_dict(REM3DIConfig, model, "recipe.model"))
-    encoder.backbone.load_state_dict(potential.backbone.state_dict())
-    measure_features(encoder, corpus.sets, corpus.train)
-    return encoder if recipe["initial"] is None else start_from(encoder, recipe["initial"])
-
-
-def _probes(settings: dict[str, Any] | None, data: Path) -> list[LinearProbe]:
-    if settings is None:
-        return []
-    return [LinearProbe(read_probes(data / settings["sets"]), encode, settings["every"])]
-
-
-@contextmanager
-def _online(
-    settings: dict[str, Any] | None, packed: Mixture, data: Path
-) -> Iterator[Callable[..., Iterator[Batch]]]:
-    if settings is None:
-        yield packed
-        return
-    smiles = pd.read_csv(data / settings["smiles"])["smiles"].tolist()
-    with OnlineConformers(smiles, workers=settings["workers"], seed=packed.seed) as online:
-        yield WithOnline(packed, online, settings["share"])
+            statistics = CorpusStatistics.measure(
+                by_entry, train, **asdict(recipe.targets), vocabularies=vocabularies_of(recipe.initial)
+            )
+        return cls(by_entry, train, [splits[source.path][1] for source in recipe.data], statistics)
 
 
 def encode(objective: Any, batch: AtomBatch) -> Tensor:
     """All columns of the encoder, as a user's pipeline gets them."""
     return objective.encoder(batch)
-
-
-def start_from(encoder: REM3DI, checkpoint: str) -> REM3DI:
-    """Load the weights of another REM3DI of the same sizes; words, which it may lack, stay as they are.
-
-    Raises
-    ------
-    ValueError
-        The checkpoint is no REM3DI, or its sizes differ.
-    """
-    other = hub.from_pretrained(checkpoint)
-    if not isinstance(other, REM3DI):
-        raise ValueError(f"recipe.initial: {checkpoint} is a {type(other).__name__}, not a REM3DI")
-    own, found = ({k: v for k, v in e.state_dict().items() if k[:6] != "words."} for e in (encoder, other))
-    wrong = [k for k in own | found if k not in own or k not in found or own[k].shape != found[k].shape]
-    if wrong:
-        names = ", ".join(sorted(wrong))
-        raise ValueError(f"recipe.initial: {checkpoint} differs from the recipe's model in {names}")
-    encoder.load_state_dict(encoder.state_dict() | found)
-    return encoder
 
 
 def measure_features(
@@ -195,34 +282,25 @@ def calibrate(objective: Any, data: PackedSet, index: np.ndarray) -> None:
 def held_out_losses(objective: Any, data: PackedSet, index: np.ndarray) -> dict[str, float]:
     """Mean losses over held-out molecules, and marks that have a meaning of their own.
 
-    These are the ``effective_dimension`` of the invariant block; with ``substructures`` the lowest and the
-    mean ``auroc`` over the substructures, of all heavy atoms with their elements shown; with the geometry
-    losses the mean ``aligned_rmsd`` (Å, without reflection).
+    These are the ``effective_dimension`` of the invariant block, and those of the objectives.
     """
     objective.eval()
     sums: dict[str, float] = {}
-    rows, logits, labels, rmsd = [], [], [], []
+    rows: list[Tensor] = []
+    observed: dict[str, dict[str, list[Tensor]]] = {name: {} for name in objective.parts}
+    part: EncoderPart
     with torch.no_grad():
         for batch, targets in _passes(objective, data, index):
-            for name, value in objective(batch, targets).items():
+            view = objective.view(batch, targets)
+            for name, value in objective.compute(view).items():
                 sums[name] = sums.get(name, 0.0) + float(value) * len(batch) / len(index)
-            tokens = objective.encoder.tokens(batch)
-            rows.append(objective.encoder.invariant(tokens))
-            if "substructures" in objective.parts:
-                part = objective.parts["substructures"]
-                logits.append(part.logits(tokens).cpu())
-                packed = targets["membership"][tokens.index]
-                labels.append(unpack_bits(packed, part.substructures).cpu())
-            if "frame" in objective.parts:
-                true = tokens.atoms.pad(tokens.atoms.positions)
-                found = objective.parts["frame"].coordinates(tokens)
-                rmsd.append(aligned_rmsd(found, true, tokens.real))
+            rows.append(view.rows)
+            for name, part in objective.parts.items():
+                for what, values in part.observe(view).items():
+                    observed[name].setdefault(what, []).append(values.cpu())
     marks = {"effective_dimension": effective_dimension(torch.cat(rows))}
-    if logits:
-        areas = auroc(torch.cat(logits), torch.cat(labels))
-        marks |= {"auroc_lowest": float(np.nanmin(areas)), "auroc_mean": float(np.nanmean(areas))}
-    if rmsd:
-        marks["aligned_rmsd"] = float(torch.cat(rmsd).mean())
+    for name, part in objective.parts.items():
+        marks |= part.marks({what: torch.cat(values) for what, values in observed[name].items()})
     return sums | marks
 
 

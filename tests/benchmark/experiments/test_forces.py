@@ -95,7 +95,7 @@ def test_prints_a_table_and_goes_on_from_its_folder(files, tmp_path, capsys, mon
     assert [row.split(" | ")[0] for row in rows] == ["| train (validation)", "| test", "| train"]
     assert f"| {starts['pretrained'] / starts['random']:.2f} |" in rows[1]
 
-    monkeypatch.setattr(forces.potential, "run", None)
+    monkeypatch.setattr(forces.PotentialRecipe, "run", None)
     forces.main(command)
     assert capsys.readouterr().out.splitlines()[-5:] == first.splitlines()[-5:]
 

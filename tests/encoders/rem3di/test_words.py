@@ -9,7 +9,7 @@ from rdkit import Chem
 from skmol3d.encoders import AtomBatch
 from skmol3d.encoders.rem3di.words import LONGEST_PATH, Words, WordsConfig, path_lengths, with_neighbours
 from skmol3d.structures import ConformerSettings, embed, read_molecule
-from skmol3d.trainer.data.pack import atom_environments
+from skmol3d.trainer.data.examples import atom_environments
 
 ITEMS = [example(name) for name in ("CH3CONH2", "C5H5N", "H2O")]
 

@@ -5,23 +5,21 @@ import pytest
 import torch
 
 from skmol3d.encoders import AtomBatch
-from skmol3d.trainer.data.corpus import CorpusStatistics, fingerprint_counts, read_corpus
+from skmol3d.trainer.data.corpus import CorpusStatistics, fingerprint_counts, with_targets
+from skmol3d.trainer.data.sources import read_set
 
 
 @pytest.fixture
 def sets(data_root):
-    sources = [
-        {"xtb": "labels.npz", "targets": "targets.npz", "share": 0.25},
-        {"shards": "corpus", "share": 0.75},
-    ]
-    return read_corpus(sources, data_root)[0]
+    labelled, corpus = read_set(data_root / "labels.npz"), read_set(data_root / "corpus")
+    return [with_targets(labelled, data_root / "targets.npz", "labels"), with_targets(corpus, None, "corpus")]
 
 
 def measure(sets, classes=(6, 4), bits=32):
     return CorpusStatistics.measure(sets, [np.arange(len(s)) for s in sets], list(classes), bits)
 
 
-def test_read_corpus(sets, data_root):
+def test_both_sorts_of_sets_have_the_same_targets(sets, data_root, tmp_path):
     assert [len(s) for s in sets] == [30, 9]  # ethanol is too small for the corpus
     for data in sets:
         assert len(data.atom_targets["environments"]) == len(data.numbers) == data.offsets[-1]
@@ -31,8 +29,13 @@ def test_read_corpus(sets, data_root):
     assert np.isnan(labelled[sets[0].charge != 0, 2]).all()  # an ion's dipole depends on the origin
     np.testing.assert_allclose(np.nanmean(labelled, 0), 0, atol=1e-5)
     np.testing.assert_allclose(np.nanstd(labelled, 0), 1, atol=1e-5)
-    with pytest.raises(FileNotFoundError, match="nowhere: no shard"):
-        read_corpus([{"shards": "nowhere", "share": 1.0}], data_root)
+    raw = read_set(data_root / "labels.npz")
+    with pytest.raises(ValueError, match="labels: neither a corpus of `pack corpus` nor labelled"):
+        with_targets(raw, None, "labels")
+    with np.load(data_root / "targets.npz") as targets:
+        np.savez(tmp_path / "short.npz", **{k: v[:3] for k, v in targets.items()})
+    with pytest.raises(ValueError, match=r"short.npz: not the targets of labels: it has 30 conformers"):
+        with_targets(raw, tmp_path / "short.npz", "labels")
 
 
 def test_fingerprint_counts_against_a_loop():

@@ -18,10 +18,11 @@ from test_readers import sdf
 
 from skmol3d.cli import main
 from skmol3d.structures import ConformerSettings, StructureError
+from skmol3d.structures.xtb import xtb_labels
 from skmol3d.trainer.data import labelling
 from skmol3d.trainer.data.labelling import label_file
-from skmol3d.structures.xtb import xtb_labels
-from skmol3d.trainer.data.sets import POSITION_UNIT, read_xtb
+from skmol3d.trainer.data.positions import POSITION_UNIT
+from skmol3d.trainer.data.xtb import read_xtb
 
 SMILES = ["CCO", "broken(", "[Na+].CC(=O)[O-]", "[CH3]", "N", "O"]
 

@@ -13,8 +13,9 @@ import torch
 from trainer_examples import SMILES
 
 from skmol3d.structures import StructureError
-from skmol3d.trainer.data.online import OnlineConformers, WorkerError, pack_conformer
-from skmol3d.trainer.data.packed import Row
+from skmol3d.trainer.data.examples import build_example
+from skmol3d.trainer.data.online import OnlineConformers, WorkerError
+from skmol3d.trainer.data.sets import Row
 
 WORDS = [f"molecule {k}" for k in range(40)]
 
@@ -199,15 +200,15 @@ def test_real_conformers_in_batches():
     assert any(not torch.allclose(ethanol[0], other, atol=0.05) for other in ethanol)
 
 
-def test_pack_conformer():
-    rows = [pack_conformer("C[C@H](N)CCO", state) for state in (0, 0, 1)]
+def test_build_example():
+    rows = [build_example("C[C@H](N)CCO", state) for state in (0, 0, 1)]
     np.testing.assert_array_equal(rows[0].positions, rows[1].positions)
     assert not np.array_equal(rows[0].positions, rows[2].positions)
     assert rows[0].charge == 0
     assert len(rows[0].bonds) == len(rows[0].numbers) - 1
     assert np.count_nonzero(rows[0].atom_targets["handedness"]) == 1
     with pytest.raises(StructureError, match="not a valid SMILES"):
-        pack_conformer("broken(", 0)
+        build_example("broken(", 0)
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ import pytest
 import torch
 from test_sets import random_set
 
-from skmol3d.trainer.data.packed import Row, read_packed, stack, write_packed
+from skmol3d.trainer.data.packed import read_packed, write_packed
 from skmol3d.trainer.data.positions import integer_positions
+from skmol3d.trainer.data.sets import Row, stack
 
 
 def bonded_set(sizes, seed=0):

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from skmol3d.trainer.data.sets import PackedSet, bucketed, element_energies, mixed, read_xtb
+from skmol3d.trainer.data.batches import bucketed, mixed
+from skmol3d.trainer.data.sets import PackedSet
+from skmol3d.trainer.data.xtb import ConformerKind, read_xtb
+from skmol3d.trainer.kinds.potential import element_energies
 
 
 def random_set(sizes, groups=None, seed=0):
@@ -102,5 +105,6 @@ def test_read_xtb(data_root):
     assert batch.charge.tolist() == [1.0]
     assert targets["forces"].shape == batch.positions.shape
     assert torch.pdist(batch.positions).min() > 0.9  # Å
-    assert set(targets) == {"forces", "charges", "energy", "dipole", "homo", "lumo", "equilibrium"}
-    assert data.molecule_targets["equilibrium"].tolist() == [True, False, False] * 10
+    assert set(targets) == {"forces", "charges", "energy", "dipole", "homo", "lumo", "kind"}
+    kinds = [ConformerKind(kind) for kind in data.molecule_targets["kind"][:3]]
+    assert kinds == [ConformerKind.RELAXED, ConformerKind.MMFF, ConformerKind.MMFF]

@@ -8,9 +8,10 @@ import torch
 from rdkit import Chem
 from trainer_examples import embedded
 
-from skmol3d.trainer.data.packed import Row, stack
 from skmol3d.trainer.data.positions import integer_positions
+from skmol3d.trainer.data.sets import Row, stack
 from skmol3d.trainer.data.transforms import (
+    MASK,
     Compose,
     CoordinateNoise,
     ElementMasking,
@@ -19,7 +20,6 @@ from skmol3d.trainer.data.transforms import (
     TorsionScrambling,
     rotatable_bonds,
 )
-from skmol3d.trainer.objectives.substructures import MASK
 
 FLEXIBLE = ["CCCCO", "C[C@H](O)CCN", "C/C=C\\CCO", "CC(=O)NCCc1ccccc1", "C#CCOC", "c1ccccc1", "C"]
 

@@ -17,10 +17,10 @@ from skmol3d.encoders.mo3enet.decoder import EMLPDecoderConfig
 from skmol3d.structures.geometry import perceive_bonds
 from skmol3d.trainer import pretrain
 from skmol3d.trainer.data.batches import Mixture
-from skmol3d.trainer.data.fragments import Augmented, read_sets, suitable, truncate
-from skmol3d.trainer.data.packed import Row, stack
-from skmol3d.trainer.data.sets import PackedSet, read_xtb
-from skmol3d.trainer.kinds.mo3enet import deviations
+from skmol3d.trainer.data.fragments import Augmented, suitable, truncate
+from skmol3d.trainer.data.sets import PackedSet, Row, stack
+from skmol3d.trainer.data.xtb import read_xtb
+from skmol3d.trainer.kinds.mo3enet import deviations, evaluated
 from skmol3d.trainer.objectives.reconstruction import Reconstruction
 from skmol3d.trainer.pretrain import read_recipe
 
@@ -30,7 +30,7 @@ RECIPE = {
     "kind": "mo3enet",
     "name": "tiny-mo3enet",
     "seed": 0,
-    "data": [{"xtb": "labels.npz", "share": 0.5}, {"shards": "corpus", "share": 0.5}],
+    "data": [{"path": "labels.npz", "share": 0.5}, {"path": "corpus", "share": 0.5}],
     "held_out": 0.2,
     "atoms": 80,
     "augment": {"heavy": 4, "torsions": 0.5, "noise": 0.01, "low": 0.9, "high": 1.25},
@@ -162,14 +162,15 @@ def test_qm9_geometries_are_held_out(tmp_path, data_root):
     with np.load(data_root / "labels.npz") as arrays:
         kinds = np.tile([3, 1, 1], len(SMILES)).astype(np.uint8)
         np.savez(tmp_path / "labels.npz", **{k: arrays[k] for k in arrays.files if k != "kind"}, kind=kinds)
-    sets, splits = read_sets([{"xtb": "labels.npz", "share": 1.0}], tmp_path, 0.2, 0)
-    train, held = splits[0]
-    assert (kinds[held] == 3).all()
-    assert len(held) == 2
-    assert set(sets[0].group[train]).isdisjoint(sets[0].group[held])
+    data = read_xtb(tmp_path / "labels.npz")
+    train, held = data.split(0.2, 0)
+    measured = evaluated(data, held)
+    assert (kinds[measured] == 3).all()
+    assert len(measured) == 2
+    assert set(data.group[train]).isdisjoint(data.group[held])
     assert len(train) == 24
-    with pytest.raises(FileNotFoundError, match=r"no shard_\*\.npz"):
-        read_sets([{"shards": "nowhere", "share": 1.0}], tmp_path, 0.2, 0)
+    other = read_xtb(data_root / "labels.npz")  # without any
+    assert evaluated(other, held).tolist() == held.tolist()
 
 
 def test_learns_a_few_molecules():
@@ -247,10 +248,7 @@ def test_resumed_runs_keep_sigma(data_root, tmp_path):
 
 def test_shipped_recipe_is_complete():
     recipe = read_recipe("mo3enet-small", [])
-    from skmol3d.encoders import config_from_dict
-
-    encoder = Mo3ENet(config_from_dict(Mo3ENetConfig, recipe["model"]))
+    encoder = Mo3ENet(recipe.model)
     size = sum(p.numel() for p in encoder.parameters()) * 2
     assert size < 16e6  # bytes as float16
-    assert set(recipe["weights"]) == set(RECIPE["weights"])
-    Reconstruction(encoder, **recipe["objective"])
+    assert set(recipe.weights) == set(RECIPE["weights"])

@@ -4,18 +4,25 @@ import pytest
 import torch
 
 from skmol3d.encoders import REM3DI, Potential, PotentialConfig, config_from_dict
-from skmol3d.trainer.kinds.rem3di import Corpus, build
-from skmol3d.trainer.objectives.encoder import LOSSES, EncoderObjective
-from skmol3d.trainer.objectives.substructures import MASK
+from skmol3d.trainer.data.transforms import MASK
+from skmol3d.trainer.kinds.base import Place
+from skmol3d.trainer.kinds.rem3di import Corpus
+from skmol3d.trainer.objectives.encoder import EncoderObjective
+from skmol3d.trainer.objectives.registry import losses
+from skmol3d.trainer.pretrain import parse_recipe
 
 BACKBONES = {
     "equivariant-transformer": {"width": 8, "layers": 1, "heads": 2, "radial": 6},
     "egnn": {"width": 8, "layers": 1, "radial": 6},
 }
+LOSSES = tuple(losses("rem3di"))
 RECIPE = {
-    "seed": 0,
-    "initial": None,
-    "data": [{"xtb": "labels.npz", "targets": "targets.npz", "share": 1.0}],
+    "kind": "rem3di",
+    "name": "tiny",
+    "potential": "none",
+    "data": [{"path": "labels.npz", "targets": "targets.npz"}],
+    "atoms": 100,
+    "schedule": {"steps": 1},
     "held_out": 0.2,
     "targets": {"classes": [8, 8], "bits": 16},
     "model": {"width": 16, "layers": 1, "heads": 2, "pair_width": 4, "readout": 24, "chiral": 4},
@@ -24,11 +31,12 @@ RECIPE = {
 
 
 @pytest.fixture(params=sorted(BACKBONES))
-def made(request, data_root):
+def made(request, data_root, tmp_path):
     settings = {"kind": request.param} | BACKBONES[request.param]
     potential = Potential(config_from_dict(PotentialConfig, {"backbone": settings}))
-    corpus = Corpus.read(RECIPE, data_root)
-    return potential, build(RECIPE, corpus, potential), corpus
+    recipe = parse_recipe(RECIPE)
+    corpus = Corpus.read(recipe, Place(data_root, tmp_path, tmp_path))
+    return potential, recipe.build(corpus, potential), corpus
 
 
 def test_both_backbones_train_under_all_losses(made):
@@ -40,12 +48,12 @@ def test_both_backbones_train_under_all_losses(made):
     torch.manual_seed(0)
     history = []
     for _ in range(40):
-        losses = objective(batch, targets)
-        assert losses.keys() == set(LOSSES)
+        found = objective(batch, targets)
+        assert found.keys() == set(LOSSES)
         optimiser.zero_grad()
-        sum(losses.values()).backward()
+        sum(found.values()).backward()
         optimiser.step()
-        history.append({k: v.item() for k, v in losses.items()})
+        history.append({k: v.item() for k, v in found.items()})
     parts = history[:5], history[-5:]
     first, last = ({k: sum(h[k] for h in part) / 5 for k in LOSSES} for part in parts)
     # Two losses regularise: they may pay for what the others gain.

@@ -17,10 +17,12 @@ from skmol3d.encoders import (
 )
 from skmol3d.encoders.rem3di.words import Words, WordsConfig
 from skmol3d.trainer.objectives.atom_denoising import AtomDenoising
+from skmol3d.trainer.objectives.atom_environments import AtomEnvironments
 from skmol3d.trainer.objectives.encoder import RunningStandardiser
 from skmol3d.trainer.objectives.forces import PotentialObjective
+from skmol3d.trainer.objectives.handedness import Handedness
+from skmol3d.trainer.objectives.molecular_targets import MolecularTargets
 from skmol3d.trainer.objectives.regularisation import effective_dimension, variance_covariance
-from skmol3d.trainer.objectives.targets import AtomEnvironments, Handedness, MolecularTargets
 
 BACKBONE = EquivariantTransformerConfig(width=8, layers=1, heads=2, radial=6)
 

@@ -16,14 +16,13 @@ from sklearn.metrics import roc_auc_score
 from trainer_examples import embedded
 
 from skmol3d.encoders import AtomBatch
+from skmol3d.trainer.data import substructures
 from skmol3d.trainer.data.membership import substructure_membership
-from skmol3d.trainer.objectives import substructures
+from skmol3d.trainer.data.substructures import read_substructures
+from skmol3d.trainer.data.transforms import MASK, mask_elements
 from skmol3d.trainer.objectives.substructures import (
-    MASK,
     SubstructureMembership,
     auroc,
-    mask_elements,
-    read_substructures,
     unpack_bits,
 )
 
@@ -227,7 +226,7 @@ def test_training_tells_substructures_apart():
 
 
 def test_training_needs_no_rdkit():
-    names = ("force_centric", "global_frame", "riemann_gaussian", "substructures")
-    imports = "; ".join(f"import skmol3d.trainer.objectives.{n}" for n in names)
+    imports = "import skmol3d.trainer.objectives.registry as r; r.losses('rem3di')"
+    imports += "; import skmol3d.trainer.kinds.rem3di, skmol3d.trainer.kinds.potential"
     code = f"import sys; {imports}; sys.exit('rdkit' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

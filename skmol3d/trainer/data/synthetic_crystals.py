@@ -1,6 +1,6 @@
 """Random P1 crystals of QM9 molecules with energies.
 
-    python -m skmol3d.benchmark.experiments.synthetic_crystals DATA --out DIR [--molecules 10000] [--n-jobs 1]
+    python -m skmol3d.trainer.data.synthetic_crystals DATA --out DIR [--molecules 10000] [--n-jobs 1]
 
 DATA is a labelled set of QM9 geometries (``xtb/qm9_0.npz``). Every part of DIR holds the crystals of 256
 molecules: the optimum of each and its noisy copies (`skmol3d.crystals.synthesise`), in their canonical
@@ -27,8 +27,8 @@ from skmol3d.crystals.crystal import RigidMolecule
 from skmol3d.crystals.energies import buckingham, lattice_energies
 from skmol3d.crystals.synthesis import Synthesis, canonical_crystal, rigid_crystals, synthesise
 from skmol3d.hub import from_pretrained
-from skmol3d.trainer.data.fragments import REFERENCE
-from skmol3d.trainer.data.sets import read_xtb
+from skmol3d.trainer.data.sources import Source, digest, quoted
+from skmol3d.trainer.data.xtb import ConformerKind, read_xtb
 
 PART = 256
 CUTOFF = 10.0  # Å, of the Buckingham energies
@@ -38,8 +38,7 @@ TARGETS = ("buckingham", "mlip")
 def qm9_molecules(path: Path, count: int, seed: int) -> list[tuple[NDArray[np.int64], NDArray[np.float64]]]:
     """Numbers and positions (Å) of ``count`` random QM9 geometries with two atoms besides hydrogen."""
     data = read_xtb(path)
-    with np.load(path) as arrays:
-        geometries = np.flatnonzero(arrays["kind"] == REFERENCE)
+    geometries = np.flatnonzero(data.molecule_targets["kind"] == ConformerKind.QM9)
     molecules = []
     for i in np.random.default_rng(seed).permutation(geometries):
         batch = data.batch(np.array([i]))[0]
@@ -57,8 +56,12 @@ def make_part(
     settings: Synthesis,
     model: str,
     seed: int,
+    source: str = "",
 ) -> None:
-    """Synthesise, describe and label the crystals of some molecules, and write them."""
+    """Synthesise, describe and label the crystals of some molecules, and write them.
+
+    ``source`` is the SHA-256 of the file that the molecules come from.
+    """
     torch.set_num_threads(1)
     cells = synthesise(molecules, settings, torch.Generator().manual_seed(seed))
     soft = lattice_energies(rigid_crystals(cells, molecules), buckingham, CUTOFF).numpy()
@@ -79,6 +82,7 @@ def make_part(
         "buckingham": soft,
         "mlip": hard,
         "optimised": cells.optimised.numpy(),
+        "source": np.array(source),
     }
     partial = path.with_suffix(".partial.npz")
     np.savez_compressed(partial, **kept)
@@ -108,6 +112,24 @@ def read_parts(
     return crystals, np.concatenate(energies), np.concatenate(molecules)
 
 
+def describe_parts(
+    source: Source, folder: Path, crystals: Sequence[MolecularCrystal], molecules: NDArray[np.int64]
+) -> dict[str, Any]:
+    """What a run knows of the crystals that it read from ``folder``, for the model card."""
+    with np.load(min(folder.glob("part_????.npz"))) as arrays:
+        found = str(arrays["source"]) if "source" in arrays.files else None
+    heavy = [int((crystal.molecules[0].numbers > 1).sum()) for crystal in crystals]
+    return {
+        "path": source.path,
+        "share": source.share,
+        "count": len(crystals),
+        "what": "crystals",
+        "molecules": len(np.unique(molecules)),
+        "heavy_atoms": [min(heavy), max(heavy)],
+        **quoted(source, found),
+    }
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Make all parts that are not there yet."""
     parser = argparse.ArgumentParser(
@@ -124,11 +146,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--n-jobs", type=int, default=1)
     args = parser.parse_args(argv)
     args.out.mkdir(parents=True, exist_ok=True)
+    source = digest(args.data)
     molecules = qm9_molecules(args.data, args.molecules, args.seed)
     settings = Synthesis(steps=args.steps, cutoff=args.cutoff, copies=args.copies)
     parts = [(start, args.out / f"part_{start // PART:04d}.npz") for start in range(0, len(molecules), PART)]
     Parallel(n_jobs=args.n_jobs)(
-        delayed(make_part)(path, molecules[start : start + PART], settings, args.model, args.seed + start)
+        delayed(make_part)(
+            path, molecules[start : start + PART], settings, args.model, args.seed + start, source
+        )
         for start, path in parts
         if not path.exists()
     )

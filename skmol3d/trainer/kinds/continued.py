@@ -1,0 +1,87 @@
+"""Continued pretraining of a REM3DI: what of a checkpoint is kept."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from skmol3d import hub
+from skmol3d.encoders.rem3di import REM3DI
+from skmol3d.trainer.data.batches import bucketed
+from skmol3d.trainer.data.corpus import classified
+from skmol3d.trainer.data.sets import PackedSet
+from skmol3d.trainer.loop import main_process
+
+RIGHT = 0.5  # share of the environments that words of the same vocabulary name rightly, at least
+SAMPLE = 300  # molecules on which it is measured
+
+
+def vocabularies_of(checkpoint: str | None) -> list[np.ndarray] | None:
+    """The vocabularies of a checkpoint to start from; None if it has or knows none."""
+    encoder = None if checkpoint is None else hub.from_pretrained(checkpoint)
+    return encoder.words.vocabularies if isinstance(encoder, REM3DI) else None
+
+
+def start_from(encoder: REM3DI, checkpoint: str, data: PackedSet, index: np.ndarray) -> REM3DI:
+    """Load the weights of another REM3DI of the same sizes into ``encoder``.
+
+    Its words are kept if both name the same environments. A checkpoint that does not say which it names is
+    asked to name those of some of the molecules ``index`` of ``data``. If the vocabularies differ the words
+    start afresh; in either case a line is printed.
+
+    Raises
+    ------
+    ValueError
+        The checkpoint is no REM3DI, or its sizes differ.
+    """
+    other = hub.from_pretrained(checkpoint)
+    if not isinstance(other, REM3DI):
+        raise ValueError(f"recipe.initial: {checkpoint} is a {type(other).__name__}, not a REM3DI")
+    own, found = ({k: v for k, v in e.state_dict().items() if k[:6] != "words."} for e in (encoder, other))
+    wrong = [k for k in own | found if k not in own or k not in found or own[k].shape != found[k].shape]
+    if wrong:
+        names = ", ".join(sorted(wrong))
+        raise ValueError(f"recipe.initial: {checkpoint} differs from the recipe's model in {names}")
+    fresh = why_afresh(encoder, other, data, index)
+    if fresh is None:
+        found |= {f"words.{k}": v for k, v in other.words.heads.state_dict(prefix="heads.").items()}
+    if main_process() and encoder.words.heads:
+        print(f"{checkpoint}: its words {'are kept' if fresh is None else f'start afresh: {fresh}'}")
+    encoder.load_state_dict(encoder.state_dict() | found)
+    return encoder
+
+
+def why_afresh(encoder: REM3DI, other: REM3DI, data: PackedSet, index: np.ndarray) -> str | None:
+    """Why the words of ``other`` do not suit ``encoder``; None if they do."""
+    ours, theirs = encoder.words, other.words
+    if not theirs.heads:
+        return "it has none"
+    if ours.config.classes != theirs.config.classes:
+        return f"it has {theirs.config.classes} classes, this corpus {ours.config.classes}"
+    assert ours.vocabularies is not None
+    if theirs.vocabularies is not None:
+        same = all(map(np.array_equal, ours.vocabularies, theirs.vocabularies))
+        return None if same else "they name other environments"
+    share = named_rightly(other, ours.vocabularies, data, index)
+    if share.min() < RIGHT:
+        return f"they name other environments (right for {share.min():.0%} of this corpus's atoms)"
+    return None
+
+
+def named_rightly(
+    encoder: REM3DI, vocabularies: list[np.ndarray], data: PackedSet, index: np.ndarray
+) -> np.ndarray:
+    """Share of the atoms with a class that the words of each vocabulary name rightly."""
+    right, known = np.zeros(len(vocabularies)), np.zeros(len(vocabularies))
+    sample = np.random.default_rng(0).permutation(index)[:SAMPLE]
+    encoder.eval()
+    with torch.no_grad():
+        for part in bucketed(data.sizes, sample, 2048, np.random.default_rng(0)):
+            batch, targets = data.batch(part)
+            tokens = encoder.tokens(batch)
+            labels = classified(targets["environments"][tokens.index], vocabularies)
+            for k, head in enumerate(encoder.words.heads):
+                named = head(tokens.encoded[tokens.real]).argmax(1)
+                right[k] += int((named == labels[:, k]).sum())
+                known[k] += int((labels[:, k] >= 0).sum())
+    return right / np.maximum(known, 1)
