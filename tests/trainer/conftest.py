@@ -2,6 +2,7 @@
 
 import pandas as pd
 import pytest
+from recipe_examples import ENCODER, POTENTIAL, run
 from trainer_examples import SMILES, write_labels
 
 
@@ -21,3 +22,12 @@ def data_root(tmp_path_factory):
     table.to_csv(root / "tasks" / "length.csv", index=False)
     pack_probes(root / "tasks", root / "probe", None, count=6, n_jobs=1, seed=0)
     return root
+
+
+@pytest.fixture(scope="session")
+def trained(data_root, tmp_path_factory):
+    """Folder with the checkpoints tiny-potential and tiny-rem3di and their logs."""
+    out = tmp_path_factory.mktemp("runs")
+    for recipe in (POTENTIAL, ENCODER):
+        run(recipe, data_root, out)
+    return out

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from test_pretrain import BACKBONE, ENCODER, SCHEDULE
+from recipe_examples import BACKBONE, ENCODER, SCHEDULE
 
 from skmol3d import hub
 from skmol3d.benchmark.experiments import ablation

@@ -1,7 +1,5 @@
 """From recipes to checkpoints that the hub and the featurizer read."""
 
-import argparse
-import dataclasses
 import json
 import shutil
 
@@ -10,96 +8,17 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from recipe_examples import ENCODER, POTENTIAL, run, write
 
 from skmol3d import REM3DIFeaturizer, hub
 from skmol3d.encoders import REM3DI, Potential, REM3DIConfig
 from skmol3d.encoders.config import config_from_dict
-from skmol3d.encoders.rem3di.words import WordsConfig
 from skmol3d.trainer import card as card_module
 from skmol3d.trainer import pretrain
 from skmol3d.trainer.data.shards import read_shards
 from skmol3d.trainer.data.transforms import MASK
 from skmol3d.trainer.data.xtb import read_xtb
-from skmol3d.trainer.kinds.continued import start_from
 from skmol3d.trainer.pretrain import parse_recipe, read_recipe
-
-BACKBONE = {"kind": "equivariant-transformer", "width": 8, "layers": 1, "heads": 2, "radial": 6}
-SCHEDULE = {"steps": 6, "learning_rate": 1.0e-3, "warmup": 2, "ema": 0.5}
-POTENTIAL = {
-    "kind": "potential",
-    "name": "tiny-potential",
-    "seed": 0,
-    "initial": None,
-    "data": {"labels.npz": 1.0},
-    "held_out": 0.2,
-    "test": [],
-    "atoms": 80,
-    "model": {"backbone": BACKBONE},
-    "weights": {"forces": 1.0, "energy": 0.5, "charges": 1.0, "dipole": 0.3, "homo": 0.3, "lumo": 0.3},
-    "schedule": SCHEDULE,
-}
-ENCODER = {
-    "kind": "rem3di",
-    "name": "tiny-rem3di",
-    "seed": 0,
-    "potential": "tiny-potential",
-    "initial": None,
-    "data": [
-        {"path": "labels.npz", "targets": "targets.npz", "share": 0.5},
-        {"path": "corpus", "share": 0.5},
-    ],
-    "online": None,
-    "held_out": 0.2,
-    "atoms": 80,
-    "targets": {"classes": [8, 8], "bits": 16},
-    "masked": 0.15,
-    "probe": {"sets": "probe", "every": 3},
-    "model": {
-        "width": 8,
-        "layers": 1,
-        "heads": 2,
-        "pair_width": 4,
-        "radial": 6,
-        "readout": 12,
-        "chiral": 4,
-        "words": {"counted": [0, 1]},
-    },
-    "weights": {
-        "denoising": 0.3,
-        "environments": 0.5,
-        "descriptors": 1.0,
-        "fingerprint": 1.0,
-        "electronic": 0.2,
-        "handedness": 0.2,
-        "substructures": 0.5,
-        "distances": 0.1,
-        "angles": 0.1,
-        "dihedrals": 0.1,
-        "variance": 0.5,
-        "covariance": 0.5,
-    },
-    "schedule": SCHEDULE,
-}
-
-
-def write(recipe, path):
-    path.write_text(yaml.safe_dump(recipe), encoding="utf-8")
-    return str(path)
-
-
-def run(recipe, data_root, out, *options):
-    parser = argparse.ArgumentParser()
-    pretrain.add_arguments(parser)
-    pretrain.run(parser.parse_args([recipe, "--data", str(data_root), "--out", str(out), *options]))
-
-
-@pytest.fixture(scope="module")
-def trained(data_root, tmp_path_factory):
-    """Folder with both checkpoints and their logs."""
-    out = tmp_path_factory.mktemp("runs")
-    for recipe in (POTENTIAL, ENCODER):
-        run(write(recipe, out / f"{recipe['name']}.yaml"), data_root, out)
-    return out
 
 
 def test_potential(trained):
@@ -218,18 +137,6 @@ def test_benchmark_tables_replace_older_ones(trained, tmp_path, monkeypatch):
     assert card == f"{before.rstrip()}\n\n## Benchmark\n\n| second |\n"
 
 
-def test_start_from_another_checkpoint(trained):
-    other = hub.from_pretrained(str(trained / "tiny-rem3di"))
-    config = dataclasses.replace(other.config, words=WordsConfig((3,)))
-    encoder = start_from(REM3DI(config), str(trained / "tiny-rem3di"))
-    for name, value in encoder.state_dict().items():
-        assert name.startswith("words.") or torch.equal(value, other.state_dict()[name])
-    with pytest.raises(ValueError, match=r"tiny-rem3di differs from the recipe's model in readout\.0\.bias"):
-        start_from(REM3DI(dataclasses.replace(config, readout=24)), str(trained / "tiny-rem3di"))
-    with pytest.raises(ValueError, match="is a Potential, not a REM3DI"):
-        start_from(REM3DI(config), str(trained / "tiny-potential"))
-
-
 def test_featurizer_reads_the_checkpoint(trained):
     featurizer = REM3DIFeaturizer(model=str(trained / "tiny-rem3di"), device="cpu")
     rows = featurizer.fit_transform(["CCO", "c1ccccc1", "C[C@H](N)C(=O)O"])
@@ -261,7 +168,7 @@ def test_resume(trained, data_root, tmp_path):
 def test_mixed_precision(trained, data_root, tmp_path):
     recipe = ENCODER | {"name": "mixed", "potential": str(trained / "tiny-potential")}
     path = write(recipe, tmp_path / "mixed.yaml")
-    run(path, data_root, tmp_path, "--precision", "bf16-mixed", "--device", "cpu")
+    run(path, data_root, tmp_path, "--precision", "bf16-mixed")
     full, mixed = (
         json.loads((folder / "metrics.json").read_text())
         for folder in (trained / "tiny-rem3di.run", tmp_path / "mixed.run")

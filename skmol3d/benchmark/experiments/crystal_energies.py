@@ -34,7 +34,6 @@ SETTINGS: list[dict[str, Any]] = [
 UNITS = {"buckingham": "well depths", "mlip": "eV"}
 
 
-
 def compare(
     rows: dict[str, NDArray], energies: NDArray, molecules: NDArray, epochs: int
 ) -> tuple[str, dict[str, tuple[CrystalEnergyRegressor, NDArray, NDArray]]]:

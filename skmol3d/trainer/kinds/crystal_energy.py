@@ -126,8 +126,9 @@ def clip(energies: NDArray[np.float64], reference: NDArray[np.float64]) -> NDArr
 
 
 def correlations(found: NDArray, wanted: NDArray) -> NDArray[np.float64]:
-    """Pearson's R of each column."""
-    return np.array([np.corrcoef(a, b)[0, 1] for a, b in zip(found.T, wanted.T, strict=True)])
+    """Pearson's R of each column; NaN where all energies are the same."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.array([np.corrcoef(a, b)[0, 1] for a, b in zip(found.T, wanted.T, strict=True)])
 
 
 def scores(found: NDArray, wanted: NDArray, centre: NDArray, targets: tuple[str, ...]) -> dict[str, Any]:

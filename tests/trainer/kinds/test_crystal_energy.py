@@ -1,0 +1,55 @@
+"""Recipe kind ``crystal_energy``: the bundled checkpoint's recipe, on a handful of crystals."""
+
+import numpy as np
+import pytest
+from ase.build import molecule
+from recipe_examples import run
+
+from skmol3d import CrystalEnergyRegressor, CrystalFeaturizer
+from skmol3d.crystals.synthesis import Synthesis
+from skmol3d.trainer.data.synthetic_crystals import make_part, read_parts
+from skmol3d.trainer.kinds.crystal_energy import clip, scores, split
+
+MOLECULES = [molecule(name) for name in ("CH3CH2OH", "CH3CN", "CH3OCH3", "HCOOH", "CH3CHO")]
+
+
+@pytest.fixture(scope="module")
+def crystals(tmp_path_factory):
+    root = tmp_path_factory.mktemp("crystals")
+    pairs = [(atoms.numbers, atoms.positions) for atoms in MOLECULES]
+    (root / "made").mkdir()
+    settings = Synthesis(steps=10, copies=2, cutoff=5.0)
+    make_part(root / "made" / "part_0000.npz", pairs, settings, "et-xtb-small", seed=0, source="digest")
+    return root
+
+
+def test_the_shipped_recipe_ends_in_a_checkpoint_with_its_card(crystals, tmp_path):
+    """REVIEW C6."""
+    sizes = ["epochs=2", "width=8", "layers=1", "batch_size=4", "validation=0.2", "held_out=0.4"]
+    changes = [*sizes, "data=[{path: made, provenance: Five molecules., sha256: digest}]", "licence=cc0-1.0"]
+    run("crystal-energy-small", crystals, tmp_path, *[o for change in changes for o in ("--set", change)])
+    folder = tmp_path / "crystal-energy-small"
+    model = CrystalEnergyRegressor.from_pretrained(str(folder))
+    found, energies, molecules = read_parts(crystals / "made")
+    rows = CrystalFeaturizer().fit_transform(found)
+    assert model.network_.config.targets == ("buckingham", "mlip")
+    train, _, test = split(molecules, 0.2, 0.4)
+    wanted = clip(energies, energies[train])
+    expected = scores(model.predict(rows[test]), wanted[test], np.median(wanted[train], axis=0), ("a", "b"))
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert f"| held out | {expected['a_R']:.4g} | {expected['a_mae']:.4g} |" in card
+    assert f"`made` (share 1): {len(found)} crystals of 5 molecules with 2 to 3 heavy atoms. Five" in card
+    assert "license: cc0-1.0" in card
+    assert f"{len(train)} crystals of 2 molecules, 2 epochs" in card
+
+
+def test_parts_of_a_split_share_no_molecule():
+    molecules = np.repeat(np.arange(40), 3)
+    parts = split(molecules)
+    assert sorted(np.concatenate(parts)) == list(range(120))
+    assert [len(set(molecules[part])) for part in parts] == [32, 4, 4]
+
+
+def test_crystals_come_from_one_folder(crystals, tmp_path):
+    with pytest.raises(ValueError, match="crystals come from one folder"):
+        run("crystal-energy-small", crystals, tmp_path, "--set", "data={made: 1.0, other: 1.0}")
