@@ -76,7 +76,7 @@ def _entry(facts: dict[str, Any]) -> str:
     """An item of the list of data."""
     few, many = facts["heavy_atoms"]
     text = f"- `{facts['path']}` (share {facts['share']:g}): {facts['count']:,} {facts['what']} of "
-    text += f"{facts['molecules']:,} molecules with {few} to {many} heavy atoms"
+    text += f"{facts['molecules']:,} molecules with {few if few == many else f'{few} to {many}'} heavy atoms"
     kinds = facts.get("kinds", {})
     if kinds:
         text += "; " + ", ".join(f"{count:,} {kind}" for kind, count in kinds.items())

@@ -24,7 +24,6 @@ from skmol3d.trainer.data.sets import PackedSet
 from skmol3d.trainer.data.transforms import CoordinateNoise, RandomScale, TorsionScrambling, rotatable_bonds
 
 
-
 def suitable(data: PackedSet, index: np.ndarray, elements: Sequence[int], largest: int) -> np.ndarray:
     """Those of the conformers ``index`` with no other elements and no more than ``largest`` atoms."""
     foreign = np.concatenate([[0], np.cumsum(~np.isin(data.numbers, elements))])

@@ -38,7 +38,7 @@ def test_the_shipped_recipe_ends_in_a_checkpoint_with_its_card(crystals, tmp_pat
     expected = scores(model.predict(rows[test]), wanted[test], np.median(wanted[train], axis=0), ("a", "b"))
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert f"| held out | {expected['a_R']:.4g} | {expected['a_mae']:.4g} |" in card
-    assert f"`made` (share 1): {len(found)} crystals of 5 molecules with 2 to 3 heavy atoms. Five" in card
+    assert f"`made` (share 1): {len(found)} crystals of 5 molecules with 3 heavy atoms. Five" in card
     assert "license: cc0-1.0" in card
     assert f"{len(train)} crystals of 2 molecules, 2 epochs" in card
 
