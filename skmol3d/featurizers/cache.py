@@ -7,6 +7,7 @@ import zlib
 import numpy as np
 from numpy.typing import NDArray
 
+from skmol3d.featurizers import spellings
 from skmol3d.featurizers.base import check_integer
 from skmol3d.structures import conformer_cache
 from skmol3d.structures.storage import Cache, CacheError
@@ -20,17 +21,17 @@ A row of `rem3di-small` takes 11 kB, which is 24,000 rows.
 """
 
 CACHE = Cache("rows", MEMORY_BYTES)
-
 WHOLE = ("<u1", "<u2")
 
 
 def set_cache_bytes(*, conformers: int | None = None, rows: int | None = None) -> None:
     """Set how much memory this process spends on what it computed before.
 
-    Featurizers share two caches. Conformers cost most and are small (0.8 kB for a drug-like molecule): 64 MiB
-    hold 80,000. Rows come again from conformers at the cost of the encoder alone (`rem3di-small`: 11 kB): 256
-    MiB hold 24,000. What does not fit leaves at random, so that more data than fit are still found in part.
-    Worker processes have caches of their own with the default bounds; a `cache_dir` has no bound.
+    Featurizers share two caches (and 32 MiB for the spellings of molecules). Conformers cost most and are
+    small (0.8 kB for a drug-like molecule): 64 MiB hold 80,000. Rows come again from conformers at the cost
+    of the encoder alone (`rem3di-small`: 11 kB): 256 MiB hold 24,000. What does not fit leaves at random, so
+    that of more data than fit some are still found. Worker processes have caches of their own with the
+    default bounds; a `cache_dir` has no bound.
 
     Parameters
     ----------
@@ -57,7 +58,8 @@ def set_cache_bytes(*, conformers: int | None = None, rows: int | None = None) -
 
 
 def clear() -> None:
-    """Forget all rows and conformers in memory."""
+    """Forget all rows, conformers and spellings in memory."""
+    spellings.MEMORY.clear()
     conformer_cache.CACHE.memory.clear()
     CACHE.memory.clear()
 

@@ -17,6 +17,7 @@ import skmol3d
 from skmol3d import inference
 from skmol3d.featurizers import cache
 from skmol3d.featurizers.base import MoleculeFeaturizer, check_choice, check_integer
+from skmol3d.featurizers.spellings import read_named
 from skmol3d.hub import loaded
 from skmol3d.structures import (
     Conformers,
@@ -195,7 +196,7 @@ class EncoderFeaturizer(MoleculeFeaturizer):
         copies = self.n_conformers if self.conformer_pooling == "all" else 1
         reasons: dict[int, str] = {}
         places: dict[bytes, list[int]] = {}  # every row that a cache key fills: duplicates are computed once
-        molecules: dict[bytes, Molecule] = {}
+        molecules: dict[bytes, Molecule | None] = {}
 
         def settle(results: dict[bytes, Row | str]) -> None:
             for key, result in results.items():
@@ -207,24 +208,27 @@ class EncoderFeaturizer(MoleculeFeaturizer):
                     else:
                         rows[i] = result.reshape(copies, -1)[:, columns].ravel()
 
-        for i, value in enumerate(inputs):
-            try:
-                molecule = read_molecule(value, self.standardise)
-            except StructureError as error:
-                reasons[i] = str(error)
+        for i, read in enumerate(read_named(inputs, self.standardise)):
+            if isinstance(read, StructureError):
+                reasons[i] = str(read)
                 continue
-            key = self._key(molecule, checkpoint)
+            key = self._key(read[0], checkpoint)
             places.setdefault(key, []).append(i)
-            molecules[key] = molecule
-        settle({key: why for key, molecule in molecules.items() if (why := self._refusal(molecule, encoder))})
-        todo = {key: molecule for key, molecule in molecules.items() if places[key][0] not in reasons}
+            molecules[key] = molecules.get(key) or read[1]
         counts = self._counts(encoder)
-        keys = iter(tuple(todo))
+        missing: list[bytes] = []
+        keys = iter(places)
         while window := list(islice(keys, WINDOW)):
             found = cache.CACHE.get(window, self.cache_dir)
             settle({key: cache.decode_row(value, counts) for key, value in found.items()})
-            for key in found:
-                del todo[key]
+            missing += [key for key in window if key not in found]
+        todo: dict[bytes, Molecule] = {}
+        for key in missing:
+            molecule = molecules[key] or read_molecule(inputs[places[key][0]], self.standardise)
+            if reason := self._refusal(molecule, encoder):
+                settle({key: reason})
+            else:
+                todo[key] = molecule
         advance(len(inputs) - len(todo))
         for results in self._encoded(todo, encoder, device, advance):
             settle(results)
@@ -246,10 +250,10 @@ class EncoderFeaturizer(MoleculeFeaturizer):
         marks = np.repeat([block in self.count_blocks for block in sizes], list(sizes.values()))
         return np.tile(marks, self.n_conformers if self.conformer_pooling == "all" else 1)
 
-    def _key(self, molecule: Molecule, checkpoint: loaded.Checkpoint) -> bytes:
-        # All blocks are stored, so `blocks` is not part of it.
+    def _key(self, molecule: str, checkpoint: loaded.Checkpoint) -> bytes:
+        """Cache key of a row, from its molecule's; all blocks are stored, so `blocks` is not part of it."""
         return content_key(
-            molecule.key,
+            molecule,
             asdict(self._settings()),
             self.conformer_pooling,
             checkpoint.fingerprint,

@@ -326,7 +326,7 @@ class Mo3ENetFeaturizer(EncoderFeaturizer):
             return f"{len(numbers)} {kind}, more than the {config.swarm} points of the decoder's swarm hold"
         return None
 
-    def _key(self, molecule: Molecule, checkpoint: loaded.Checkpoint) -> bytes:
+    def _key(self, molecule: str, checkpoint: loaded.Checkpoint) -> bytes:
         return content_key(super()._key(molecule, checkpoint).hex(), self._measures_quality())
 
     def _vector_rows(self, rows: Any) -> NDArray[np.float32]:

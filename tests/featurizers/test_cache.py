@@ -10,8 +10,8 @@ from sklearn.pipeline import make_pipeline
 
 from skmol3d import ECFPFeaturizer, Mo3ENetFeaturizer, REM3DIFeaturizer, set_cache_bytes
 from skmol3d.encoders.rem3di import REM3DI
-from skmol3d.featurizers import CacheError, FeaturizationError, cache
-from skmol3d.structures import conformer_cache
+from skmol3d.featurizers import CacheError, FeaturizationError, cache, encoder_base, spellings
+from skmol3d.structures import conformer_cache, read_molecule
 from skmol3d.structures.storage import FILE_NAME, Memory
 
 SMILES = ["C" * i + end for i in range(1, 6) for end in "CNOF"]
@@ -119,6 +119,25 @@ def test_another_checkpoint_embeds_nothing_anew(featurizer, tiny_mo3enet, counts
     Mo3ENetFeaturizer(tiny_mo3enet, device="cpu").transform(SMILES)
     Mo3ENetFeaturizer(tiny_mo3enet, device="cpu", output="norm").transform(SMILES)
     assert counts["made"] == len(SMILES)
+
+
+def test_texts_are_parsed_once(featurizer, monkeypatch):
+    read = []
+
+    def reading(value, standardise):
+        read.append(value)
+        return read_molecule(value, standardise)
+
+    cache.clear()
+    for module in (spellings, encoder_base):
+        monkeypatch.setattr(module, "read_molecule", reading)
+    expected = featurizer.transform(["CCO", "OCC", "CCN"])
+    np.testing.assert_array_equal(featurizer.transform(["CCN", "OCC", "CCO"]), expected[::-1])
+    assert read == ["CCO", "OCC", "CCN"]
+    featurizer.set_params(random_state=1).transform(["CCN", "OCC"])  # of another row the molecule is needed
+    assert read[3:] == ["CCN", "OCC"]
+    featurizer.set_params(random_state=0, standardise="neutral").transform(["CCO"])
+    assert read[5:] == ["CCO"]
 
 
 def test_without_room_for_rows_conformers_are_still_made_once(featurizer, counts, monkeypatch):

@@ -95,3 +95,27 @@ def test_batch_composition_and_size(featurize, molecules, batch_size):
     alone = np.concatenate([featurize([molecule]) for molecule in molecules])
     assert_same(together, alone)
     assert_same(featurize(molecules[::-1], n_jobs=2)[::-1], alone)
+
+
+# --- mirror images (REVIEW A3) ---------------------------------------------------------------------------
+
+ENANTIOMERS = [
+    ("CC(C)Cc1ccc(cc1)[C@@H](C)C(=O)O", "CC(C)Cc1ccc(cc1)[C@H](C)C(=O)O"),  # ibuprofen
+    ("C[C@H](O)c1ccccc1", "C[C@@H](O)c1ccccc1"),
+    ("C[C@H](F)/C=C(Cl)/[C@@H](C)F", "C[C@@H](F)/C=C(Cl)/[C@H](C)F"),
+]
+
+
+@pytest.mark.parametrize("pair", ENANTIOMERS)
+@pytest.mark.parametrize(
+    "params", [{}, {"n_conformers": 3, "relax": "mmff", "conformer_pooling": "boltzmann"}]
+)
+def test_rows_of_enantiomers_from_smiles_differ_in_the_sign_of_chiral(pair, params):
+    def rows(*blocks):
+        return REM3DIFeaturizer(blocks=blocks, device="cpu", **params).transform(pair)
+
+    for right, left in (rows("invariant"), rows("words", "pairs"), rows("potential")):
+        np.testing.assert_allclose(left, right, rtol=1e-5, atol=1e-5)
+    right, left = rows("chiral")
+    assert np.abs(right).max() > 0.1
+    np.testing.assert_allclose(left, -right, atol=1e-5)

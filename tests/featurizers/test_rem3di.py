@@ -16,7 +16,7 @@ from skmol3d import REM3DIFeaturizer, hub, inference
 from skmol3d.encoders.backbones import EquivariantTransformerConfig
 from skmol3d.encoders.potential import Potential, PotentialConfig
 from skmol3d.encoders.rem3di import REM3DI
-from skmol3d.featurizers import cache, encoder_base
+from skmol3d.featurizers import cache, encoder_base, spellings
 from skmol3d.hub import folder, loaded, names, remote
 from skmol3d.structures import ConformerSettings, boltzmann_weights, embed, read_molecule
 
@@ -306,7 +306,7 @@ def test_molecules_without_bonds_do_not_disturb_others(make, tiny_checkpoint, tm
         molecule = read_molecule(value, standardise)
         return dataclasses.replace(molecule, bonds=None) if value is bare else molecule
 
-    monkeypatch.setattr(encoder_base, "read_molecule", read)
+    monkeypatch.setattr(spellings, "read_molecule", read)
     featurizer = make(model=model, errors="nan")
     rows = featurizer.transform(["CCO", bare, "CCN"])
     assert np.isnan(rows).all(axis=1).tolist() == [False, True, False]
