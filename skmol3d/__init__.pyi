@@ -1,5 +1,5 @@
 from .calculator import PotentialCalculator
-from .estimators import CrystalEnergyRegressor, EquivariantRidge
+from .estimators import ApplicabilityDomain, CrystalEnergyRegressor, EquivariantRidge, SkipFailures
 from .featurizers import (
     CrystalFeaturizer,
     ECFPFeaturizer,
@@ -11,6 +11,7 @@ from .featurizers import (
 )
 
 __all__ = [
+    "ApplicabilityDomain",
     "CrystalEnergyRegressor",
     "CrystalFeaturizer",
     "ECFPFeaturizer",
@@ -19,6 +20,7 @@ __all__ = [
     "PotentialCalculator",
     "PotentialFeaturizer",
     "REM3DIFeaturizer",
+    "SkipFailures",
     "__version__",
     "drop_failures",
     "set_cache_bytes",

@@ -48,7 +48,10 @@ class FeaturizationError(ValueError):
         lines += [f"  [{f.index}] {f.input}: {f.reason}" for f in self.failures[:SHOWN]]
         if len(self.failures) > SHOWN:
             lines.append(f"  ... and {len(self.failures) - SHOWN} more (see the attribute `failures`)")
-        lines.append("errors='nan' keeps them as rows of NaN; drop_failures then removes them from X and y.")
+        lines.append(
+            "errors='nan' keeps them as rows of NaN; drop_failures then removes them from X and y, and "
+            "SkipFailures skips them within a pipeline."
+        )
         return "\n".join(lines)
 
 

@@ -1,6 +1,5 @@
 """CrystalEnergyRegressor: learns, keeps its seed, survives a round trip, refuses what is wrong."""
 
-import doctest
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -130,9 +129,3 @@ def test_refusals(data):
     with pytest.raises(ValueError, match="et-xtb-small: a checkpoint of potential, not of crystal-energy"):
         CrystalEnergyRegressor.from_pretrained("et-xtb-small")
     assert "et-xtb-small" in hub.bundled()
-
-
-def test_example():
-    results = doctest.testmod(crystal_energy)
-    assert results.attempted
-    assert not results.failed

@@ -1,6 +1,5 @@
 """Heads for vectors and tensors: exact on targets of their form, and they turn with their rows."""
 
-import doctest
 import pickle
 from itertools import permutations
 
@@ -12,7 +11,6 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
 
 from skmol3d import EquivariantRidge
-from skmol3d.estimators import equivariant_ridge
 from skmol3d.featurizers.vector_rows import rotate_rows
 
 K = 4
@@ -163,9 +161,3 @@ def test_score_wants_targets_of_the_rank_it_was_fitted_to():
     head = EquivariantRidge().fit(rows, target(1, vectors, scalars))
     with pytest.raises(ValueError, match=r"y must have shape \[40, 3\]; got \[40, 3, 3\]"):
         head.score(rows, target(2, vectors, scalars))
-
-
-def test_example():
-    results = doctest.testmod(equivariant_ridge)
-    assert results.attempted
-    assert not results.failed

@@ -1,0 +1,278 @@
+"""Failed molecules are left out of fits and scores, and keep their places in predictions (REVIEW B2)."""
+
+import pickle
+import warnings
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import scipy.sparse
+from sklearn.base import BaseEstimator, RegressorMixin, clone, is_classifier, is_regressor
+from sklearn.cluster import KMeans
+from sklearn.compose import ColumnTransformer
+from sklearn.dummy import DummyClassifier
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
+from sklearn.metrics import mean_absolute_error
+from sklearn.model_selection import (
+    GridSearchCV,
+    KFold,
+    StratifiedKFold,
+    cross_val_predict,
+    cross_val_score,
+)
+from sklearn.pipeline import make_pipeline, make_union
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skmol3d import ECFPFeaturizer, REM3DIFeaturizer, SkipFailures
+from skmol3d.featurizers import FeaturizationError
+
+SMILES = ["CCO", "C(", "CCCO", "CCN", "CCCN", None, "c1ccccc1", "Cc1ccccc1", "CC=O", "CCC=O", "CC#N", "*C"]
+FAILED = np.array([smiles in ("C(", None, "*C") for smiles in SMILES])
+TARGET = np.arange(len(SMILES), dtype=float) ** 1.5
+CLASSES = np.array(["acid", "base"])[np.arange(len(SMILES)) // 2 % 2]
+GOOD = [smiles for smiles, failed in zip(SMILES, FAILED, strict=True) if not failed]
+IN_SCORE = "ignore:.* rows failed and are not in the score"
+
+
+def ecfp(head, **params):
+    return make_pipeline(ECFPFeaturizer(n_bits=64, errors="nan", **params), StandardScaler(), head)
+
+
+WRAPPED = [Ridge(), LogisticRegression(), make_pipeline(StandardScaler(), Ridge())]
+
+
+@parametrize_with_checks([SkipFailures(estimator) for estimator in WRAPPED])
+@pytest.mark.filterwarnings("default")  # as scikit-learn's own: some checks provoke warnings
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+def test_a_pipeline_is_fitted_without_the_failures():
+    model = SkipFailures(ecfp(RidgeCV())).fit(SMILES, TARGET)
+    alone = ecfp(RidgeCV()).fit(GOOD, TARGET[~FAILED])
+    assert model.failures_["index"].tolist() == [1, 5, 11]
+    np.testing.assert_array_equal(model.estimator_["ridgecv"].coef_, alone["ridgecv"].coef_)
+    predicted = model.predict(SMILES)
+    assert predicted.dtype == alone.predict(GOOD).dtype
+    np.testing.assert_array_equal(np.isnan(predicted), FAILED)
+    np.testing.assert_array_equal(predicted[~FAILED], alone.predict(GOOD))
+    model.predict(["CCO", "C(C"])
+    assert model.failures_["input"].tolist() == ["'C(C'"]
+
+
+def test_rem3di_rows(tiny_checkpoint):
+    featurizer = REM3DIFeaturizer(model=tiny_checkpoint, device="cpu", errors="nan")
+    pipeline = make_pipeline(featurizer, StandardScaler(), RidgeCV())
+    predicted = SkipFailures(pipeline).fit(SMILES, TARGET).predict(SMILES)
+    alone = clone(pipeline).fit(GOOD, TARGET[~FAILED])
+    np.testing.assert_array_equal(np.isnan(predicted), FAILED)
+    np.testing.assert_allclose(predicted[~FAILED], alone.predict(GOOD), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ECFPFeaturizer(n_bits=64, errors="nan"),
+        ECFPFeaturizer(n_bits=64, errors="nan", sparse_output=True),
+        ECFPFeaturizer(n_bits=64, errors="nan").set_output(transform="pandas"),
+        ECFPFeaturizer(n_bits=64, errors="nan").set_output(transform="polars"),
+    ],
+    ids=["array", "sparse", "pandas", "polars"],
+)
+def test_as_the_last_step_of_a_pipeline(rows):
+    model = make_pipeline(rows, SkipFailures(Ridge())).fit(SMILES, TARGET)
+    np.testing.assert_array_equal(np.isnan(model.predict(SMILES)), FAILED)
+    alone = make_pipeline(rows, Ridge()).fit(GOOD, TARGET[~FAILED])
+    np.testing.assert_allclose(model.predict(GOOD), alone.predict(GOOD), rtol=1e-6)
+    assert model[0].failures_.empty
+
+
+@pytest.mark.parametrize("container", [list, pd.Series, np.array, pl.Series], ids=lambda kind: str(kind))
+def test_targets_in_any_container(container):
+    y = container(TARGET)
+    model = SkipFailures(ecfp(Ridge())).fit(pd.Series(SMILES, index=range(12, 0, -1)), y)
+    np.testing.assert_allclose(
+        model.predict(GOOD), ecfp(Ridge()).fit(GOOD, TARGET[~FAILED]).predict(GOOD), rtol=1e-6
+    )
+
+
+def test_a_generator_of_molecules_is_read_once():
+    model = SkipFailures(ecfp(Ridge())).fit(iter(SMILES), TARGET)
+    np.testing.assert_array_equal(model.predict(iter(SMILES)), model.predict(SMILES))
+
+
+def test_columns_beside_the_molecule():
+    """A molecule that failed has a pH all the same."""
+    table = pd.DataFrame({"smiles": SMILES, "pH": TARGET})
+    columns = ColumnTransformer(
+        [("ecfp", ECFPFeaturizer(errors="nan"), "smiles"), ("rest", "passthrough", ["pH"])]
+    )
+    model = SkipFailures(make_pipeline(columns, Ridge())).fit(table, TARGET)
+    np.testing.assert_array_equal(np.isnan(model.predict(table)), FAILED)
+
+
+def test_a_molecule_that_one_of_two_featurizers_failed_on(tiny_checkpoint):
+    both = make_union(
+        ECFPFeaturizer(errors="nan"), REM3DIFeaturizer(model=tiny_checkpoint, device="cpu", errors="nan")
+    )
+    smiles = [*GOOD, "C[Au]"]  # a fingerprint, but none of the model's elements
+    predicted = SkipFailures(make_pipeline(both, Ridge())).fit(smiles, TARGET[: len(smiles)]).predict(smiles)
+    assert np.isnan(predicted).tolist() == [False] * len(GOOD) + [True]
+
+
+def test_weights_lose_the_same_rows():
+    weights = np.linspace(0.1, 2, len(SMILES))
+    model = SkipFailures(ecfp(Ridge())).fit(SMILES, TARGET, ridge__sample_weight=weights)
+    alone = ecfp(Ridge()).fit(GOOD, TARGET[~FAILED], ridge__sample_weight=weights[~FAILED])
+    np.testing.assert_allclose(model.predict(GOOD), alone.predict(GOOD), rtol=1e-6)
+    with pytest.warns(UserWarning, match="not in the score"):
+        score = model.score(SMILES, TARGET, sample_weight=weights)
+    assert score == pytest.approx(alone.score(GOOD, TARGET[~FAILED], sample_weight=weights[~FAILED]))
+
+
+def test_several_targets():
+    y = np.stack([TARGET, -TARGET], axis=1)
+    predicted = SkipFailures(ecfp(Ridge())).fit(SMILES, y).predict(["C(", "CCO"])
+    assert np.isnan(predicted).tolist() == [[True, True], [False, False]]
+
+
+def test_integer_predictions_become_floats():
+    model = SkipFailures(ecfp(LogisticRegression())).fit(SMILES, CLASSES == "acid")
+    assert model.predict(SMILES).dtype == object  # booleans have no NaN among numbers
+    model.fit(SMILES, (CLASSES == "acid").astype(int))
+    assert model.predict(GOOD).dtype == np.int64
+    assert model.predict(SMILES).dtype == np.float64
+
+
+def test_classes_that_are_words():
+    model = SkipFailures(ecfp(LogisticRegression())).fit(SMILES, CLASSES)
+    predicted = model.predict(SMILES)
+    assert predicted.dtype == object
+    assert pd.isna(predicted).tolist() == FAILED.tolist()
+    assert set(predicted[~FAILED]) == set(model.classes_) == {"acid", "base"}
+    for rows in (model.predict_proba(SMILES), model.predict_log_proba(SMILES)):
+        np.testing.assert_array_equal(np.isnan(rows), np.stack([FAILED, FAILED], axis=1))
+    np.testing.assert_array_equal(np.isnan(model.decision_function(SMILES)), FAILED)
+    with pytest.warns(UserWarning, match="3 of 12 rows failed and are not in the score"):
+        assert model.score(SMILES, CLASSES) == np.mean(predicted[~FAILED] == CLASSES[~FAILED])
+
+
+def test_without_targets():
+    labels = SkipFailures(ecfp(KMeans(2, n_init=1, random_state=0))).fit(SMILES).predict(SMILES)
+    np.testing.assert_array_equal(np.isnan(labels), FAILED)
+
+
+def test_kind_and_methods_are_those_of_the_estimator():
+    regressor, classifier = SkipFailures(ecfp(Ridge())), SkipFailures(ecfp(DummyClassifier()))
+    assert is_regressor(regressor)
+    assert not hasattr(regressor, "predict_proba")
+    assert is_classifier(classifier)
+    assert not hasattr(classifier, "decision_function")
+    with pytest.raises(NotFittedError):
+        regressor.predict(SMILES)
+
+
+@pytest.mark.filterwarnings(IN_SCORE)
+def test_cross_validation():
+    """Scores are those of the molecules that did not fail."""
+    split = KFold(3, shuffle=True, random_state=0)
+    model = SkipFailures(ecfp(Ridge()), scoring="neg_mean_absolute_error")
+    scores = cross_val_score(model, np.array(SMILES, object), TARGET, cv=split)
+    predicted = cross_val_predict(model, SMILES, TARGET, cv=split)
+    np.testing.assert_array_equal(np.isnan(predicted), FAILED)
+    for score, (_, test) in zip(scores, split.split(SMILES), strict=True):
+        kept = test[~FAILED[test]]
+        assert score == pytest.approx(-mean_absolute_error(TARGET[kept], predicted[kept]))
+    # In a search, and as the last step of a pipeline, it is the score that counts.
+    search = GridSearchCV(model, {"estimator__ridge__alpha": [1.0]}, cv=2)
+    np.testing.assert_allclose(cross_val_score(search, SMILES, TARGET, cv=split), scores)
+    featurizer, *rest = ecfp(Ridge())
+    last = make_pipeline(featurizer, SkipFailures(make_pipeline(*rest), scoring=model.scoring))
+    np.testing.assert_allclose(cross_val_score(last, SMILES, TARGET, cv=split), scores)
+
+
+@pytest.mark.filterwarnings(IN_SCORE)
+def test_classes_are_stratified():
+    model = SkipFailures(ecfp(LogisticRegression()))
+    probabilities = cross_val_predict(model, SMILES, CLASSES, cv=2, method="predict_proba")
+    folds = StratifiedKFold(2)
+    expected = cross_val_predict(model, SMILES, CLASSES, cv=folds, method="predict_proba")
+    np.testing.assert_array_equal(probabilities, expected)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings(IN_SCORE)
+def test_grid_search_in_two_processes():
+    grid = {"estimator__ecfpfeaturizer__radius": [0, 1], "estimator__ridge__alpha": [0.1, 1.0]}
+    model = SkipFailures(ecfp(Ridge()))
+    search = GridSearchCV(model, grid, cv=2, n_jobs=2).fit(SMILES, TARGET)
+    alone = GridSearchCV(model, grid, cv=2).fit(SMILES, TARGET)
+    scores = search.cv_results_["mean_test_score"]
+    assert np.isfinite(scores).all()
+    np.testing.assert_allclose(scores, alone.cv_results_["mean_test_score"])
+    assert np.isnan(search.predict(SMILES)).sum() == 3
+
+
+def test_clone_and_pickle():
+    model = SkipFailures(ecfp(Ridge()), scoring="r2")
+    assert clone(model).get_params()["estimator__ridge__alpha"] == 1.0
+    model.fit(SMILES, TARGET)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(SMILES), model.predict(SMILES))
+    assert clone(model).__dict__.keys() == {"estimator", "scoring"}
+
+
+def test_nothing_is_said_where_nothing_failed():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        SkipFailures(ecfp(Ridge())).fit(GOOD, TARGET[~FAILED]).score(GOOD, TARGET[~FAILED])
+
+
+def test_all_failed():
+    model = SkipFailures(ecfp(Ridge()))
+    with pytest.raises(ValueError, match=r"all 2 rows failed, there is nothing to fit; the first: 'C\(': "):
+        model.fit(["C(", "CC("], [1, 2])
+    model.fit(SMILES, TARGET)
+    assert np.isnan(model.predict(["C(", "CC("])).all()
+    with pytest.raises(ValueError, match="all 2 rows failed, there is nothing to score"):
+        model.score(["C(", "CC("], [1, 2])
+    classifier = SkipFailures(ecfp(LogisticRegression())).fit(SMILES, CLASSES)
+    assert classifier.predict_proba(["C("]).shape == (1, 2)
+    assert pd.isna(classifier.predict(["C("])).all()
+    rows = np.full((3, 2), np.nan)
+    with pytest.raises(ValueError, match=r"all 3 rows failed, there is nothing to fit$"):
+        SkipFailures(Ridge()).fit(rows, [1, 2, 3])
+    with pytest.raises(ValueError, match="all 3 rows"):
+        SkipFailures(Ridge()).fit(scipy.sparse.csr_array(rows), [1, 2, 3])
+
+
+def test_a_featurizer_that_raises_still_raises():
+    with pytest.raises(FeaturizationError, match="errors='nan'"):
+        SkipFailures(make_pipeline(ECFPFeaturizer(), Ridge())).fit(SMILES, TARGET)
+
+
+def test_lengths_must_agree():
+    with pytest.raises(ValueError, match="inconsistent"):
+        SkipFailures(ecfp(Ridge())).fit(SMILES, TARGET[1:])
+
+
+class Late(RegressorMixin, BaseEstimator):
+    """Refuses its second fit."""
+
+    def fit(self, X, y):
+        if y[0] < 0:
+            raise RuntimeError("refused")
+        self.mean_ = np.mean(y)
+        return self
+
+    def predict(self, X):
+        return np.full(len(X), self.mean_)
+
+
+def test_a_fit_that_fails_leaves_the_last_one():
+    model = SkipFailures(Late()).fit([[1.0], [np.nan]], [3.0, 9.0])
+    with pytest.raises(RuntimeError, match="refused"):
+        model.fit([[1.0]], [-1.0])
+    np.testing.assert_array_equal(model.predict([[5.0], [np.nan]]), [3.0, np.nan])
