@@ -22,8 +22,12 @@ from skmol3d.structures.reading import read_records
 
 FILE_SUFFIXES = (".cif", ".extxyz", ".xyz")
 
-SHORTEST_PERIOD, LEAST_ROOM = 1.0, 1.0
-"""Å of a lattice vector, and Å³ per atom. Of real crystals, hydrogen packs densest, with about 10 Å³."""
+SHORTEST_PERIOD = 1.0
+"""Å of a lattice vector."""
+
+ROOM = 1.0, 20_000.0
+"""Least and most Å³ per atom. Crystals of molecules have 5 to 30; a search for neighbours takes memory that
+grows with the volume."""
 
 
 def read_periodic(value: object) -> Atoms:
@@ -121,7 +125,11 @@ def _compact(cell: NDArray[np.float64], atoms: int) -> NDArray[np.float64]:
         raise CrystalError(f"a cell with a side of {np.abs(cell).max():.3g} Å")
     sides = ", ".join(f"{length:.3g}" for length in np.linalg.norm(cell, axis=1))
     volume = abs(np.linalg.det(cell))
-    if volume < LEAST_ROOM * atoms:
+    if volume > ROOM[1] * atoms:
+        raise CrystalError(
+            f"a cell with sides of {sides} Å is nearly empty: {volume:.3g} Å³ for {atoms} atoms"
+        )
+    if volume < ROOM[0] * atoms:
         raise CrystalError(f"a cell with sides of {sides} Å is flat: {volume:.3g} Å³ for {atoms} atoms")
     try:
         reduced, _ = minkowski_reduce(cell)

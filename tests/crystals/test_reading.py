@@ -189,12 +189,12 @@ def test_flat_cells_are_refused_at_once() -> None:
         flat = Atoms(CO2.numbers, CO2.positions, cell=[[6, 0, 0], [0, 6, 0], [3, 2, height]], pbc=True)
         with pytest.raises(CrystalError, match=r"a cell with sides of 6, 6, 3\.61 Å is flat: .* for 3 atoms"):
             MolecularCrystal.read(flat)
-    long = Atoms(CO2.numbers, CO2.positions, cell=[1e-4, 1e4, 1e4], pbc=True)
+    long = Atoms(CO2.numbers, CO2.positions, cell=[0.1, 300, 300], pbc=True)
     with pytest.raises(CrystalError, match="repeats itself within 1 Å"):
         MolecularCrystal.read(long)
-    for length in (1e5, 1e54, 1e308, np.inf):
+    for length in (1e4, 1e54, 1e308, np.inf):
         far = Atoms(CO2.numbers, CO2.positions, cell=[5, 6, length], pbc=True)
-        with pytest.raises(CrystalError, match=r"a cell with a side of|not periodic"):
+        with pytest.raises(CrystalError, match=r"is nearly empty|a cell with a side of|not periodic"):
             MolecularCrystal.read(far)
     skewed = Atoms(CO2.numbers, CO2.positions, cell=[[6, 0, 0], [6e5, 6, 0], [3, 6e6, 6]], pbc=True)
     assert MolecularCrystal.read(skewed).deviation < 1e-6
