@@ -18,9 +18,10 @@ from skmol3d.crystals.errors import CrystalError
 from skmol3d.crystals.molecules import ONE_COMPONENT
 from skmol3d.structures.errors import StructureError
 from skmol3d.structures.molecule import is_atoms
-from skmol3d.structures.reading import read_records
+from skmol3d.structures.reading import file_suffix, read_records
 
-FILE_SUFFIXES = (".cif", ".extxyz", ".xyz")
+FORMATS = ("cif", "extxyz", "xyz")
+SUFFIXES = ", ".join(f".{name}" for name in FORMATS)
 
 SHORTEST_PERIOD = 1.0
 """Å of a lattice vector."""
@@ -61,7 +62,7 @@ def read_periodic(value: object) -> Atoms:
         return _checked(_from_pymatgen(value))
     raise CrystalError(
         f"cannot read a {type(value).__name__}; expected ASE Atoms, a pymatgen Structure, or a path ending"
-        f" in {', '.join(FILE_SUFFIXES)}"
+        f" in {SUFFIXES}"
     )
 
 
@@ -84,11 +85,11 @@ def iter_crystals(path: str | os.PathLike[str]) -> Iterator[object]:
         If the name has another suffix.
     """
     path = Path(path)
-    name = path.name.removesuffix(".gz").lower()
-    if not name.endswith(FILE_SUFFIXES):
-        raise CrystalError(f"{path}: unknown file type; expected {', '.join(FILE_SUFFIXES)}")
+    suffix = file_suffix(path)
+    if suffix not in FORMATS:
+        raise CrystalError(f"{path}: unknown file type; expected {SUFFIXES}")
     try:
-        if name.endswith(".cif"):
+        if suffix == "cif":
             yield from read_cif(path)
         else:
             for record in read_records(path, format="extxyz", max_atoms=MAX_ATOMS):

@@ -219,10 +219,10 @@ class CrystalFeaturizer(StructureFeaturizer):
 
     def _iter_inputs(self, X: Any) -> Iterator[object]:
         from skmol3d.crystals import iter_crystals
-        from skmol3d.crystals.reading import FILE_SUFFIXES
+        from skmol3d.crystals.reading import FORMATS
+        from skmol3d.structures.reading import file_suffix
 
-        suffixes = (*FILE_SUFFIXES, *(f"{suffix}.gz" for suffix in FILE_SUFFIXES))
-        if isinstance(X, os.PathLike) or (isinstance(X, str) and X.lower().endswith(suffixes)):
+        if isinstance(X, os.PathLike) or (isinstance(X, str) and file_suffix(X) in FORMATS):
             return iter_crystals(X)
         if hasattr(X, "frac_coords"):  # a pymatgen Structure is a sequence of sites
             raise TypeError(f"got a single {type(X).__name__}; pass a list of them")

@@ -35,7 +35,7 @@ from skmol3d.structures.reading.sdf import read_sdf
 from skmol3d.structures.reading.tables import read_parquet, read_smi, read_table
 from skmol3d.structures.reading.xyz import read_xyz
 
-__all__ = ["FORMATS", "Record", "file_format", "is_file_name", "read_records"]
+__all__ = ["FORMATS", "Record", "file_format", "file_suffix", "is_file_name", "read_records"]
 
 FORMATS = ("smi", "csv", "tsv", "sdf", "mol", "xyz", "extxyz", "parquet")
 CRYSTALS = "crystals are read by CrystalFeaturizer, not by featurizers of molecules"
@@ -49,7 +49,7 @@ def file_format(path: str | os.PathLike[str]) -> str:
     ValueError
         For any other suffix.
     """
-    suffix = _suffix(path)
+    suffix = file_suffix(path)
     if suffix in FORMATS:
         return suffix
     known = ", ".join(f".{name}" for name in FORMATS)
@@ -59,10 +59,11 @@ def file_format(path: str | os.PathLike[str]) -> str:
 
 def is_file_name(text: str) -> bool:
     """Whether a string names a file of structures, one of crystals included: no SMILES or InChI ends so."""
-    return _suffix(text) in (*FORMATS, "cif")
+    return file_suffix(text) in (*FORMATS, "cif")
 
 
-def _suffix(path: str | os.PathLike[str]) -> str:
+def file_suffix(path: str | os.PathLike[str]) -> str:
+    """What a file holds by its name, in lower case and without the point: ``sdf`` of ``A.SDF.gz``."""
     name = os.fspath(path).lower().removesuffix(".gz")
     return name.rpartition(".")[2] if "." in name else ""
 
