@@ -136,12 +136,13 @@ def _from_text(text: str, standardise: str | None) -> Molecule:
     extension = rest[0] if rest and not inchi and re.fullmatch(r"\|[^|]*\|", rest[0]) else ""
     if rest and not extension:
         raise StructureError(f"text after the structure: {shorten(rest[0])}")
+    what = "InChI" if inchi else "SMILES"
     with rdkit_errors() as messages:
         mol = Chem.MolFromInchi(structure) if inchi else Chem.MolFromSmiles(structure)
         if mol is not None and extension:
+            what = f"CXSMILES extension {shorten(extension)}"
             mol = Chem.MolFromSmiles(text)
     if mol is None:
-        what = "InChI" if inchi else f"CXSMILES extension {shorten(extension)}" if extension else "SMILES"
         raise StructureError(f"not a valid {what}: {messages[0] if messages else 'RDKit gives no reason'}")
     mol.RemoveAllConformers()  # of an extension: text has no geometry
     return _from_mol(mol, standardise)

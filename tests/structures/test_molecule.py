@@ -408,6 +408,8 @@ def test_an_extension_may_say_what_the_molecule_is():
 def test_an_extension_that_is_none():
     with pytest.raises(StructureError, match=r"not a valid CXSMILES extension '\|junk\|'"):
         read_molecule("CCO |junk|")
+    with pytest.raises(StructureError, match="not a valid SMILES: unclosed ring"):
+        read_molecule("C1CO |&1:1|")
 
 
 @pytest.mark.parametrize("text", ["CCO |", "CCO |o1:1| name", "CCO || ||"])
