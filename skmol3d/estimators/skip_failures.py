@@ -19,6 +19,11 @@ from sklearn.utils.metaestimators import available_if
 # Private, but what scikit-learn's own searches use: weights are cut to the rows, everything else passes.
 from sklearn.utils.validation import _check_method_params, check_is_fitted
 
+AROUND = (
+    "SkipFailures takes rows of numbers, unless it is directly around a pipeline that begins with a "
+    "featurizer. A search, or a TransformedTargetRegressor, goes around SkipFailures."
+)
+
 
 class SkipFailures(MetaEstimatorMixin, BaseEstimator):
     """Fit on the molecules that have a row, and predict NaN for those that have none.
@@ -34,8 +39,8 @@ class SkipFailures(MetaEstimatorMixin, BaseEstimator):
     estimator : estimator
         A `Pipeline`, whose first step makes the rows (a featurizer, or a `ColumnTransformer` or
         `FeatureUnion` with one inside); or, as the last step of a pipeline, any estimator that takes rows. A
-        row with a NaN in any column has failed: impute, within the first step, columns where gaps are no
-        failures.
+        search over a pipeline goes around this, not inside. A row with a NaN in any column has failed:
+        impute, within the first step, columns where gaps are no failures.
     scoring : str, callable or None, default=None
         What `score` computes, as in `sklearn.model_selection.cross_val_score`; None means the estimator's own
         score. **Set it here**, not in `cross_val_score` or `GridSearchCV`, which use it if their own
@@ -235,7 +240,14 @@ class SkipFailures(MetaEstimatorMixin, BaseEstimator):
         return rows, y, params, failed
 
     def _failed(self, rows: Any) -> NDArray[np.bool_]:
-        cells = check_array(rows, accept_sparse="coo", dtype=None, ensure_all_finite=False, estimator=self)
+        try:
+            cells = check_array(
+                rows, accept_sparse="coo", dtype=None, ensure_all_finite=False, estimator=self
+            )
+        except ValueError as error:
+            if not isinstance(self.estimator, Pipeline):
+                error.add_note(AROUND)
+            raise
         if scipy.sparse.issparse(cells):
             return np.bincount(cells.row[np.isnan(cells.data)], minlength=cells.shape[0]) > 0
         return pd.isna(cells).any(axis=1)

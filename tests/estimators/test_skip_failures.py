@@ -10,7 +10,7 @@ import pytest
 import scipy.sparse
 from sklearn.base import BaseEstimator, RegressorMixin, clone, is_classifier, is_regressor
 from sklearn.cluster import KMeans
-from sklearn.compose import ColumnTransformer
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
@@ -251,6 +251,30 @@ def test_all_failed():
 def test_a_featurizer_that_raises_still_raises():
     with pytest.raises(FeaturizationError, match="errors='nan'"):
         SkipFailures(make_pipeline(ECFPFeaturizer(), Ridge())).fit(SMILES, TARGET)
+
+
+def test_a_search_goes_around_it():
+    search = GridSearchCV(ecfp(Ridge()), {"ridge__alpha": [1.0]}, cv=2)
+    with pytest.raises(ValueError, match="2D") as caught:
+        SkipFailures(search).fit(SMILES, TARGET)
+    assert "goes around SkipFailures" in caught.value.__notes__[0]
+
+
+def test_targets_transformed_around_it():
+    model = TransformedTargetRegressor(SkipFailures(ecfp(Ridge())), transformer=StandardScaler())
+    np.testing.assert_array_equal(np.isnan(model.fit(SMILES, TARGET).predict(SMILES)), FAILED)
+
+
+def test_pipelines_of_one_step_and_with_a_memory(tmp_path):
+    rows = ECFPFeaturizer(n_bits=64, errors="nan").transform(SMILES)
+    alone = SkipFailures(Ridge()).fit(rows, TARGET).predict(rows)
+    for steps in ([Ridge()], ["passthrough", Ridge()]):
+        model = SkipFailures(make_pipeline(*steps)).fit(rows, TARGET)
+        np.testing.assert_array_equal(model.predict(rows), alone)
+    stored = SkipFailures(ecfp(Ridge()).set_params(memory=str(tmp_path))).fit(SMILES, TARGET)
+    np.testing.assert_array_equal(
+        stored.predict(SMILES), SkipFailures(ecfp(Ridge())).fit(SMILES, TARGET).predict(SMILES)
+    )
 
 
 def test_lengths_must_agree():
