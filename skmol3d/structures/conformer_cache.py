@@ -53,7 +53,8 @@ def conformers_of(
     benchmark and the trainer share it. Enantiomers share an entry. Failures are kept, too, but those that
     another machine or day may not see (`TransientError`) in memory only. Worker processes of a grid search
     have a memory each; they share conformers through `cache_dir` alone. Threads may call this at the same
-    time; those that ask for the same molecule at once may both make it, with the same result.
+    time, and take turns at RDKit; those that ask for the same molecule at once may both make it, with the
+    same result.
 
     Positions of our own making are rounded to single precision (1e-6 Å), whether looked up or just made.
     Molecules that brought coordinates pass through unrounded and are not kept.
@@ -102,10 +103,9 @@ def _window(
         content_key(image.molecule.key, asdict(settings), rdkit.__version__, CONVENTIONS)
         for image in embedded
     ]
-    own = {key: e.molecule for key, e in zip(keys, embedded, strict=True) if e.molecule.coordinates is None}
-    values = CACHE.get(own, cache_dir)
-    brought = {key: e.molecule for key, e in zip(keys, embedded, strict=True) if key not in own}
-    todo = {key: molecule for key, molecule in (own | brought).items() if key not in values}
+    images = {key: image.molecule for key, image in zip(keys, embedded, strict=True)}  # each once
+    values = CACHE.get((key for key, image in images.items() if image.coordinates is None), cache_dir)
+    todo = {key: image for key, image in images.items() if key not in values}
     made = zip(todo, generate(todo.values(), settings, n_jobs), strict=True)
     passed: dict[bytes, Conformers | StructureError] = {}  # what is not kept
     fresh: dict[bytes, bytes] = {}
@@ -113,7 +113,7 @@ def _window(
         for molecule, image, key in zip(molecules, embedded, keys, strict=True):
             while key not in values and key not in passed:
                 at, result = next(made)
-                if at in brought:
+                if images[at].coordinates is not None:
                     passed[at] = result
                 else:
                     values[at] = fresh[at] = _encode(result)

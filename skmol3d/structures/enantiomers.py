@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rdkit import Chem
 
-from skmol3d.structures.errors import rdkit_errors
+from skmol3d.structures.errors import StructureError, rdkit_errors
 from skmol3d.structures.molecule import Molecule, from_graph
 
 
@@ -44,7 +44,10 @@ def embedded_enantiomer(molecule: Molecule) -> Embedded:
     reflected = re.sub("@@?", lambda mark: "@" if mark[0] == "@@" else "@@", molecule.smiles)
     with rdkit_errors():
         graph = Chem.MolFromSmiles(reflected)
-        image = from_graph(graph)
+        try:
+            image = from_graph(graph)
+        except StructureError:  # a spelling that RDKit cannot read back
+            return Embedded(molecule, None)
         assert image.smiles is not None
         heavy = _order(graph, image.smiles) if image.smiles < molecule.smiles else None
     return (

@@ -87,6 +87,15 @@ def test_settings_are_told_apart(made, other):
     assert made == ["CCCO", "CCCO"]
 
 
+def test_other_conventions_or_another_rdkit_start_anew(made, monkeypatch, tmp_path):
+    ask(["CCO"], cache_dir=tmp_path)
+    monkeypatch.setattr(conformer_cache, "CONVENTIONS", conformer_cache.CONVENTIONS + 1)
+    ask(["CCO"], cache_dir=tmp_path)
+    monkeypatch.setattr(conformer_cache.rdkit, "__version__", "2099.1")
+    ask(["CCO"], cache_dir=tmp_path)
+    assert made == ["CCO"] * 3
+
+
 def test_more_than_a_window(made, monkeypatch):
     monkeypatch.setattr(conformer_cache, "WINDOW", 3)
     monkeypatch.setattr(conformer_cache, "FLUSH", 2)
