@@ -240,7 +240,7 @@ class StructureFeaturizer(TransformerMixin, BaseEstimator, ABC):
         for chunk in chunks:
             rows[start : start + len(chunk)] = chunk
             start += len(chunk)
-        return rows
+        return rows[:start]  # what says its length may hold less
 
 
 class MoleculeFeaturizer(StructureFeaturizer):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Set
+from itertools import count
 from typing import Any
 
 import numpy as np
 from rdkit import Chem
 
-from skmol3d.structures.errors import StructureError
+from skmol3d.structures.errors import StructureError, rdkit_errors
 from skmol3d.structures.molecule import is_atoms
 from skmol3d.structures.reading import is_file_name, read_records
 
@@ -21,9 +22,7 @@ SUPPLIERS = (
     Chem.MultithreadedSDMolSupplier,
     Chem.MultithreadedSmilesMolSupplier,
 )
-_UNREAD = StructureError(
-    "RDKit's supplier gives no molecule for this record (a path instead gives the reason)"
-)
+_END = object()
 
 
 def iter_inputs(X: Any) -> Iterator[object]:
@@ -65,6 +64,17 @@ def iter_inputs(X: Any) -> Iterator[object]:
     if isinstance(X, bytes | Mapping | Set) or not isinstance(X, Iterable):
         raise TypeError(f"got a {type(X).__name__}; pass a list, array, Series or generator of structures")
     if isinstance(X, SUPPLIERS):
-        # Behind a generator: a supplier that came to its end begins again.
-        return (_UNREAD if mol is None else mol for mol in X)
+        return _supplied(X)
     return iter(X)
+
+
+def _supplied(supplier: Any) -> Iterator[object]:
+    # Not the supplier's own iterator: at its end it begins again, and a bad last record it leaves out.
+    indexed, ahead = hasattr(supplier, "__len__"), iter(supplier)
+    for i in range(len(supplier)) if indexed else count():
+        with rdkit_errors() as messages:
+            mol = supplier[i] if indexed else next(ahead, _END)
+        if mol is _END:
+            return
+        reason = messages[0] if messages else "RDKit gives no reason"
+        yield StructureError(f"record {i} of the supplier: {reason}") if mol is None else mol

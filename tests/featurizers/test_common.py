@@ -379,6 +379,15 @@ def test_files_and_suppliers_give_the_rows_of_their_molecules(make, tmp_path):
     assert_close(make().transform(supplier), expected)  # once more from its beginning
 
 
+def test_a_supplier_that_ends_badly_gives_a_row_for_each_record(make, tmp_path):
+    path = tmp_path / "in.sdf"
+    path.write_text(Chem.MolToMolBlock(Chem.MolFromSmiles("CCO")) + "$$$$\nbroken\n$$$$\n")
+    featurizer = make(errors="nan")
+    rows = featurizer.transform(Chem.SDMolSupplier(str(path)))
+    assert np.isnan(rows).all(axis=1).tolist() == [False, True]
+    assert featurizer.failures_["index"].tolist() == [1]
+
+
 def test_crystals_and_unknown_files_are_named(make):
     with pytest.raises(ValueError, match=r"x\.cif\.gz: unknown file type; crystals are read by"):
         make().transform("x.cif.gz")

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from rdkit import Chem, rdBase
+from rdkit import Chem
 from rdkit.Chem import AllChem
 
 from skmol3d.structures import StructureError, iter_inputs, read_molecule
@@ -94,17 +94,19 @@ def test_xyz_frames(tmp_path):
 
 
 @pytest.mark.parametrize("kind", [Chem.SDMolSupplier, Chem.ForwardSDMolSupplier])
-def test_suppliers_of_rdkit_are_read_once(kind, tmp_path):
+def test_suppliers_of_rdkit_are_read_once_and_give_their_reasons(kind, tmp_path, capfd):
     path = tmp_path / "many.sdf"
     block = Chem.MolToMolBlock(Chem.MolFromSmiles("CCO"))
-    path.write_text(f"{block}$$$$\n{block.replace('V2000', 'V9000')}$$$$\n{block}$$$$\n")
-    with rdBase.BlockLogs():
-        values = iter_inputs(kind(str(path)))
-        # As chunks are taken: at its end a supplier begins again.
-        chunks = [list(islice(values, 2)) for _ in range(4)]
-    assert [len(chunk) for chunk in chunks] == [2, 1, 0, 0]
-    with pytest.raises(StructureError, match="RDKit's supplier gives no molecule"):
-        read_molecule(chunks[0][1])
+    path.write_text(f"{block}$$$$\n{block.replace('V2000', 'V9000')}$$$$\n{block}$$$$\nbroken\n$$$$\n")
+    values = iter_inputs(kind(str(path)))
+    # As chunks are taken: at its end a supplier begins again.
+    chunks = [list(islice(values, 2)) for _ in range(5)]
+    assert [len(chunk) for chunk in chunks] == [2, 2, 0, 0, 0]
+    (first, second), (third, last) = chunks[:2]
+    assert read_molecule(first).key == read_molecule(third).key
+    assert "record 1 of the supplier: Unsupported CTAB version: 'V9000'" in str(second)
+    assert "record 3 of the supplier" in str(last)
+    assert capfd.readouterr().err == ""
 
 
 def test_other_types_of_files_are_named(tmp_path):
