@@ -5,13 +5,17 @@ VENV ?= .venv
 TORCH ?= torch==2.13.0
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test quick lint clean
 
 demo: $(VENV)/.ready  ## REM3DI + ridge against ECFP + ridge on the shipped table
 	$(BIN)/skmol3d demo
 
-test: $(VENV)/.ready  ## all tests
-	$(BIN)/python -m pytest
+test: lint  ## formatting, lint, types, then all tests: the quick ones first
+	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m slow
+
+quick: $(VENV)/.ready  ## the quick tests alone, under two minutes on one core
+	$(BIN)/python -m pytest -m "not slow"
 
 lint: $(VENV)/.ready  ## formatting, lint and types
 	$(BIN)/ruff check .
@@ -22,7 +26,7 @@ $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet "$(TORCH)"
-	$(BIN)/python -m pip install --quiet --editable ".[benchmark,labels,trainer]" --group dev
+	$(BIN)/python -m pip install --quiet --editable ".[benchmark,labels,parquet,trainer]" --group dev
 	touch $@
 
 clean:
