@@ -1,4 +1,12 @@
-"""One training loop for every recipe, on Lightning: schedule, EMA, exact resume, logs, safeguards."""
+"""One training loop for every recipe, on Lightning: schedule, EMA, resume, logs, safeguards.
+
+What a resumed run promises: if steps alone end it and its batches are a function of their number (packed
+data: `skmol3d.trainer.data.batches.Mixture`), a run that was killed and resumed equals one that was not, bit
+for bit, on the same machine with the same libraries: weights, optimiser, logs and metrics. A run that
+``schedule.minutes`` limits does not, as its learning rate follows the clock; and neither does one with
+conformers embedded meanwhile (`skmol3d.trainer.data.online`), which come as the workers make them. Such runs
+go on from their last state, with another learning rate or other batches.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +83,8 @@ def train(
         ``evaluate(objective)`` with the averaged weights, on the training device, returns a row for
         ``evaluation.csv``; the first row, of step 0, is the untrained network's.
     resume : bool
-        Continue from ``state.pt`` and append to the logs; otherwise state and logs start afresh.
+        Continue from ``state.pt`` and append to the logs; otherwise state and logs start afresh. What that
+        promises says the head of this module.
     log_every, evaluate_every : int
         Steps between rows of the two logs; the last step has a row in both.
     device, devices, nodes, precision : str, int, int, str

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -160,3 +161,37 @@ def test_rem3di_choices(settings, message):
 def test_backbone_heads_divide_the_width():
     with pytest.raises(ValueError, match=r"width \(20\) must be a multiple of heads \(8\)"):
         EquivariantTransformerConfig(width=20)
+
+
+@dataclass(frozen=True)
+class Part:
+    size: int
+    name: str = "a"
+
+
+@dataclass(frozen=True)
+class Whole:
+    parts: tuple[Part, ...]
+    weights: dict[str, float]
+    free: dict[str, Any]
+    other: Part | None = None
+
+
+def test_dataclasses_in_tuples_unions_and_dicts_come_back():
+    plain = {
+        "parts": [{"size": 1}, {"size": 2, "name": "b"}],
+        "weights": {"a": 1},
+        "free": {"x": [1, {"y": None}]},
+    }
+    made = config_from_dict(Whole, plain)
+    assert made == Whole((Part(1), Part(2, "b")), {"a": 1.0}, {"x": [1, {"y": None}]})
+    assert config_from_dict(Whole, config_to_dict(made)) == made
+    assert config_from_dict(Whole, plain | {"other": {"size": 3}}).other == Part(3)
+    for change, message in (
+        ({"parts": [{"size": 1}, {"size": "2"}]}, r"config\.parts\[1\]\.size: expected int, got '2'"),
+        ({"weights": {"a": "much"}}, r"config\.weights\.a: expected float, got 'much'"),
+        ({"weights": [1]}, r"config\.weights: expected an object, got \[1\]"),
+        ({"other": {"sizes": 1}}, r"config\.other: unknown field\(s\) 'sizes'"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            config_from_dict(Whole, plain | change)

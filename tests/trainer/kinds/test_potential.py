@@ -19,9 +19,10 @@ from skmol3d.encoders import Potential, PotentialConfig, REM3DIConfig
 from skmol3d.encoders.config import config_to_dict
 from skmol3d.encoders.rem3di import REM3DI
 from skmol3d.trainer import pretrain
+from skmol3d.trainer.data.batches import Mixture
 from skmol3d.trainer.data.packed import write_packed
 from skmol3d.trainer.data.sources import read_set
-from skmol3d.trainer.data.xtb import read_xtb
+from skmol3d.trainer.data.xtb import ConformerKind, read_xtb
 from skmol3d.trainer.kinds.potential import (
     check_elements,
     check_labels,
@@ -29,7 +30,7 @@ from skmol3d.trainer.kinds.potential import (
     relative_energies,
     start_from,
 )
-from skmol3d.trainer.kinds.potential_errors import errors
+from skmol3d.trainer.kinds.potential_errors import errors, errors_by_kind
 from skmol3d.trainer.objectives.force_centric import ForceCentric
 from skmol3d.trainer.objectives.forces import PotentialObjective
 from skmol3d.trainer.objectives.potential import PotentialObjectives
@@ -291,3 +292,47 @@ def test_force_errors_are_recomputed_one_frame_at_a_time(trajectories):
         _, forces = objective.potential.energy_and_forces(batch)
         each.append((forces - targets["forces"]).abs().mean().item())
     assert found == {"force_mae": pytest.approx(np.mean(each), rel=1e-4), "molecules": 3}
+
+
+def test_errors_of_each_kind_of_conformers(data_root):
+    data = read_xtb(data_root / "labels.npz")
+    index = np.arange(3, 12)
+    objective = PotentialObjectives(Potential(PotentialConfig(BACKBONES[0])), ["forces"])
+    found = errors_by_kind(objective, data, index)
+    assert list(found) == ["mmff", "relaxed"]
+    chosen = index[data.molecule_targets["kind"][index] == ConformerKind.RELAXED]
+    each = []
+    for m in chosen:
+        batch, targets = data.batch(np.array([m]))
+        _, forces = objective.potential.energy_and_forces(batch)
+        each.append(((forces - targets["forces"]).abs(), targets["forces"].abs()))
+    wrong, size = (torch.cat([pair[k] for pair in each]).mean().item() for k in (0, 1))
+    assert found["relaxed"] == {
+        "force_mae": pytest.approx(wrong, rel=1e-4),
+        "zero_force_mae": pytest.approx(size, rel=1e-4),
+        "molecules": 3,
+    }
+    assert errors_by_kind(objective, read_set(data_root / "corpus"), np.arange(3)) == {}
+
+
+def test_minima_may_be_drawn_more_often_and_the_same_molecules_are_held_out(data_root, tmp_path, monkeypatch):
+    seen = []
+    draw = Mixture.__call__
+    monkeypatch.setattr(Mixture, "__call__", lambda self, *a: seen.append(self) or draw(self, *a))
+    chosen = [
+        {"path": "labels.npz", "share": 0.75},
+        {"path": "labels.npz", "share": 0.25, "kinds": ["relaxed"]},
+    ]
+    whole = trained(RECIPE | {"data": chosen[:1]}, data_root, tmp_path)[1]
+    both = trained(RECIPE | {"data": chosen}, data_root, tmp_path)[1]
+    (first,), (all_kinds, minima) = seen[0].indices, seen[1].indices
+    data = seen[1].sets[0]
+    assert seen[1].sets[1] is data  # read once
+    assert all_kinds.tolist() == first.tolist()
+    expected = first[data.molecule_targets["kind"][first] == ConformerKind.RELAXED]
+    assert minima.tolist() == expected.tolist()
+    assert list(both) == list(whole) == ["labels.npz", "labels.npz, mmff", "labels.npz, relaxed"]
+    assert [row["molecules"] for row in both.values()] == [row["molecules"] for row in whole.values()]
+    held = set(data.group) - set(data.group[first])
+    assert len(held) == 2
+    assert not held & set(data.group[minima])

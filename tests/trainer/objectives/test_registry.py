@@ -1,0 +1,48 @@
+"""The registry of objectives: a new one is a class with a decorator."""
+
+import pytest
+from torch import nn
+
+from skmol3d.trainer.objectives import registry
+from skmol3d.trainer.objectives.registry import Loss, objective
+
+
+def test_an_objective_is_found_by_its_losses(monkeypatch):
+    registry.losses("rem3di")  # ours are registered by now
+    monkeypatch.setattr(registry, "_registered", {})
+
+    @objective("test", Loss("near", "near things", "label"), Loss("far", "far things"))
+    class Distances(nn.Module):
+        def __init__(self, names, size):
+            super().__init__()
+            self.names = names
+            self.head = nn.Linear(size, 1)
+
+        @classmethod
+        def build(cls, names, size):
+            return cls(names, size)
+
+    @objective("test", Loss("other", "another"))
+    class Other(Distances):
+        pass
+
+    assert registry.losses("test")["near"].label == "label"
+    made = registry.build("test", ["other", "far"], 3)
+    assert list(made) == ["Other", "Distances"]  # as the recipe orders them: so are the random weights drawn
+    assert made["Distances"].names == ["far"]
+    registry.check_weights("test", {"far": 1.0})
+    with pytest.raises(ValueError, match=r"no such losses \['fer'\]; there are near, far, other"):
+        registry.check_weights("test", {"fer": 1.0})
+    with pytest.raises(ValueError, match="expected weights of some of near, far, other"):
+        registry.check_weights("test", {})
+    with pytest.raises(ValueError, match=r"losses \['far'\] of 'test' are registered already"):
+        objective("test", Loss("far", "again"))(Other)
+
+
+@pytest.mark.parametrize("kind", ["potential", "rem3di", "mo3enet"])
+def test_every_loss_says_what_it_is_about(kind):
+    found = registry.losses(kind)
+    assert found
+    for name, loss in found.items():
+        assert name == loss.name
+        assert len(loss.about) > 5
