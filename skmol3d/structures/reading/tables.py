@@ -58,7 +58,7 @@ def read_table(
             continue
         if row is None:
             return
-        if not any(row):  # a blank line
+        if not row or (len(row) == 1 and row[0].isspace()):  # a blank line, as pandas has it
             continue
         if any(row[len(header) :]):
             reason = f"{len(row)} fields, but the header has {len(header)}"
@@ -66,9 +66,8 @@ def read_table(
         else:
             values = dict(zip(header, row, strict=False))  # a short row lacks what it lacks
             structure = values.pop(header[smiles], None)
-            yield Record(
-                index, first, values.get(header[name]) if name is not None else None, structure, values
-            )
+            label = None if name is None else values.get(header[name])
+            yield Record(index, first, label, structure, values)
         index += 1
 
 

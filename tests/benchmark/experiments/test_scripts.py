@@ -139,3 +139,8 @@ def test_chirality_prints_every_block(tiny_checkpoint, tmp_path, capsys):
     ):
         assert re.search(rf"^\| {name} \| 4/2 \| [01].\d+ ± 0.354 \| [01].\d+ ± 0.354 \|$", out, re.M)
     assert re.search(r"^\| ECFP counts \| 4/2 \| 0.500 .* \| 0.500 ", out, re.M)
+
+
+def test_damaged_files_pass_and_are_counted(capsys):
+    assert fuzz.main(["--files", "16"]) == 0
+    assert capsys.readouterr().out.startswith("16 damaged files in ")
