@@ -1,5 +1,9 @@
 """Molecules chosen by hand for variety: elements, charges, stereo, rings, salts, isotopes, odd valences."""
 
+import ase
+from rdkit import Chem
+from rdkit.Chem import AllChem
+
 DIVERSE = [
     "C",
     "O",
@@ -66,3 +70,13 @@ DIVERSE = [
     "C[n+]1ccccc1",
     "OO",
 ]
+
+
+def with_conformer(smiles, seed=7):
+    mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
+    assert AllChem.EmbedMolecule(mol, randomSeed=seed) == 0
+    return mol
+
+
+def water():
+    return ase.Atoms("OHH", [[0, 0, 0.12], [0, 0.76, -0.48], [0, -0.76, -0.48]])

@@ -1,32 +1,18 @@
 """What one input becomes, whatever it is and however it is spelled."""
 
-import math
 import pickle
 
 import ase
 import ase.io
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rdkit import Chem
 from rdkit.Chem import AllChem
-from structure_examples import DIVERSE
+from structure_examples import DIVERSE, water, with_conformer
 
 from skmol3d.structures import StructureError, read_molecule
-from skmol3d.structures.errors import rdkit_errors
-
-
-def with_conformer(smiles, seed=7):
-    mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
-    assert AllChem.EmbedMolecule(mol, randomSeed=seed) == 0
-    return mol
-
-
-def water():
-    return ase.Atoms("OHH", [[0, 0, 0.12], [0, 0.76, -0.48], [0, -0.76, -0.48]])
-
 
 # --- one molecule, many spellings ------------------------------------------------------------------------
 
@@ -277,118 +263,6 @@ def test_files(tmp_path):
             np.testing.assert_allclose(found, distances(numbers, positions), atol=2e-3)
             assert len(molecule.bonds) == 8
     assert read_molecule(tmp_path / "one.mol").smiles == "CCO"
-
-
-# --- reasons ---------------------------------------------------------------------------------------------
-
-
-def colliding():
-    mol = with_conformer("CCO")
-    mol.GetConformer().SetAtomPosition(1, mol.GetConformer().GetAtomPosition(0))
-    return mol
-
-
-def not_finite():
-    atoms = water()
-    atoms.positions[1, 0] = math.nan
-    return atoms
-
-
-@pytest.mark.parametrize(
-    ("value", "reason"),
-    [
-        (None, "missing value"),
-        (math.nan, "missing value"),
-        (np.float64("nan"), "missing value"),
-        (pd.NA, "missing value"),
-        (pd.NaT, "missing value"),
-        ("", "empty string"),
-        ("  \t", "empty string"),
-        ("CCO ethanol", "text after the structure: 'ethanol'"),
-        ("C1CC", "not a valid SMILES: unclosed ring"),
-        ("C(C)(C)(C)(C)C", "Explicit valence for atom # 0 C, 5"),
-        ("c1cccc1", "Can't kekulize"),
-        ("hello", "not a valid SMILES"),
-        ("CÇ", "characters that no SMILES or InChI has"),
-        ("C" * 20_000, "20000 characters"),
-        ("C" * 1000, "3002 atoms; at most 1000"),
-        ("InChI=1S/nonsense", "not a valid InChI"),
-        ("*CC", "atom 0 is a placeholder"),
-        (3, "cannot read a int"),
-        (1.5, "cannot read a float"),
-        (b"CCO", "cannot read a bytes"),
-        (np.zeros(3), "cannot read a ndarray"),
-        (Chem.Mol(), "no atoms"),
-        (ase.Atoms(), "no atoms"),
-        (ase.Atoms("X"), "atom 0 is no element"),
-        (Chem.MolFromSmarts("[#6,#7]~[!#1]"), "placeholder"),
-        (Chem.MolFromSmiles("C(C)(C)(C)(C)C", sanitize=False), "not a valid molecule: Explicit valence"),
-        (colliding(), "atoms C0, C1 are 0.00 Å apart"),
-        (not_finite(), "coordinates that are not finite or beyond 10,000 Å at atoms H1"),
-        (ase.Atoms("Cu", cell=[3, 3, 3], pbc=True), "periodic"),
-        (ase.Atoms("O", info={"charge": "many"}), "charge is not a number"),
-        ("missing.sdf", "cannot read 'missing.sdf': No such file"),
-        ("C" * 5000 + ".xyz", "File name too long"),
-    ],
-)
-def test_reasons(value, reason):
-    with pytest.raises(StructureError) as error:
-        read_molecule(value)
-    assert reason in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "reason"),
-    [
-        ("empty.sdf", "", "no record"),
-        ("empty.xyz", "", "no record"),
-        ("bad.sdf", "nonsense\n$$$$\n", "bad.sdf, line 1: not a valid MOL block: it ends too early"),
-        ("bad.xyz", "2\n\nO 0 0 0\n", "bad.xyz, line 1: not a valid XYZ frame: 2 atoms announced, 1 found"),
-        (
-            "words.xyz",
-            "water please\n",
-            "words.xyz, line 1: .* expected a number of atoms, got 'water please'",
-        ),
-        ("two.xyz", "1\n\nO 0 0 0\n1\n\nO 0 0 0\n", "more than one record"),
-    ],
-)
-def test_reasons_of_files(tmp_path, name, content, reason):
-    (tmp_path / name).write_text(content)
-    with pytest.raises(StructureError, match=reason):
-        read_molecule(tmp_path / name)
-
-
-def test_messages_that_rdkit_cuts_inside_a_character_are_survived():
-    lines = Chem.MolToMolBlock(Chem.MolFromSmiles("CCO")).splitlines()
-    lines[4] = lines[4][:30] + "Å" + lines[4][31:]  # two bytes, of which the second is in the element's field
-    with rdkit_errors() as messages:
-        assert Chem.MolFromMolBlock("\n".join(lines)) is None
-    assert messages == []
-
-
-def test_reasons_leave_rdkit_s_frame_out():
-    block = Chem.MolToMolBlock(Chem.MolFromSmiles("CCO")).replace(" O  ", " Qq ")
-    with rdkit_errors() as messages:
-        assert Chem.MolFromMolBlock(block) is None
-    assert messages[0] == "Element 'Qq' not found"
-
-
-@pytest.mark.parametrize("content", ["1\n", "1999999999997\n\nO 0 0 0\n"])
-def test_hostile_xyz_files_fail_as_one_of_several(tmp_path, content):
-    (tmp_path / "bad.xyz").write_text(content)
-    (tmp_path / "good.xyz").write_text("1\n\nHe 0 0 0\n")
-    for value in (tmp_path / "bad.xyz", str(tmp_path / "bad.xyz")):
-        with pytest.raises(StructureError, match=r"bad\.xyz, line 1: "):
-            read_molecule(value)
-    assert read_molecule(tmp_path / "good.xyz").numbers.tolist() == [2]
-
-
-def test_rdkit_s_own_messages_are_captured_and_not_silenced_for_others(capfd):
-    with pytest.raises(StructureError):
-        read_molecule("C1CC")
-    assert capfd.readouterr().err == ""
-    assert Chem.MolFromSmiles("C1CC") is None
-    assert "unclosed ring" in capfd.readouterr().err
 
 
 # --- CXSMILES --------------------------------------------------------------------------------------------
