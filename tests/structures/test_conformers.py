@@ -1,12 +1,6 @@
-"""Geometry, determinism, limits, and workers."""
+"""Known geometries, determinism, geometries that were brought, and populations."""
 
 import math
-import os
-import signal
-import subprocess
-import sys
-from concurrent.futures import Future
-from concurrent.futures.process import BrokenProcessPool
 
 import ase
 import numpy as np
@@ -22,16 +16,10 @@ from skmol3d.structures import (
     StructureError,
     boltzmann_weights,
     embed,
-    generate,
-    isolated,
     read_molecule,
-    workers,
 )
-from skmol3d.structures.conformers import embed_here
-from skmol3d.structures.enantiomers import embedded_enantiomer
 
 PLAIN = ConformerSettings(relax="mmff")
-PEPTIDE = "N[C@H](C)C(=O)" * 24 + "O"  # 243 atoms: goes to a process of its own
 
 
 def conformers(value, **kwargs):
@@ -183,85 +171,6 @@ def test_relaxed_conformers_come_by_energy():
     assert set(few.energies) <= set(many.energies)
 
 
-@pytest.mark.parametrize("n_jobs", [2, 3])
-def test_workers_change_nothing(n_jobs):
-    molecules = [read_molecule(smiles) for smiles in DIVERSE]
-    alone = list(generate(molecules, PLAIN))
-    together = list(generate(iter(molecules), PLAIN, n_jobs=n_jobs))
-    assert len(together) == len(DIVERSE)
-    for one, other in zip(alone, together, strict=True):
-        np.testing.assert_array_equal(one.positions, other.positions)
-        np.testing.assert_array_equal(one.energies, other.energies)
-
-
-@pytest.mark.parametrize("n_jobs", [None, 2])
-def test_generate_is_lazy_and_can_be_left(n_jobs):
-    taken = 0
-
-    def endless():
-        nonlocal taken
-        while True:
-            taken += 1
-            yield read_molecule("C" * (1 + taken % 5))
-
-    stream = generate(endless(), PLAIN, n_jobs)
-    sizes = [len(next(stream).numbers) for _ in range(20)]
-    stream.close()
-    assert sizes == [3 * (1 + i % 5) + 2 for i in range(1, 21)]
-    assert taken < 200
-
-
-@pytest.mark.parametrize("n_jobs", [1, 2])
-def test_failures_are_values_in_their_places(n_jobs):
-    molecules = [read_molecule("C1C[C@@H]2C[C@@H]1[C@H]1C[C@@H]21" if i == 17 else "CO") for i in range(40)]
-    results = list(generate(molecules, ConformerSettings(max_attempts=3), n_jobs))
-    assert [isinstance(result, StructureError) for result in results] == [i == 17 for i in range(40)]
-
-
-def test_dead_workers_lose_nothing():
-    molecules = [read_molecule("C" * (1 + i % 7)) for i in range(150)]
-    stream = generate(molecules, PLAIN, n_jobs=2)
-    found = [next(stream)]
-    for pid in list(workers._pool(2)._processes):
-        os.kill(pid, signal.SIGKILL)
-    found += stream
-    for one, other in zip(found, generate(molecules, PLAIN), strict=True):
-        np.testing.assert_array_equal(one.positions, other.positions)
-
-
-def test_a_molecule_that_kills_workers_is_found_out(monkeypatch):
-    class Deadly(Future):
-        def result(self, timeout=None):
-            raise BrokenProcessPool
-
-    def submit(chunk, settings, n_workers):
-        return Deadly()
-
-    monkeypatch.setattr(workers, "_submit", submit)
-    monkeypatch.setattr(workers, "CHUNK", 2)
-    results = list(generate([read_molecule("CO"), read_molecule("CS")], PLAIN, n_jobs=2))
-    for result, smiles in zip(results, ["CO", "CS"], strict=True):
-        np.testing.assert_array_equal(result.positions, conformers(smiles).positions)
-
-
-def test_errors_of_the_caller_s_stream_come_through():
-    def broken():
-        yield from [read_molecule("C")] * 40
-        raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        list(generate(broken(), PLAIN, n_jobs=2))
-
-
-def test_workers_never_see_torch():
-    code = (
-        "import sys, skmol3d.structures as s, skmol3d.structures.workers\n"
-        "list(s.generate([s.read_molecule('C')], s.ConformerSettings()))\n"
-        "assert 'torch' not in sys.modules and 'pandas' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
 # --- geometries that were brought ------------------------------------------------------------------------
 
 
@@ -282,66 +191,6 @@ def test_brought_conformers_are_the_first_ones_by_energy():
     properties = AllChem.MMFFGetMoleculeProperties(mol)
     energies = [AllChem.MMFFGetMoleculeForceField(mol, properties, confId=k).CalcEnergy() for k in range(2)]
     assert two.energies == pytest.approx(np.sort(energies) * 0.0433641, abs=1e-4)
-
-
-# --- limits ----------------------------------------------------------------------------------------------
-
-BUCKY = (
-    "c12c3c4c5c1c1c6c7c2c2c8c3c3c9c4c4c%10c5c5c1c1c6c6c%11c7c2c2c7c8c3c3c8c9c4c4c9c%10c5c5c1c1c6c6c%11c2c2"
-    "c7c3c3c8c4c4c9c5c1c1c6c2c3c41"
-)
-
-
-@pytest.mark.parametrize("smiles", [BUCKY, "C" * 66, "C" * 300], ids=["bucky", "C66", "C300"])
-def test_the_time_limit_interrupts(smiles):
-    with pytest.raises(StructureError, match=r"within the time limit of 0\.5 s"):
-        conformers(smiles, time_limit=0.5)
-
-
-def test_a_process_that_hangs_is_killed(monkeypatch):
-    monkeypatch.setattr(isolated, "STARTUP", 0.0)
-    with pytest.raises(StructureError, match=r"within the time limit of 0\.01 s"):
-        conformers(PEPTIDE, time_limit=0.01)
-
-
-def test_a_process_that_dies_is_reported(monkeypatch):
-    monkeypatch.setattr(isolated, "CHILD", "import os; os.abort()")
-    with pytest.raises(StructureError, match="RDKit crashed"):
-        conformers(PEPTIDE)
-
-
-def test_large_molecules_embed_elsewhere_with_the_same_result():
-    molecule = read_molecule(PEPTIDE)
-    assert len(molecule.numbers) == 243
-    plain = ConformerSettings(relax=None)
-    assert embedded_enantiomer(molecule).molecule is molecule
-    np.testing.assert_array_equal(embed(molecule, plain).positions, embed_here(molecule, plain).positions)
-
-
-def test_rdkit_s_own_violations_are_reported():
-    with pytest.raises(StructureError, match=r"RDKit cannot embed it: .+"):
-        conformers("c1ccoc1->c1ccoc1->c1ccsc1")
-
-
-def test_impossible_stereo_is_reported():
-    with pytest.raises(StructureError, match=r"no conformer in 3 x 5 attempts \(most failed at"):
-        conformers("C1C[C@@H]2C[C@@H]1[C@H]1C[C@@H]21", max_attempts=5)
-
-
-@pytest.mark.parametrize(
-    "kwargs",
-    [
-        {"relax": "uff"},
-        {"n_conformers": 0},
-        {"max_attempts": 0},
-        {"time_limit": 0},
-        {"time_limit": math.inf},
-        {"time_limit": math.nan},
-    ],
-)
-def test_settings_are_checked(kwargs):
-    with pytest.raises(ValueError, match="must be"):
-        ConformerSettings(**kwargs)
 
 
 # --- populations -----------------------------------------------------------------------------------------
