@@ -2,7 +2,7 @@
 
     python -m skmol3d.benchmark.experiments.qm9 --geometries xtb/qm9_0.npz xtb/qm9_1.npz
         --smiles qm9_smiles.csv.gz --gaps qm9_gap.csv.gz --dipoles qm9_10k.csv.gz
-        [--models mo3enet-small rem3di-small]
+        [--mo3enet mo3enet-small] [--rem3di rem3di-small]
 
 Geometries are those of QM9; ECFP, which needs bonds, takes the SMILES. 80 % of the molecules train, 20 %
 test. The gap is regressed by ridge and by a perceptron, whose settings are chosen on a tenth of the training
