@@ -30,7 +30,7 @@ from skmol3d.featurizers import cache
 from skmol3d.structures import Molecule, StructureError, conformer_cache, read_molecule, read_records
 from skmol3d.structures.enantiomers import embedded_enantiomer
 
-ALPHAS = np.logspace(-1, 5, 10)
+ALPHAS = np.logspace(1, 7, 10)
 
 
 def distinct(inputs: Iterator[object]) -> Iterator[tuple[str, Molecule]]:
