@@ -123,9 +123,12 @@ class Disk:
         CacheError
             If the file is not a cache, or is damaged.
         """
+        keys = set(keys)
         with self._connection() as connection:
+            # The key beside the value counts, not the one in the index: one damaged byte there would give
+            # another molecule's value.
             found = dict(self._select(connection, list(keys), "key, value"))
-        return {key: self._checked(value) for key, value in found.items()}
+        return {key: self._checked(value) for key, value in found.items() if key in keys}
 
     def put(self, values: Mapping[bytes, bytes]) -> None:
         """Store what is not there yet, in one transaction.
@@ -144,10 +147,11 @@ class Disk:
         for start in range(0, len(keys), 500):  # below SQLite's limit on parameters
             part = keys[start : start + 500]
             marks = ",".join("?" * len(part))
-            yield from connection.execute(f"SELECT {columns} FROM {self.table} WHERE key IN ({marks})", part)
+            rows = f"SELECT rowid FROM {self.table} WHERE key IN ({marks})"
+            yield from connection.execute(f"SELECT {columns} FROM {self.table} WHERE rowid IN ({rows})", part)
 
-    def _checked(self, value: bytes) -> bytes:
-        if _crc(value[4:]) != value[:4]:
+    def _checked(self, value: object) -> bytes:
+        if not isinstance(value, bytes) or _crc(value[4:]) != value[:4]:
             raise CacheError(
                 f"{self.path}: a stored value is damaged; delete the file or choose another cache_dir"
             )
@@ -165,7 +169,7 @@ class Disk:
                 )
                 with connection:  # commits, or rolls back on an error
                     yield connection
-        except (sqlite3.Error, FileExistsError, NotADirectoryError, PermissionError) as error:
+        except (sqlite3.Error, OSError) as error:
             raise CacheError(
                 f"{self.path}: cannot be used as a cache ({error}); delete it or choose another cache_dir"
             ) from error

@@ -3,8 +3,10 @@
 import sqlite3
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 
 from skmol3d.structures.storage import FILE_NAME, Cache, CacheError, Disk, Memory, content_key
@@ -117,7 +119,17 @@ def test_more_keys_than_one_query_takes(tmp_path):
     assert sorted(disk.get(map(key, range(1300))).values()) == [b"x"] * 1203 + [b"y"] * 97
 
 
-@pytest.mark.parametrize("damage", ["text", "value", "folder is a file"])
+def test_a_damaged_index_never_gives_the_value_of_another_key(tmp_path):
+    Disk(tmp_path, "things").put({key(i): bytes([i]) for i in range(5)})
+    file = tmp_path / FILE_NAME
+    data = bytearray(file.read_bytes())
+    data[data.index(key(2) + bytes([3])) + 32] = 4  # the third key's entry leads to the fourth row
+    file.write_bytes(data)
+    assert Disk(tmp_path, "things").get([key(2)]) == {}
+    assert Disk(tmp_path, "things").get(map(key, range(5))) == {key(i): bytes([i]) for i in (0, 1, 3, 4)}
+
+
+@pytest.mark.parametrize("damage", ["text", "value", "value is text", "folder is a file", "name is too long"])
 def test_a_damaged_folder_is_named(tmp_path, damage):
     file = tmp_path / FILE_NAME
     if damage == "text":
@@ -127,12 +139,76 @@ def test_a_damaged_folder_is_named(tmp_path, damage):
         with sqlite3.connect(file) as connection:
             connection.execute("UPDATE things SET value = zeroblob(length(value))")
         connection.close()
+    elif damage == "value is text":
+        Disk(tmp_path, "things").put({b"a": b"some value"})
+        with sqlite3.connect(file) as connection:
+            connection.execute("UPDATE things SET value = 'some text'")
+        connection.close()
+    elif damage == "name is too long":
+        file = tmp_path / ("long" * 100) / FILE_NAME
     else:
         file = tmp_path / "file" / FILE_NAME
         file.parent.write_text("in the way")
     with pytest.raises(CacheError, match="choose another cache_dir") as caught:
         Disk(file.parent, "things").get([b"a"])
     assert str(file) in str(caught.value)
+
+
+FILLER = """
+import resource, signal, sys
+from skmol3d.structures.storage import CacheError, Disk
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write beyond the limit fails, as on a full disk
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+disk = Disk(sys.argv[1], "things")
+try:
+    for i in range(1000):
+        disk.put({i.to_bytes(32, "big"): bytes([i % 256]) * 1000})
+        print(i, flush=True)
+except CacheError as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_is_said_and_what_was_stored_stays(tmp_path):
+    done = subprocess.run([sys.executable, "-c", FILLER, str(tmp_path)], capture_output=True, text=True)
+    *stored, error = done.stdout.splitlines()
+    assert (done.stderr, done.returncode) == ("", 0)
+    assert "choose another cache_dir" in error
+    assert len(stored) > 20
+    disk = Disk(tmp_path, "things")
+    assert disk.get(map(key, range(len(stored)))) == {
+        key(i): bytes([i % 256]) * 1000 for i in range(len(stored))
+    }
+    disk.put({b"a": b"there is room again"})
+    assert disk.get([b"a"])
+
+
+WRITER = """
+import sys
+from skmol3d.structures.storage import Disk
+
+disk = Disk(sys.argv[1], "things")
+for i in range(10**9):
+    disk.put({(16 * i + k).to_bytes(32, "big"): bytes([i % 256]) * 3000 for k in range(16)})
+    print(i, flush=True)
+"""
+
+
+def test_a_killed_writer_leaves_whole_transactions(tmp_path):
+    random = np.random.default_rng(0)
+    for _ in range(4):
+        with subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True
+        ) as writer:
+            said = [int(writer.stdout.readline()) for _ in range(int(random.integers(1, 30)))]
+            time.sleep(random.uniform(0, 0.01))
+            writer.kill()
+        found = Disk(tmp_path, "things").get(map(key, range(16 * 1000)))
+        transactions = len(found) // 16
+        assert len(found) == 16 * transactions > 16 * said[-1]
+        for k, value in found.items():
+            assert value == bytes([int.from_bytes(k, "big") // 16 % 256]) * 3000
 
 
 # --- both ------------------------------------------------------------------------------------------------
