@@ -4,8 +4,10 @@
 ``python loop_runs.py OUT potential`` trains a potential in two processes.
 """
 
+import csv
 import sys
 import time
+from dataclasses import replace
 from itertools import count, islice
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from skmol3d.trainer.objectives.regularisation import variance_covariance
 
 BATCH = AtomBatch.from_arrays([([1, 1], [[0, 0, 0], [0, 0, 0.74]], 0, None)] * 3)
 LINE_SCHEDULE = Schedule(steps=150, warmup=2, learning_rate=0.05, ema=0.8)
+SHORT = replace(LINE_SCHEDULE, steps=12)
 
 
 class Line(nn.Module):
@@ -119,6 +122,44 @@ def fit_potential(out, batches, steps, **settings):
     weights = dict.fromkeys(names, 1.0)
     train(objective, batches, weights, schedule, out, evaluate=lambda o: {}, log_every=1, **settings)
     return objective
+
+
+class Stop(Exception):
+    pass
+
+
+def fit(out, stop=None, schedule=SHORT, **settings):
+    """Train a line for twelve steps, or until the batch of step ``stop`` is asked for."""
+
+    def batches(start):
+        for step in count(start):
+            if step == stop:
+                raise Stop
+            yield points(step)
+
+    return fit_line(out, **{"batches": batches, "schedule": schedule, **settings})
+
+
+def rows(path):
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def timeless(path):
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in rows(path)]
+
+
+def steps(path):
+    return [int(row["step"]) for row in rows(path)]
+
+
+def assert_same_run(out, found, reference, expected):
+    """Bit for bit: weights, averaged weights, buffers and logs."""
+    for one, other in zip(found, expected, strict=True):
+        for name, value in other.state_dict().items():
+            assert torch.equal(one.state_dict()[name], value), name
+    for log in ("log.csv", "evaluation.csv"):
+        assert timeless(out / log) == timeless(reference / log)
 
 
 def main(out, kind):

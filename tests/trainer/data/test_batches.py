@@ -1,0 +1,55 @@
+"""Batches by number, and their molecules one by one."""
+
+import numpy as np
+import torch
+from loop_runs import labelled
+
+from skmol3d.encoders import AtomBatch
+from skmol3d.trainer.data.batches import Mixture, one_by_one
+
+
+def test_mixture_is_addressable():
+    sets = [labelled([5] * 24), labelled([4] * 8)]
+    mixture = Mixture(sets, [2, 1], [np.arange(24), np.arange(8)], atoms=20, seed=3)
+    stream = mixture()
+    whole = [next(stream) for _ in range(40)]
+    for start, stride in ((0, 1), (7, 1), (3, 4)):
+        part = mixture(start, stride)
+        for batch, targets in whole[start::stride]:
+            found, labels = next(part)
+            assert torch.equal(found.positions, batch.positions)
+            assert all(torch.equal(labels[k], v) for k, v in targets.items())
+    for batch, targets in whole:
+        (k,) = set(targets["set"].tolist())
+        expected, _ = sets[k].batch(targets["row"].numpy())
+        assert torch.equal(batch.positions, expected.positions)
+    other = next(Mixture(sets, [2, 1], [np.arange(24), np.arange(8)], atoms=20, seed=4)())
+    assert not torch.equal(other[1]["row"], whole[0][1]["row"])
+
+
+def test_mixture_leaves_out_small_batches():
+    sizes = [5] * 9
+    everything = Mixture([labelled(sizes)], [1], [np.arange(9)], atoms=20, seed=0)
+    larger = Mixture([labelled(sizes)], [1], [np.arange(9)], atoms=20, seed=0, smallest=2)
+    counts = [len(b) for b, _ in (next(s) for s in [everything()] for _ in range(30))]
+    assert set(counts) == {1, 4}
+    stream = larger()
+    assert {len(next(stream)[0]) for _ in range(30)} == {4}
+
+
+def test_one_by_one():
+    batch = AtomBatch.from_arrays(
+        [
+            ([8, 1, 1], np.eye(3), 0, [[0, 1], [0, 2]]),
+            ([1, 1], np.eye(3)[:2], 1, [[0, 1]]),
+            ([6], np.zeros((1, 3)), -1, np.zeros((0, 2))),
+        ]
+    )
+    targets = {"atom": torch.arange(6), "molecule": torch.tensor([[1.0], [2.0], [3.0]])}
+    parts = list(one_by_one((batch, targets)))
+    assert [p.numbers.tolist() for p, _ in parts] == [[8, 1, 1], [1, 1], [6]]
+    assert [p.charge.item() for p, _ in parts] == [0, 1, -1]
+    assert [p.bonds.T.tolist() for p, _ in parts] == [[[0, 1], [0, 2]], [[0, 1]], []]
+    assert torch.equal(torch.cat([p.positions for p, _ in parts]), batch.positions)
+    assert [t["atom"].tolist() for _, t in parts] == [[0, 1, 2], [3, 4], [5]]
+    assert [t["molecule"].tolist() for _, t in parts] == [[[1.0]], [[2.0]], [[3.0]]]
