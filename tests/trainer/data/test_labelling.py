@@ -22,7 +22,7 @@ from skmol3d.structures.xtb import xtb_labels
 from skmol3d.trainer.data import labelling
 from skmol3d.trainer.data.labelling import label_file
 from skmol3d.trainer.data.positions import POSITION_UNIT
-from skmol3d.trainer.data.xtb import read_xtb
+from skmol3d.trainer.data.xtb import ConformerKind, read_xtb
 
 SMILES = ["CCO", "broken(", "[Na+].CC(=O)[O-]", "[CH3]", "N", "O"]
 
@@ -58,7 +58,7 @@ def test_smiles_from_the_command_line(table, tmp_path, capsys):
     assert data.charge.tolist() == [0, 0, -1, -1, 0, 0, 0, 0]
     assert data.sizes.tolist() == [9, 9, 7, 7, 4, 4, 3, 3]
     with np.load(out) as arrays:
-        assert arrays["kind"].tolist() == [labelling.MMFF] * 8
+        assert arrays["kind"].tolist() == [ConformerKind.MMFF] * 8
     # Relaxed in a similar force field: small forces, and near the energy of the other conformer.
     assert np.abs(data.atom_targets["forces"]).max() < 2.5
     assert abs(np.diff(data.molecule_targets["energy"])[0]) < 0.3
@@ -90,7 +90,7 @@ def test_geometries_are_labelled_as_they_are(tmp_path):
         expected = atoms.positions - atoms.positions.mean(0)
         np.testing.assert_allclose(batch.positions, expected, atol=6e-4)
     with np.load(tmp_path / "xyz.npz") as arrays:
-        assert arrays["kind"].tolist() == [labelling.BROUGHT] * 3
+        assert arrays["kind"].tolist() == [ConformerKind.BROUGHT] * 3
     assert not (tmp_path / "xyz.npz.failures.csv").exists()
     records = sdf(tmp_path / "a.sdf", [("CCO", 0, {}), ("CN", 1, {})])
     records.write_text(records.read_text() + "nonsense\n$$$$\n")
