@@ -5,19 +5,29 @@ in `VERBS`.
 """
 
 import argparse
+import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
+from typing import Any
 
 import skmol3d
 
 VERBS = {
-    "featurize": "molecules in a file to rows of numbers in a file",
+    "featurize": "molecules or crystals in a file to rows of numbers in a file",
     "benchmark": "compare methods on tasks",
     "demo": "REM3DI + ridge against ECFP + ridge on shipped data, in a minute",
     "label": "GFN2-xTB energies, forces, charges, dipoles and orbitals of the molecules in a file",
     "pretrain": "train a checkpoint from a recipe",
 }
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,24 +41,61 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit status: 0, or 2 after an error of the user's (its message on stderr).
+        Exit status: 0; 1 if the molecules are at fault; 2 after a mistake of the user's; 130, 141 or 143
+        after Ctrl-C, a closed pipe or SIGTERM. Messages are on stderr, a line each, without tracebacks.
     """
     args = _parser().parse_args(argv)
     verb = import_module(f"skmol3d.cli.{args.command}")
+    try:
+        with _sigterm_raises():
+            return _run(verb, args.command, args.arguments)
+    except BrokenPipeError:
+        # Whoever read our output has enough. Python must not try to write the rest of it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except OSError as error:
+        message = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    except (ValueError, ImportError) as error:
+        # What users get wrong (files, columns, checkpoints, molecules) raises these, with a message for them.
+        message = str(error)
+    except KeyboardInterrupt as stop:
+        terminated = isinstance(stop, Terminated)
+        what = "terminated" if terminated else "interrupted"
+        print(f"skmol3d {args.command}: {what}{f': {stop}' if str(stop) else ''}", file=sys.stderr)
+        return 128 + (signal.SIGTERM if terminated else signal.SIGINT)
+    print(f"skmol3d {args.command}: {message}", file=sys.stderr)
+    return 2
+
+
+def _run(verb: Any, name: str, arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
-        prog=f"skmol3d {args.command}",
+        prog=f"skmol3d {name}",
+        usage=getattr(verb, "USAGE", None),
         description=verb.__doc__,
-        epilog=f"example:\n  {verb.EXAMPLE}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=f"{getattr(verb, 'NOTES', '')}example:\n  {verb.EXAMPLE}",
+        formatter_class=partial(argparse.RawDescriptionHelpFormatter, max_help_position=36),
+        conflict_handler="resolve",
+        allow_abbrev=False,
     )
     verb.add_arguments(parser)
+    return verb.run(parser.parse_args(arguments)) or 0
+
+
+@contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    """Within this block SIGTERM raises `Terminated`, so that what is under way ends in good order."""
+
+    def end(*_: object) -> None:
+        raise Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
     try:
-        verb.run(parser.parse_args(args.arguments))
-    except (OSError, ValueError, ImportError) as error:
-        # What users get wrong (files, columns, checkpoints, molecules) raises these, with a message for them.
-        print(f"skmol3d {args.command}: {error}", file=sys.stderr)
-        return 2
-    return 0
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,76 +1,270 @@
-"""Molecules in a file to rows of numbers in a file."""
+"""Molecules or crystals in a file to rows of numbers in a file: one row per record, in their order."""
+
+from __future__ import annotations
 
 import argparse
+import csv
+import hashlib
 import sys
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import skmol3d
 
-EXAMPLE = "skmol3d featurize molecules.csv rows.npy"
-INPUTS = ".smi, .csv, .tsv, .parquet, .sdf, .mol, .xyz, .extxyz"
+if TYPE_CHECKING:
+    from skmol3d.cli.records import Source
+    from skmol3d.featurizers import MoleculeFeaturizer
+    from skmol3d.files import Labels, Rows
+    from skmol3d.structures import Record
+
+EXAMPLE = "skmol3d featurize molecules.csv rows.parquet --keep activity --n-jobs -1"
+USAGE = "skmol3d featurize INPUT OUTPUT [options]"
+NOTES = """\
+A run that was stopped continues when the same command is given again. Exit status: 0 if OUTPUT is complete,
+records that failed (rows of NaN) included; 1 if all failed, or any with --errors raise; 2 for mistakes.
+--model NAME --help shows the parameters that go with another model; so does --crystals --help.
+"""
+
+CHUNK = 1024
+"""Records between two marks from which a stopped run continues."""
+
+SHOWN = 10
+HOW = ("errors", "verbose", "n_jobs", "device", "batch_size", "cache_dir")
+"""Parameters of featurizers that rows do not depend on (beyond rounding): a stopped run may change them."""
+
+
+class Help(argparse.Action):
+    """Show the parameters of the featurizer that what stands before it on the command line asks for."""
+
+    def __init__(self, parameters: dict[str, argparse.Action], **settings: Any) -> None:
+        super().__init__(nargs=0, default=argparse.SUPPRESS, help="show this help and exit", **settings)
+        self._parameters = parameters
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        """Print and exit."""
+        from skmol3d.cli import options
+
+        if namespace.crystals:
+            cls: Any = skmol3d.CrystalFeaturizer
+        elif namespace.model is None:
+            cls = skmol3d.REM3DIFeaturizer  # without looking at the checkpoint, which would import torch
+        else:
+            cls = options.featurizer_class(namespace.model, vars(namespace).get(f"{options.PREFIX}revision"))
+        options.explain_parameters(self._parameters, cls)
+        parser.print_help()
+        parser.exit()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
-    parser.add_argument("input", type=Path, help=f"{INPUTS}, or .gz of these")
+    from skmol3d.cli.options import DEFAULT, add_parameters
+    from skmol3d.files import OUTPUTS
+    from skmol3d.structures.reading import FORMATS
+
+    formats = ", ".join(f".{name}" for name in FORMATS)
+    parser.add_argument("input", metavar="INPUT", help=f"{formats}, .cif (crystals), also .gz; - is stdin")
     parser.add_argument(
-        "output", type=Path, help=".npy (float32 matrix) or .csv (SMILES or row number, features)"
+        "output", metavar="OUTPUT", help=f"{', '.join(OUTPUTS)}; - is stdout (CSV). Tables begin with the ids"
     )
-    parser.add_argument("--smiles-column", help="column of the table (default: SMILES in any case)")
-    parser.add_argument("--model", default="rem3di-small", help="bundled name, folder or Hub id; or 'ecfp'")
-    parser.add_argument("--revision", help="commit, tag or branch of a Hub model")
-    parser.add_argument("--n-conformers", type=int, default=1, help="conformers per molecule (default: 1)")
-    parser.add_argument("--random-state", type=int, default=0, help="goes into every conformer's seed")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default: auto)")
-    parser.add_argument("--n-jobs", type=int, help="processes that make conformers")
-    parser.add_argument("--cache-dir", type=Path, help="folder that keeps rows for the next run")
-    parser.add_argument(
-        "--errors",
-        choices=["nan", "raise"],
-        default="nan",
-        help="nan (default): failed molecules are rows of NaN, listed in OUTPUT.failures.csv; raise: no file",
+    add = parser.add_argument_group("records and files").add_argument
+    add(
+        "--format",
+        choices=[*FORMATS, "cif"],
+        metavar="F",
+        help="of INPUT, if its name is silent (stdin: smi)",
     )
+    add("--crystals", action="store_true", help="records are molecular crystals (with .cif they always are)")
+    add("--smiles-column", metavar="COLUMN", help="of a table (default: SMILES in any case)")
+    add("--id-column", metavar="COLUMN", help="of a table, goes into OUTPUT (default: id or name)")
+    add(
+        "--keep",
+        metavar="COLUMN",
+        action="append",
+        default=[],
+        help="column or SD property that goes into OUTPUT; repeat it for several (.npy: into OUTPUT.ids.csv)",
+    )
+    add("--errors", choices=["nan", "raise"], default="nan", help="failed records: rows of NaN, or no OUTPUT")
+    add("--failures", metavar="FILE", type=Path, help="CSV table of all failed records and the reasons")
+    add("--restart", action="store_true", help="discard what a stopped run left beside OUTPUT")
+    group = parser.add_argument_group("featurizer")
+    group.add_argument(
+        "--model",
+        metavar="NAME",
+        help=f"bundled checkpoint, folder or Hub id of any kind, or ecfp (default: {DEFAULT}); "
+        "crystals: also none, volume, inertia (default: mo3enet-small)",
+    )
+    parameters = add_parameters(group)
+    parser.add_argument("-h", "--help", action=Help, parameters=parameters)
 
 
-def run(args: argparse.Namespace) -> None:
-    """Write the rows and say what became of them."""
-    from skmol3d.files import write_rows
-    from skmol3d.structures import read_records
+def run(args: argparse.Namespace) -> int:
+    """Write the rows and say what became of them; give the exit status."""
+    from skmol3d.cli.options import given_parameters, make_featurizer
+    from skmol3d.cli.records import find_source, open_records
+    from skmol3d.files import check_output, check_writable
 
-    if args.output.resolve() == args.input.resolve():
-        raise ValueError(f"{args.output}: input and output are the same file")
     start = time.perf_counter()
-    records = read_records(args.input, smiles_column=args.smiles_column)
-    inputs = (record.structure for record in records)
-    featurizer = _featurizer(args)
-    count = write_rows(featurizer, inputs, args.output)
-    failures = featurizer.failures_
-    print(
-        f"{count - len(failures)} of {count} molecules in {time.perf_counter() - start:.1f} s: {args.output}"
-    )
-    record = args.output.with_name(args.output.name + ".failures.csv")
-    record.unlink(missing_ok=True)  # of an earlier run
-    if len(failures):
-        failures.to_csv(record, index=False)
-        print(f"{len(failures)} molecules failed: rows of NaN, reasons in {record}", file=sys.stderr)
-        for line in failures.head(10).to_dict("records"):
-            print(f"  [{line['index']}] {line['input']}: {line['reason']}", file=sys.stderr)
+    output = None if args.output == "-" else Path(args.output)
+    if output:
+        check_output(output)
+    taken = {Path(args.input).resolve()}
+    for path in filter(None, (output, _sidecar(args, output), args.failures)):
+        if path.resolve() in taken:
+            raise ValueError(f"{path}: the same file as the input or another output")
+        check_writable(path)
+        taken.add(path.resolve())
+    source = find_source(args)
+    records = open_records(source, args)
+    featurizer = make_featurizer(args.model, source.crystals, given_parameters(args))
+    if output is None:
+        outcome = _to_stdout(args, source, records, featurizer)
+    else:
+        outcome = _to_file(args, source, records, featurizer, output)
+    if not outcome.done:
+        raise ValueError(f"{args.input}: there is no {featurizer.item} in it")
+    if args.failures:
+        with args.failures.open("w", newline="", encoding="utf-8") as file:
+            table = csv.writer(file, lineterminator="\n")
+            table.writerows([("index", "id", "input", "reason"), *outcome.failures])
+    _report(args, outcome, featurizer.item, time.perf_counter() - start)
+    return 0 if outcome.complete else 1
 
 
-def _featurizer(args: argparse.Namespace) -> Any:
-    verbose = int(sys.stderr.isatty())
-    if args.model == "ecfp":
-        return skmol3d.ECFPFeaturizer(n_jobs=args.n_jobs, errors=args.errors, verbose=verbose)
-    return skmol3d.REM3DIFeaturizer(
-        model=args.model,
-        revision=args.revision,
-        device=args.device,
-        n_conformers=args.n_conformers,
-        random_state=args.random_state,
-        n_jobs=args.n_jobs,
-        errors=args.errors,
-        cache_dir=None if args.cache_dir is None else str(args.cache_dir),
-        verbose=verbose,
-    )
+def _chunks(
+    records: Iterator[Record], featurizer: MoleculeFeaturizer, source: Source, keep: list[str], done: int = 0
+) -> Iterator[tuple[Rows, Labels, list[Any]]]:
+    """Rows, labels, and index, id, input and reason of failures, of `CHUNK` records at a time."""
+    from tqdm import tqdm
+
+    from skmol3d.cli.records import label
+
+    chunk = list(islice(records, CHUNK))
+    known = {name: None for record in chunk for name in record.columns}
+    if not done and chunk and (missing := [name for name in keep if name not in known]):
+        raise ValueError(f"--keep {missing[0]}: no such column; there are: {', '.join(known) or 'none'}")
+    with tqdm(initial=done, unit=f" {featurizer.item}s", disable=not sys.stderr.isatty()) as bar:
+        while chunk:
+            rows = featurizer.transform([record.structure for record in chunk])
+            failures = [
+                (chunk[i].index, chunk[i].name, text, reason)
+                for i, text, reason in featurizer.failures_.itertuples(index=False)
+            ]
+            yield rows, [label(record, source, keep) for record in chunk], failures
+            bar.update(len(chunk))
+            chunk = list(islice(records, CHUNK))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of the records: how many there were, which failed, and whether OUTPUT is as asked for."""
+
+    done: int
+    failures: list[Any]
+    complete: bool
+
+
+def _to_stdout(
+    args: argparse.Namespace, source: Source, records: Iterator[Record], featurizer: MoleculeFeaturizer
+) -> Outcome:
+    from skmol3d.cli.records import label_columns
+    from skmol3d.files import CsvTable
+
+    table = CsvTable(sys.stdout, [*label_columns(source, args.keep), *featurizer.get_feature_names_out()])
+    done = 0
+    failures: list[Any] = []
+    for rows, labels, failed in _chunks(records, featurizer, source, args.keep):
+        table.append(rows, labels)
+        done, failures = done + len(rows), failures + failed
+    sys.stdout.flush()
+    return Outcome(done, failures, _complete(args, done, failures))
+
+
+def _to_file(
+    args: argparse.Namespace,
+    source: Source,
+    records: Iterator[Record],
+    featurizer: MoleculeFeaturizer,
+    output: Path,
+) -> Outcome:
+    from skmol3d.cli.records import label_columns
+    from skmol3d.files import CsvTable, Unfinished
+
+    columns, names = label_columns(source, args.keep), list(featurizer.get_feature_names_out())
+    sidecar = _sidecar(args, output)
+    again = args.restart or source.path is None  # what comes from stdin may be something else today
+    with Unfinished(output, _task(args, source, featurizer), len(names), again) as work:
+        try:
+            todo = islice(records, work.done, None)
+            for rows, labels, failed in _chunks(todo, featurizer, source, args.keep, work.done):
+                work.append(rows, labels, failed)
+        except KeyboardInterrupt as stop:
+            if not work.done or source.path is None:
+                raise
+            kept = f"{work.done} {featurizer.item}s are done; the same command goes on from there"
+            raise type(stop)(kept) from stop
+        outcome = Outcome(work.done, work.failures(), _complete(args, work.done, work.failures()))
+        if not outcome.complete:
+            work.discard()
+            return outcome
+        if sidecar:
+            with sidecar.open("w", newline="", encoding="utf-8") as file:
+                table = CsvTable(file, columns)
+                for rows, labels in work.chunks():
+                    table.append(rows[:, :0], labels)
+        work.publish(columns, names)
+    return outcome
+
+
+def _complete(args: argparse.Namespace, done: int, failures: list[Any]) -> bool:
+    return len(failures) < done and not (failures and args.errors == "raise")
+
+
+def _sidecar(args: argparse.Namespace, output: Path | None) -> Path | None:
+    """Where the labels of a matrix go, if they were asked for."""
+    wanted = output and output.suffix.lower() == ".npy" and (args.keep or args.id_column)
+    return output.with_suffix(".ids.csv") if output and wanted else None
+
+
+def _task(args: argparse.Namespace, source: Source, featurizer: MoleculeFeaturizer) -> dict[str, Any]:
+    """All that decides what is in OUTPUT."""
+    import rdkit
+
+    digest = None
+    if source.path:
+        with source.path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {
+        "input": digest,
+        "format": source.format,
+        **{name: getattr(args, name) for name in ("smiles_column", "id_column", "keep")},
+        **_described(featurizer),
+        "skmol3d": skmol3d.__version__,
+        "rdkit": rdkit.__version__,
+    }
+
+
+def _described(featurizer: Any) -> dict[str, Any]:
+    checkpoint = getattr(featurizer, "checkpoint_", None)
+    values = {name: value for name, value in featurizer.get_params(deep=False).items() if name not in HOW}
+    return {
+        "featurizer": type(featurizer).__name__,
+        "weights": checkpoint and checkpoint.fingerprint,
+        **{name: _described(v) if hasattr(v, "get_params") else v for name, v in values.items()},
+    }
+
+
+def _report(args: argparse.Namespace, outcome: Outcome, item: str, seconds: float) -> None:
+    count = len(outcome.failures)
+    where = "stdout" if args.output == "-" else args.output if outcome.complete else "nothing written"
+    lines = [f"{outcome.done - count} of {outcome.done} {item}s in {seconds:.1f} s: {where}"]
+    if count:
+        lines.append(f"{count} failed{' (rows of NaN)' if outcome.complete else ''}:")
+        for index, name, text, reason in outcome.failures[:SHOWN]:
+            lines.append(f"  [{index}] {f'{name}: ' if name else ''}{text}: {reason}")
+    if count > SHOWN:
+        lines.append(f"  ... and {count - SHOWN} more ({args.failures or '--failures FILE lists all'})")
+    print("\n".join(lines), file=sys.stderr)

@@ -9,14 +9,12 @@ import sys
 import time
 from pathlib import Path
 
-from skmol3d.cli.featurize import INPUTS
-
 EXAMPLE = "skmol3d label molecules.smi labels.npz --n-jobs 2"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
-    parser.add_argument("input", type=Path, help=f"{INPUTS}, or .gz of these")
+    parser.add_argument("input", type=Path, help="as for featurize: .smi, .csv, .sdf, ...")
     parser.add_argument("output", type=Path, help=".npz that the recipes' `potential` data are read from")
     parser.add_argument("--smiles-column", help="column of the table (default: SMILES in any case)")
     parser.add_argument(

@@ -1,4 +1,4 @@
-from .folder import CheckpointError, fingerprint, save_pretrained
+from .folder import CheckpointError, encoder_name, fingerprint, save_pretrained
 from .loaded import Checkpoint, find_checkpoint, load_encoder
 from .names import bundled, from_pretrained, resolve
 from .remote import push_to_hub
@@ -7,6 +7,7 @@ __all__ = [
     "Checkpoint",
     "CheckpointError",
     "bundled",
+    "encoder_name",
     "find_checkpoint",
     "fingerprint",
     "from_pretrained",

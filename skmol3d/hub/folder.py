@@ -89,6 +89,11 @@ def fingerprint(folder: Path) -> str:
     return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
+def encoder_name(folder: Path) -> str:
+    """Name of a checkpoint's encoder among the `skmol3d.encoders.ENCODERS`; the weights are not read."""
+    return _read_manifest(Path(folder) / CONFIG).encoder
+
+
 def _read_manifest(path: Path) -> _Manifest:
     try:
         data = json.loads(path.read_bytes(), parse_constant=_refuse_constant)

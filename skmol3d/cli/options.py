@@ -1,0 +1,213 @@
+"""Parameters of featurizers as options of the command line, read off their constructors and docstrings."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import re
+from dataclasses import dataclass
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+from skmol3d.featurizers import CrystalFeaturizer, MoleculeFeaturizer, all_featurizers
+from skmol3d.featurizers.crystal import BASELINES
+
+DEFAULT = "rem3di-small"
+
+HANDLED = ("model", "molecule", "errors", "verbose", "sparse_output")
+"""Parameters that the command line has other words for, or no use."""
+
+PREFIX = "parameter_"
+"""Of options in the namespace, where their names must not meet those of the command: one is `output`."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of a constructor.
+
+    Attributes
+    ----------
+    types : set of type
+        From the annotation; NoneType among them where None is allowed.
+    default : object
+    choices : str or None
+        What the docstring lists in braces, as the command line spells it.
+    summary : str
+        First sentence of the docstring.
+    """
+
+    types: set[Any]
+    default: Any
+    choices: str | None
+    summary: str
+
+    def help(self) -> str:
+        """Text of the option."""
+        default = "none" if self.default is None and self.choices else self.default
+        if default is None or isinstance(default, bool):
+            return self.summary
+        shown = ",".join(default) if isinstance(default, tuple) else default
+        return f"{self.summary} (default: {shown})"
+
+    def add_to(self, parser: Any, name: str) -> argparse.Action:
+        """Declare the option; one that is not given stays out of the namespace."""
+        settings: dict[str, Any] = {"dest": PREFIX + name, "default": argparse.SUPPRESS}
+        if bool in self.types:
+            settings["action"] = argparse.BooleanOptionalAction
+        else:
+            plain = {int: "N", float: "X", tuple: "A,B"}
+            kind = next((metavar for kind, metavar in plain.items() if kind in self.types), None)
+            settings["type"] = self.read
+            settings["metavar"] = kind or self.choices or name.rpartition("_")[2].upper()
+        action: argparse.Action = parser.add_argument(f"--{name.replace('_', '-')}", **settings)
+        return action
+
+    def read(self, text: str) -> Any:
+        """Value that a text stands for; ArgumentTypeError if it is none."""
+        if NoneType in self.types and text.lower() == "none":
+            return None
+        if tuple in self.types:
+            return tuple(text.split(","))
+        kind = next(kind for kind in (int, float, str) if kind in self.types)
+        try:
+            return kind(text)
+        except ValueError as error:
+            word = "a whole number" if kind is int else "a number"
+            raise argparse.ArgumentTypeError(f"expected {word}, got {text!r}") from error
+
+
+def parameters(cls: type[MoleculeFeaturizer]) -> dict[str, Parameter]:
+    """Parameters of a featurizer that the command line reaches, by name."""
+    hints = get_type_hints(cls.__init__)
+    documented = re.findall(
+        r"^(\w+) : (.*)\n((?: {4}.*\n|\n)+)", inspect.cleandoc(cls.__doc__ or ""), re.MULTILINE
+    )
+    texts = {name: (kind, text) for name, kind, text in documented}
+    found = {}
+    for name, parameter in inspect.signature(cls).parameters.items():
+        if name in HANDLED:
+            continue
+        hint, (kind, text) = hints[name], texts[name]
+        listed = re.search(r"\{.*\}", kind)
+        first = " ".join(re.split(r"(?<!e\.g)[.;:]\s", inspect.cleandoc(text) + "\n")[0].split())
+        found[name] = Parameter(
+            types={get_origin(t) or t for t in (get_args(hint) if isinstance(hint, UnionType) else (hint,))},
+            default=parameter.default,
+            choices=re.sub(r"[\" ]", "", listed.group()).replace("None", "none") if listed else None,
+            summary=re.sub(r"\(?\"([\w:]+)\",?\)?", r"\1", first.replace("`", "")),
+        )
+    return found
+
+
+def add_parameters(parser: Any) -> dict[str, argparse.Action]:
+    """Declare every parameter of every featurizer once; which of them apply depends on the model."""
+    classes: list[type[MoleculeFeaturizer]] = [*kinds().values(), CrystalFeaturizer]
+    all_of_them = {name: parameter for cls in classes for name, parameter in parameters(cls).items()}
+    return {name: parameter.add_to(parser, name) for name, parameter in all_of_them.items()}
+
+
+def explain_parameters(actions: dict[str, argparse.Action], cls: type[MoleculeFeaturizer]) -> None:
+    """Let the help show the parameters of one featurizer."""
+    known = parameters(cls)
+    for name, action in actions.items():
+        action.help = known[name].help().replace("%", "%%") if name in known else argparse.SUPPRESS
+
+
+def given_parameters(args: argparse.Namespace) -> dict[str, Any]:
+    """Parameters that were given, by name."""
+    return {name.removeprefix(PREFIX): value for name, value in vars(args).items() if name.startswith(PREFIX)}
+
+
+def kinds() -> dict[str, type[MoleculeFeaturizer]]:
+    """Featurizers of molecules, by the kind of checkpoint that each runs, or its own name if it needs none.
+
+    A featurizer is found here as soon as the package exports it.
+    """
+    return {
+        getattr(cls, "encoder_name", cls.__name__.removesuffix("Featurizer").lower()): cls
+        for cls in all_featurizers()
+    }
+
+
+def without_checkpoint() -> list[str]:
+    """Names of the featurizers that need no checkpoint."""
+    return [name for name, cls in kinds().items() if "model" not in inspect.signature(cls).parameters]
+
+
+def featurizer_class(model: str, revision: str | None = None) -> type[MoleculeFeaturizer]:
+    """Featurizer of molecules for what the user calls the model.
+
+    Raises
+    ------
+    skmol3d.hub.CheckpointError
+        If it is neither a featurizer without a checkpoint nor a checkpoint.
+    ValueError
+        If the checkpoint is not one that gives rows.
+    """
+    known = kinds()
+    if model in without_checkpoint():
+        return known[model]
+    from skmol3d.hub import encoder_name, find_checkpoint
+
+    kind = encoder_name(find_checkpoint(model, revision)[1])
+    if kind not in known:
+        usable = ", ".join(name for name in known if name not in without_checkpoint())
+        raise ValueError(f"{model} is a checkpoint of {kind}, which gives no rows; expected one of {usable}")
+    return known[kind]
+
+
+def make_featurizer(
+    model: str | None, crystals: bool = False, given: dict[str, Any] | None = None
+) -> MoleculeFeaturizer:
+    """Build the featurizer of a model, with its checkpoint pinned.
+
+    Parameters
+    ----------
+    model : str or None
+        Checkpoint or ``"ecfp"``; for crystals also one of the `BASELINES`. None stands for the default.
+    crystals : bool, default=False
+        The inputs are molecular crystals, and the model describes their molecules.
+    given : dict of str to object, optional
+        Parameters other than the default ones.
+
+    Returns
+    -------
+    MoleculeFeaturizer
+        With ``errors="nan"``.
+
+    Raises
+    ------
+    skmol3d.hub.CheckpointError
+        If the checkpoint cannot be found or is damaged.
+    ValueError
+        If a parameter does not apply, or has a value that makes no sense.
+    """
+    given = dict(given or {})
+    if not crystals:
+        return _checked(model or DEFAULT, given).fit(())
+    own = {name: given.pop(name) for name in parameters(CrystalFeaturizer) if name in given}
+    if model in BASELINES:
+        _refuse(given, CrystalFeaturizer, model)
+        own["molecule"] = model
+    else:
+        described = model or str(inspect.signature(CrystalFeaturizer).parameters["model"].default)
+        own["molecule"] = _checked(described, given, {"output": "vector"}).fit(())
+    return CrystalFeaturizer(**own, errors="nan").fit(())
+
+
+def _checked(model: str, given: dict[str, Any], defaults: dict[str, Any] | None = None) -> MoleculeFeaturizer:
+    cls = featurizer_class(model, given.get("revision"))
+    _refuse(given, cls, model)
+    known = inspect.signature(cls).parameters
+    settings = {name: value for name, value in (defaults or {}).items() if name in known} | given
+    if "model" in known:
+        settings["model"] = model
+    return cls(**settings, errors="nan")
+
+
+def _refuse(given: dict[str, Any], cls: type[MoleculeFeaturizer], model: str) -> None:
+    known = parameters(cls)
+    foreign = [name for name in given if name not in known]
+    if foreign:
+        names = [", ".join(f"--{name.replace('_', '-')}" for name in group) for group in (foreign, known)]
+        raise ValueError(f"{names[0]}: not for {model} ({cls.__name__}), which takes {names[1]}")

@@ -1,0 +1,94 @@
+"""Records that a command reads: from a file or stdin, of molecules or crystals."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from skmol3d.structures import Record, read_records
+from skmol3d.structures.reading import file_format
+
+WITH_COLUMNS = ("csv", "tsv", "parquet")
+AS_TEXT = ("smi", *WITH_COLUMNS)
+CRYSTALS = ("cif", "extxyz", "xyz")
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is read: a file, or stdin where `path` is None."""
+
+    path: Path | None
+    format: str
+    crystals: bool
+
+
+def find_source(args: argparse.Namespace) -> Source:
+    """Say what there is to read, from the options and the name of the input.
+
+    Raises
+    ------
+    ValueError
+        If the format is unknown, or an option has no meaning for it.
+    """
+    path = None if args.input == "-" else Path(args.input)
+    if args.format:
+        format = args.format
+    elif path is None:
+        format = "smi"
+    else:
+        format = "cif" if path.name.lower().removesuffix(".gz").endswith(".cif") else file_format(path)
+    if format == "cif" and path is None:
+        raise ValueError("CIF is read from files, not from stdin")
+    if args.crystals and format not in CRYSTALS:
+        raise ValueError(f"--crystals: {format} holds none; expected one of {', '.join(CRYSTALS)}")
+    for option, value in (("--smiles-column", args.smiles_column), ("--id-column", args.id_column)):
+        if value and format not in WITH_COLUMNS:
+            raise ValueError(f"{option}: {format} has no columns; expected one of {', '.join(WITH_COLUMNS)}")
+    return Source(path, format, args.crystals or format == "cif")
+
+
+def open_records(source: Source, args: argparse.Namespace) -> Iterator[Record]:
+    """Records of the source, one at a time; what is wrong with it as a whole is said by this call."""
+    if source.format == "cif":
+        from skmol3d.crystals import iter_crystals
+
+        assert source.path is not None
+        source.path.open("rb").close()
+        return (Record(i, None, None, crystal) for i, crystal in enumerate(iter_crystals(source.path)))
+    most = {}
+    if source.crystals:
+        from skmol3d.crystals.cif import MAX_ATOMS
+
+        most = {"max_atoms": MAX_ATOMS}
+    return read_records(
+        source.path or sys.stdin.buffer,
+        format=source.format,
+        smiles_column=args.smiles_column,
+        id_column=args.id_column,
+        **most,
+    )
+
+
+def label(record: Record, source: Source, keep: list[str]) -> list[Any]:
+    """What stands beside the row of a record: its name, or else its number; the SMILES; columns to keep."""
+    text = [record.structure if isinstance(record.structure, str) else ""] if source.format in AS_TEXT else []
+    return [record.name or str(record.index), *text, *(record.columns.get(name) for name in keep)]
+
+
+def label_columns(source: Source, keep: list[str]) -> list[str]:
+    """Headings of the labels.
+
+    Raises
+    ------
+    ValueError
+        If one would be there twice.
+    """
+    first = ["id", "smiles"] if source.format in AS_TEXT else ["id"]
+    twice = [name for i, name in enumerate(keep) if name in first or name in keep[:i]]
+    if twice:
+        raise ValueError(f"--keep {twice[0]}: OUTPUT has a column of that name already")
+    return [*first, *keep]
