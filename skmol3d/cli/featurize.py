@@ -17,16 +17,18 @@ import skmol3d
 
 if TYPE_CHECKING:
     from skmol3d.cli.records import Source
-    from skmol3d.featurizers import MoleculeFeaturizer
+    from skmol3d.featurizers import StructureFeaturizer
     from skmol3d.files import Labels, Rows
     from skmol3d.structures import Record
 
 EXAMPLE = "skmol3d featurize molecules.csv rows.parquet --keep activity --n-jobs -1"
 USAGE = "skmol3d featurize INPUT OUTPUT [options]"
 NOTES = """\
-A run that was stopped continues when the same command is given again. Exit status: 0 if OUTPUT is complete,
-records that failed (rows of NaN) included; 1 if all failed, or any with --errors raise; 2 for mistakes.
---model NAME --help shows the parameters that go with another model; so does --crystals --help.
+A run that was stopped continues when the same command is given again.
+Exit status: 0 if OUTPUT is complete, records that failed (rows of NaN) included;
+1 if all failed, or any with --errors raise; 2 for mistakes.
+--model NAME --help and --crystals --help show what goes with other models.
+
 """
 
 CHUNK = 1024
@@ -48,13 +50,12 @@ class Help(argparse.Action):
         """Print and exit."""
         from skmol3d.cli import options
 
-        if namespace.crystals:
-            cls: Any = skmol3d.CrystalFeaturizer
-        elif namespace.model is None:
-            cls = skmol3d.REM3DIFeaturizer  # without looking at the checkpoint, which would import torch
+        if namespace.model is None and not namespace.crystals:
+            classes: list[Any] = [skmol3d.REM3DIFeaturizer]  # finding it by its checkpoint would import torch
         else:
-            cls = options.featurizer_class(namespace.model, vars(namespace).get(f"{options.PREFIX}revision"))
-        options.explain_parameters(self._parameters, cls)
+            revision = vars(namespace).get(f"{options.PREFIX}revision")
+            classes = options.featurizer_classes(namespace.model, revision, namespace.crystals)
+        options.explain_parameters(self._parameters, classes)
         parser.print_help()
         parser.exit()
 
@@ -77,7 +78,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="F",
         help="of INPUT, if its name is silent (stdin: smi)",
     )
-    add("--crystals", action="store_true", help="records are molecular crystals (with .cif they always are)")
+    add(
+        "--crystals",
+        action="store_true",
+        help="records are crystals (.cif: always); Mo3ENet gives vectors",
+    )
     add("--smiles-column", metavar="COLUMN", help="of a table (default: SMILES in any case)")
     add("--id-column", metavar="COLUMN", help="of a table, goes into OUTPUT (default: id or name)")
     add(
@@ -85,7 +90,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="COLUMN",
         action="append",
         default=[],
-        help="column or SD property that goes into OUTPUT; repeat it for several (.npy: into OUTPUT.ids.csv)",
+        help="column or SD property that goes into OUTPUT (.npy: into a table beside it); may be repeated",
     )
     add("--errors", choices=["nan", "raise"], default="nan", help="failed records: rows of NaN, or no OUTPUT")
     add("--failures", metavar="FILE", type=Path, help="CSV table of all failed records and the reasons")
@@ -135,7 +140,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _chunks(
-    records: Iterator[Record], featurizer: MoleculeFeaturizer, source: Source, keep: list[str], done: int = 0
+    records: Iterator[Record], featurizer: StructureFeaturizer, source: Source, keep: list[str], done: int = 0
 ) -> Iterator[tuple[Rows, Labels, list[Any]]]:
     """Rows, labels, and index, id, input and reason of failures, of `CHUNK` records at a time."""
     from tqdm import tqdm
@@ -168,7 +173,7 @@ class Outcome:
 
 
 def _to_stdout(
-    args: argparse.Namespace, source: Source, records: Iterator[Record], featurizer: MoleculeFeaturizer
+    args: argparse.Namespace, source: Source, records: Iterator[Record], featurizer: StructureFeaturizer
 ) -> Outcome:
     from skmol3d.cli.records import label_columns
     from skmol3d.files import CsvTable
@@ -187,7 +192,7 @@ def _to_file(
     args: argparse.Namespace,
     source: Source,
     records: Iterator[Record],
-    featurizer: MoleculeFeaturizer,
+    featurizer: StructureFeaturizer,
     output: Path,
 ) -> Outcome:
     from skmol3d.cli.records import label_columns
@@ -229,7 +234,7 @@ def _sidecar(args: argparse.Namespace, output: Path | None) -> Path | None:
     return output.with_suffix(".ids.csv") if output and wanted else None
 
 
-def _task(args: argparse.Namespace, source: Source, featurizer: MoleculeFeaturizer) -> dict[str, Any]:
+def _task(args: argparse.Namespace, source: Source, featurizer: StructureFeaturizer) -> dict[str, Any]:
     """All that decides what is in OUTPUT."""
     import rdkit
 

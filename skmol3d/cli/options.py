@@ -9,7 +9,12 @@ from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from skmol3d.featurizers import CrystalFeaturizer, MoleculeFeaturizer, all_featurizers
+from skmol3d.featurizers import (
+    CrystalFeaturizer,
+    MoleculeFeaturizer,
+    StructureFeaturizer,
+    all_featurizers,
+)
 from skmol3d.featurizers.crystal import BASELINES
 
 DEFAULT = "rem3di-small"
@@ -76,41 +81,55 @@ class Parameter:
             raise argparse.ArgumentTypeError(f"expected {word}, got {text!r}") from error
 
 
-def parameters(cls: type[MoleculeFeaturizer]) -> dict[str, Parameter]:
+def parameters(cls: type[StructureFeaturizer]) -> dict[str, Parameter]:
     """Parameters of a featurizer that the command line reaches, by name."""
     hints = get_type_hints(cls.__init__)
     documented = re.findall(
-        r"^(\w+) : (.*)\n((?: {4}.*\n|\n)+)", inspect.cleandoc(cls.__doc__ or ""), re.MULTILINE
+        r"^(\w+(?:, \w+)*)(?: : (.*))?\n((?: {4}.*\n|\n)+)", inspect.cleandoc(cls.__doc__ or ""), re.MULTILINE
     )
-    texts = {name: (kind, text) for name, kind, text in documented}
+    texts = {name: (kind, text) for names, kind, text in documented for name in names.split(", ")}
     found = {}
     for name, parameter in inspect.signature(cls).parameters.items():
         if name in HANDLED:
             continue
-        hint, (kind, text) = hints[name], texts[name]
+        hint, (kind, text) = hints[name], texts.get(name, ("", ""))
         listed = re.search(r"\{.*\}", kind)
-        first = " ".join(re.split(r"(?<!e\.g)[.;:]\s", inspect.cleandoc(text) + "\n")[0].split())
+        first = " ".join(re.split(r"(?<!e\.g)[.:]\s", inspect.cleandoc(text) + "\n")[0].split())
         found[name] = Parameter(
             types={get_origin(t) or t for t in (get_args(hint) if isinstance(hint, UnionType) else (hint,))},
             default=parameter.default,
             choices=re.sub(r"[\" ]", "", listed.group()).replace("None", "none") if listed else None,
-            summary=re.sub(r"\(?\"([\w:]+)\",?\)?", r"\1", first.replace("`", "")),
+            summary=re.sub(r"\(\"(\w+)\",\)|\"([\w:]+)\"", r"\1\2", first.replace("`", "")),
         )
     return found
 
 
 def add_parameters(parser: Any) -> dict[str, argparse.Action]:
     """Declare every parameter of every featurizer once; which of them apply depends on the model."""
-    classes: list[type[MoleculeFeaturizer]] = [*kinds().values(), CrystalFeaturizer]
+    classes: list[type[StructureFeaturizer]] = [*kinds().values(), CrystalFeaturizer]
     all_of_them = {name: parameter for cls in classes for name, parameter in parameters(cls).items()}
     return {name: parameter.add_to(parser, name) for name, parameter in all_of_them.items()}
 
 
-def explain_parameters(actions: dict[str, argparse.Action], cls: type[MoleculeFeaturizer]) -> None:
-    """Let the help show the parameters of one featurizer."""
-    known = parameters(cls)
+def explain_parameters(actions: dict[str, argparse.Action], classes: list[type[StructureFeaturizer]]) -> None:
+    """Let the help show the parameters of these featurizers alone, in the words of the last one."""
+    known = {name: parameter for cls in classes for name, parameter in parameters(cls).items()}
     for name, action in actions.items():
         action.help = known[name].help().replace("%", "%%") if name in known else argparse.SUPPRESS
+
+
+def featurizer_classes(
+    model: str | None, revision: str | None, crystals: bool
+) -> list[type[StructureFeaturizer]]:
+    """Featurizers at work: that of the crystals, if there are any, and that of the molecules."""
+    classes: list[type[StructureFeaturizer]] = [CrystalFeaturizer] if crystals else []
+    if not (crystals and model in BASELINES):
+        classes.append(featurizer_class(model or _default(crystals), revision))
+    return classes
+
+
+def _default(crystals: bool) -> str:
+    return str(inspect.signature(CrystalFeaturizer).parameters["model"].default) if crystals else DEFAULT
 
 
 def given_parameters(args: argparse.Namespace) -> dict[str, Any]:
@@ -158,7 +177,7 @@ def featurizer_class(model: str, revision: str | None = None) -> type[MoleculeFe
 
 def make_featurizer(
     model: str | None, crystals: bool = False, given: dict[str, Any] | None = None
-) -> MoleculeFeaturizer:
+) -> StructureFeaturizer:
     """Build the featurizer of a model, with its checkpoint pinned.
 
     Parameters
@@ -172,7 +191,7 @@ def make_featurizer(
 
     Returns
     -------
-    MoleculeFeaturizer
+    StructureFeaturizer
         With ``errors="nan"``.
 
     Raises
@@ -182,32 +201,21 @@ def make_featurizer(
     ValueError
         If a parameter does not apply, or has a value that makes no sense.
     """
-    given = dict(given or {})
-    if not crystals:
-        return _checked(model or DEFAULT, given).fit(())
-    own = {name: given.pop(name) for name in parameters(CrystalFeaturizer) if name in given}
-    if model in BASELINES:
-        _refuse(given, CrystalFeaturizer, model)
-        own["molecule"] = model
-    else:
-        described = model or str(inspect.signature(CrystalFeaturizer).parameters["model"].default)
-        own["molecule"] = _checked(described, given, {"output": "vector"}).fit(())
-    return CrystalFeaturizer(**own, errors="nan").fit(())
-
-
-def _checked(model: str, given: dict[str, Any], defaults: dict[str, Any] | None = None) -> MoleculeFeaturizer:
-    cls = featurizer_class(model, given.get("revision"))
-    _refuse(given, cls, model)
-    known = inspect.signature(cls).parameters
-    settings = {name: value for name, value in (defaults or {}).items() if name in known} | given
-    if "model" in known:
-        settings["model"] = model
-    return cls(**settings, errors="nan")
-
-
-def _refuse(given: dict[str, Any], cls: type[MoleculeFeaturizer], model: str) -> None:
-    known = parameters(cls)
+    given = given or {}
+    classes = featurizer_classes(model, given.get("revision"), crystals)
+    known = dict.fromkeys(name for cls in classes for name in parameters(cls))
     foreign = [name for name in given if name not in known]
     if foreign:
         names = [", ".join(f"--{name.replace('_', '-')}" for name in group) for group in (foreign, known)]
-        raise ValueError(f"{names[0]}: not for {model} ({cls.__name__}), which takes {names[1]}")
+        raise ValueError(f"{names[0]}: not for {model or 'the default model'}, which takes {names[1]}")
+    described: Any = model  # one of the baselines, unless there is a featurizer of molecules:
+    if classes[-1] is not CrystalFeaturizer:
+        wanted = ({"output": "vector"} if crystals else {}) | given
+        settings = {name: value for name, value in wanted.items() if name in parameters(classes[-1])}
+        if "model" in inspect.signature(classes[-1]).parameters:
+            settings["model"] = model or _default(crystals)
+        described = classes[-1](**settings, errors="nan").fit(())
+    if not crystals:
+        return described
+    own = {name: value for name, value in given.items() if name in parameters(CrystalFeaturizer)}
+    return CrystalFeaturizer(molecule=described, **own, errors="nan").fit(())

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
@@ -113,7 +117,19 @@ def _isolated_or_error(molecule: Molecule, settings: ConformerSettings) -> Confo
 def _pool(workers: int) -> ProcessPoolExecutor:
     # Loky, because its workers need no `if __name__ == "__main__"` in the caller's script. A pool of our
     # own, because joblib's shared one is torn down whenever somebody asks for another size.
-    return ProcessPoolExecutor(workers, timeout=60)
+    return ProcessPoolExecutor(workers, timeout=60, initializer=_follow, initargs=(os.getpid(),))
+
+
+def _follow(parent: int) -> None:
+    """In a worker: leave Ctrl-C to the parent, and end when that has ended, in whatever way."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _embed_chunk(chunk: list[Molecule], settings: ConformerSettings) -> list[Conformers | StructureError]:
