@@ -1,0 +1,75 @@
+"""The verbs benchmark and demo, run in this process."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from rdkit import Chem
+
+from skmol3d.cli import main
+
+
+def test_folds_are_checked(capsys):
+    for text in ("5", "1x3", "5x0", "axb"):
+        with pytest.raises(SystemExit, match="2"):
+            main(["benchmark", "--cv", text])
+    assert "expected KxR such as 5x3" in capsys.readouterr().err
+
+
+def test_benchmark_on_a_panel_writes_its_files_and_resumes(tmp_path, tiny_checkpoint, capsys):
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "panel"
+    folder.mkdir()
+    smiles = [f"C{'C' * (i % 7)}{'O' * (i % 2)}{'N' * (i % 3 == 0)}" for i in range(42)]
+    split = np.where(rng.random(42) < 0.7, "train", "test")
+    y = [len(text) + rng.normal() for text in smiles]
+    pd.DataFrame({"smiles": smiles, "y": y, "split": split}).to_csv(folder / "size.csv", index=False)
+    out = tmp_path / "out"
+    ours = f"rem3di:{tiny_checkpoint}"
+    command = ["benchmark", "--tasks", str(folder), "--methods", ours, "ecfp", "ecfp-count"]
+    command += ["--heads", "linear", "--out", str(out)]
+    assert main(command) == 0
+    first = capsys.readouterr().out
+    assert "| size | MAE |" in first
+    assert f"| {ours} – better of ecfp, ecfp-count | MAE |" in first
+    assert (out / "tables.md").read_text() == first
+    assert (out / "win_rates.png").read_bytes().startswith(b"\x89PNG")
+    results = pd.read_csv(out / "results.csv")
+    assert results["method"].tolist() == [ours, "ecfp", "ecfp-count"]
+    assert results["n_test"].unique() == [(split == "test").sum()]
+    stamps = {path: path.stat().st_mtime_ns for path in (out / "results").iterdir()}
+    assert len(stamps) == 3
+    assert main(command) == 0
+    assert capsys.readouterr().out == first
+    assert {path: path.stat().st_mtime_ns for path in (out / "results").iterdir()} == stamps
+
+
+def test_demo(tiny_checkpoint, monkeypatch, capsys):
+    monkeypatch.setattr("skmol3d.cli.demo.ROWS", 30)
+    assert main(["demo", "--model", tiny_checkpoint]) == 0
+    out = capsys.readouterr().out
+    assert "30 of the shipped small organics" in out
+    assert "| dipole | MAE (Debye) | 24/6 | 0 |" in out
+    assert "| gap | MAE (eV) | 24/6 | 0 |" in out
+
+
+def test_benchmark_of_the_shipped_table_by_folds(capsys):
+    command = ["benchmark", "--only", "gap", "--methods", "ecfp", "--heads", "linear", "--cv", "2x1"]
+    assert main(command) == 0
+    assert "| gap | MAE (eV) |" in capsys.readouterr().out
+
+
+def test_mirror_images_are_not_told_apart_by_folds():
+    from skmol3d.cli.benchmark import shipped_tasks
+    from skmol3d.datasets import load_small_organics
+
+    (gap,) = [task for task in shipped_tasks() if task.name == "gap"]
+    whole = load_small_organics().data
+    assert (pairs(whole), pairs(gap.smiles)) == (50, 0)
+    assert len(gap.smiles) == len(whole) - 50
+
+
+def pairs(smiles):
+    """Number of mirror-image pairs among SMILES."""
+    names = {Chem.CanonSmiles(text) for text in smiles}
+    mirrored = {Chem.CanonSmiles(n.replace("@@", "!").replace("@", "@@").replace("!", "@")): n for n in names}
+    return len([image for image, name in mirrored.items() if image in names and image != name]) // 2
