@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.geometry import cellpar_to_cell
+from ase.geometry import cell_to_cellpar, cellpar_to_cell
 from ase.neighborlist import neighbor_list
-from ase.spacegroup import Spacegroup
+from ase.spacegroup import Spacegroup, crystal
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
@@ -23,6 +23,7 @@ CHIRAL = Atoms(
         (1.12, -1.11, -1.13),
     ],
 )
+DRY_ICE = crystal("CO", [(0, 0, 0), (0.118,) * 3], spacegroup=205, cellpar=[5.64] * 3 + [90] * 3)
 
 
 def random_cell(number: int, size: float, rng: np.random.Generator) -> np.ndarray:
@@ -119,3 +120,40 @@ def assert_same_description(a: Any, b: Any, tolerance: float = 1e-6) -> None:
         ways = np.linalg.norm(one.positions[:, None] - other.positions, axis=-1)
         assert ways.min(1).max() < tolerance
         np.testing.assert_array_equal(one.numbers, other.numbers[ways.argmin(1)])
+
+
+def pack(number, *molecules, seed=0):
+    """Molecules far apart in a cell of a triclinic, monoclinic or orthorhombic group, all atoms inside it."""
+    rng = np.random.default_rng(seed)
+    angles = rng.uniform(80, 100, 3)
+    angles[[0, 2]] = angles[[0, 2]] if number < 3 else 90
+    angles[1] = angles[1] if number < 16 else 90
+    lengths = rng.permutation([17.0, 19.0, 22.0]) + rng.uniform(size=3)
+    atoms = Atoms(cell=np.concatenate([lengths, angles]), pbc=True)
+    for i, one in enumerate(molecules):
+        offsets = one.positions @ Rotation.random(random_state=seed + i).as_matrix()
+        # An eighth of the axes away from the symmetry elements of these groups.
+        centre = 0.125 + 0.02 * rng.uniform(size=3) + [0.25 * i, 0, 0]
+        places = offsets @ np.linalg.inv(atoms.cell.array) + centre
+        for rotation, translation in Spacegroup(number).get_symop():
+            scaled = (places @ rotation.T + translation) % 1.0
+            atoms += Atoms(one.numbers, scaled @ atoms.cell.array)
+    return atoms
+
+
+def write_cif(path, atoms, number, sites):
+    """A P2_1/c-like CIF that lists some of the atoms and the operations that give the others."""
+    cell = cell_to_cellpar(atoms.cell)
+    tags = ("length_a", "length_b", "length_c", "angle_alpha", "angle_beta", "angle_gamma")
+    lines = ["data_x", *(f"_cell_{tag} {value:.8f}" for tag, value in zip(tags, cell, strict=True))]
+    lines += ["loop_", "_symmetry_equiv_pos_as_xyz"]
+    for rotation, translation in Spacegroup(number).get_symop():
+        rows = ["".join(f"{n:+d}*{x}" for n, x in zip(row, "xyz", strict=True) if n) for row in rotation]
+        texts = [f"{t}{row}" for t, row in zip(translation, rows, strict=True)]
+        lines.append(f"'{', '.join(texts).replace('1*', '')}'")
+    lines += ["loop_", "_atom_site_label", "_atom_site_type_symbol"]
+    lines += [f"_atom_site_fract_{axis}" for axis in "xyz"]
+    for k, (atom, place) in enumerate(zip(atoms[sites], atoms.get_scaled_positions()[sites], strict=True)):
+        lines.append(f"{atom.symbol}{k} {atom.symbol} {' '.join(f'{x:.8f}' for x in place)}")
+    path.write_text("\n".join(lines) + "\n")
+    return path

@@ -1,17 +1,13 @@
-"""Rows of molecular crystals: what stands in them, what they do not depend on, and what is refused."""
+"""Rows of molecular crystals: what stands in them, what they do not depend on, and scikit-learn."""
 
 import pickle
 from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
 
-import ase.io
 import numpy as np
-import pandas as pd
 import pytest
 from ase import Atoms
 from ase.build import molecule
-from ase.geometry import cell_to_cellpar
-from ase.spacegroup import Spacegroup, crystal
+from crystal_examples import CHIRAL, DRY_ICE, pack, write_cif
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
@@ -24,7 +20,6 @@ from sklearn.preprocessing import StandardScaler
 from skmol3d import CrystalFeaturizer, Mo3ENetFeaturizer, REM3DIFeaturizer, hub
 from skmol3d.crystals import PARAMETERS, MolecularCrystal
 from skmol3d.featurizers import (
-    FeaturizationError,
     MoleculeFeaturizer,
     StructureFeaturizer,
     all_featurizers,
@@ -32,32 +27,6 @@ from skmol3d.featurizers import (
 )
 
 K = 80  # vectors of the tiny Mo3ENet
-
-# Bromochlorofluoromethane: chiral, and no two of its axes are alike.
-CHIRAL = Atoms(
-    "CHFClBr",
-    [(0, 0, 0), (0.62, 0.62, 0.65), (-0.78, -0.79, 0.77), (-1.02, 1.01, -1.03), (1.12, -1.11, -1.13)],
-)
-DRY_ICE = crystal("CO", [(0, 0, 0), (0.118,) * 3], spacegroup=205, cellpar=[5.64] * 3 + [90] * 3)
-
-
-def pack(number, *molecules, seed=0):
-    """Molecules far apart in a cell of a triclinic, monoclinic or orthorhombic group, all atoms inside it."""
-    rng = np.random.default_rng(seed)
-    angles = rng.uniform(80, 100, 3)
-    angles[[0, 2]] = angles[[0, 2]] if number < 3 else 90
-    angles[1] = angles[1] if number < 16 else 90
-    lengths = rng.permutation([17.0, 19.0, 22.0]) + rng.uniform(size=3)
-    atoms = Atoms(cell=np.concatenate([lengths, angles]), pbc=True)
-    for i, one in enumerate(molecules):
-        offsets = one.positions @ Rotation.random(random_state=seed + i).as_matrix()
-        # An eighth of the axes away from the symmetry elements of these groups.
-        centre = 0.125 + 0.02 * rng.uniform(size=3) + [0.25 * i, 0, 0]
-        places = offsets @ np.linalg.inv(atoms.cell.array) + centre
-        for rotation, translation in Spacegroup(number).get_symop():
-            scaled = (places @ rotation.T + translation) % 1.0
-            atoms += Atoms(one.numbers, scaled @ atoms.cell.array)
-    return atoms
 
 
 def rewritten(atoms, seed):
@@ -189,24 +158,6 @@ def test_rows_do_not_depend_on_how_the_crystal_is_written(tiny_mo3enet, number, 
             assert np.abs(rows[0, : 3 * K]).max() > 0.01  # symmetric molecules do not vanish
 
 
-def write_cif(path, atoms, number, sites):
-    """A P2_1/c-like CIF that lists some of the atoms and the operations that give the others."""
-    cell = cell_to_cellpar(atoms.cell)
-    tags = ("length_a", "length_b", "length_c", "angle_alpha", "angle_beta", "angle_gamma")
-    lines = ["data_x", *(f"_cell_{tag} {value:.8f}" for tag, value in zip(tags, cell, strict=True))]
-    lines += ["loop_", "_symmetry_equiv_pos_as_xyz"]
-    for rotation, translation in Spacegroup(number).get_symop():
-        rows = ["".join(f"{n:+d}*{x}" for n, x in zip(row, "xyz", strict=True) if n) for row in rotation]
-        texts = [f"{t}{row}" for t, row in zip(translation, rows, strict=True)]
-        lines.append(f"'{', '.join(texts).replace('1*', '')}'")
-    lines += ["loop_", "_atom_site_label", "_atom_site_type_symbol"]
-    lines += [f"_atom_site_fract_{axis}" for axis in "xyz"]
-    for k, (atom, place) in enumerate(zip(atoms[sites], atoms.get_scaled_positions()[sites], strict=True)):
-        lines.append(f"{atom.symbol}{k} {atom.symbol} {' '.join(f'{x:.8f}' for x in place)}")
-    path.write_text("\n".join(lines) + "\n")
-    return path
-
-
 def test_any_symmetry_copy_may_stand_in_the_file(make, tmp_path):
     atoms = pack(14, CHIRAL, seed=3)
     rng = np.random.default_rng(0)
@@ -216,175 +167,6 @@ def test_any_symmetry_copy_may_stand_in_the_file(make, tmp_path):
     paths = [write_cif(tmp_path / f"{i}.cif", atoms, 14, sites) for i, sites in enumerate(listed)]
     rows = make().transform([atoms, *paths])
     np.testing.assert_allclose(rows, np.tile(rows[0], (len(rows), 1)), atol=2e-4)
-
-
-# --- inputs and outputs ----------------------------------------------------------------------------------
-
-
-class Structure(list):
-    """What is used of `pymatgen.core.Structure`, a sequence of sites."""
-
-    is_ordered = True
-
-    def __init__(self, atoms):
-        super().__init__(SimpleNamespace(specie=SimpleNamespace(Z=int(n))) for n in atoms.numbers)
-        self.lattice = SimpleNamespace(matrix=atoms.cell.array)
-        self.frac_coords = atoms.get_scaled_positions()
-
-
-def test_every_kind_of_input(make, crystals, tmp_path):
-    featurizer = make("inertia")
-    rows = featurizer.transform(crystals)
-    ase.io.write(tmp_path / "all.extxyz", crystals, columns=["symbols", "positions"])
-    text = (write_cif(tmp_path / f"{i}.cif", a, 1, range(len(a))).read_text() for i, a in enumerate(crystals))
-    (tmp_path / "all.cif").write_text("".join(text))
-    described = [MolecularCrystal.read(atoms) for atoms in crystals]
-    index = [7, 3, 5]
-    for X in (
-        iter(crystals),
-        pd.Series(crystals, index=index),
-        pd.DataFrame({"crystal": pd.Series(crystals, index=index)}),
-        [Structure(atoms) for atoms in crystals],
-        described,
-        [tmp_path / "0.cif", str(tmp_path / "1.cif"), described[2]],
-        tmp_path / "all.extxyz",
-        str(tmp_path / "all.cif"),
-    ):
-        np.testing.assert_allclose(featurizer.transform(X), rows, atol=1e-4)
-    frame = featurizer.set_output(transform="pandas").transform(pd.Series(described, index=index))
-    assert frame.index.tolist() == index
-    assert frame.columns.tolist() == featurizer.get_feature_names_out().tolist()
-
-
-@pytest.mark.parametrize(
-    ("X", "error", "message"),
-    [
-        (None, TypeError, "generator of crystals"),
-        ([], ValueError, "there is no crystal"),
-        (DRY_ICE, TypeError, "single Atoms; pass a list"),
-        (Structure(DRY_ICE), TypeError, "single Structure; pass a list"),
-        ("CCO", TypeError, "pass a list"),
-    ],
-    ids=["None", "[]", "Atoms", "Structure", "string"],
-)
-def test_not_a_collection_of_crystals(make, X, error, message):
-    with pytest.raises(error, match=message):
-        make("none").transform(X)
-
-
-def test_workers_give_the_same_rows(make):
-    described = [MolecularCrystal.read(pack(1, CHIRAL, seed=seed)) for seed in range(4)] * 5
-    X = [*described, None]
-    rows = make("none", n_jobs=2, errors="nan").transform(X)
-    np.testing.assert_array_equal(rows, make("none", errors="nan").transform(X))
-    assert np.isnan(rows).all(axis=1).tolist() == [False] * 20 + [True]
-
-
-# --- what is refused -------------------------------------------------------------------------------------
-
-
-def test_failures_are_named(make, crystals, tmp_path):
-    bad = tmp_path / "bad.cif"
-    bad.write_text("data_x\n_cell_length_a 5\n")
-    argon = crystal("Ar", [(0, 0, 0)], spacegroup=225, cellpar=[5.26] * 3 + [90] * 3)
-    iron = pack(1, Atoms("FeCO", [(0, 0, 0), (1.8, 0, 0), (2.95, 0, 0)]))
-    other = CHIRAL.copy()
-    other.positions *= 1.03
-    X = [
-        crystals[0],
-        molecule("H2O"),
-        pack(1, CHIRAL, other),
-        pack(2, CHIRAL, molecule("H2O")),
-        None,
-        bad,
-        argon,
-        iron,
-        "missing.cif",
-        crystals[1],
-    ]
-    featurizer = make(errors="nan")
-    rows = featurizer.transform(X)
-    failed = np.isnan(rows).all(axis=1)
-    assert np.flatnonzero(~failed).tolist() == [0, 9]
-    np.testing.assert_allclose(rows[[0, 9]], make().transform(crystals[:2]), atol=1e-5)
-    assert not np.isnan(rows[[0, 9]]).any()
-    assert featurizer.failures_["index"].tolist() == list(range(1, 9))
-    reasons = dict(zip(featurizer.failures_["index"], featurizer.failures_["reason"], strict=True))
-    for index, words in {
-        1: "not periodic in three dimensions",
-        2: "2 independent molecules (CHBrClF, CHBrClF); a row holds one",
-        3: "2 independent molecules (H2O, CHBrClF); a row holds one",
-        4: "NoneType",
-        5: "CIF",
-        6: "single atoms, which have no radius",
-        7: "its molecule: Fe: not among the elements",
-        8: "missing.cif",
-    }.items():
-        assert words in reasons[index], index
-    with pytest.raises(FeaturizationError, match="8 of 10 crystals could not be featurized") as caught:
-        make().transform(X)
-    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
-
-
-BAD_SYMMETRY = {
-    "x+1/0, y, z": "loop_\n_symmetry_equiv_pos_as_xyz\n'x+1/0, y, z'",
-    "'5' is no symmetry operation": "_symmetry_equiv_pos_as_xyz 5",
-    "unknown space group 'Q 5'": "_symmetry_space_group_name_H-M 'Q 5'",
-    "space group number 999": "_symmetry_space_group_name_H-M 999",
-    **{f"space group number {n};": f"_symmetry_Int_Tables_number {n}" for n in ("0", "231", "1.5")},
-}
-
-
-def test_bad_symmetry_in_a_file_fails_alone(make, crystals, tmp_path):
-    good = write_cif(tmp_path / "good.cif", crystals[0], 1, range(len(crystals[0])))
-    text = good.read_text()
-    start, stop = text.index("loop_"), text.index("loop_\n_atom_site_label")
-    paths = [good]
-    for i, symmetry in enumerate(BAD_SYMMETRY.values()):
-        paths.append(tmp_path / f"{i}.cif")
-        paths[-1].write_text(f"{text[:start]}{symmetry}\n{text[stop:]}")
-    featurizer = make("none", errors="nan")
-    rows = featurizer.transform([*paths, good])
-    failed = np.isnan(rows).all(axis=1)
-    assert failed.tolist() == [False, *[True] * len(BAD_SYMMETRY), False]
-    for words, reason in zip(BAD_SYMMETRY, featurizer.failures_["reason"], strict=True):
-        assert words in reason
-    with pytest.raises(FeaturizationError, match="7 of 9 crystals"):
-        make("none").transform([*paths, good])
-
-
-def test_symprec(make):
-    atoms = pack(14, CHIRAL, seed=1)
-    noisy = atoms.copy()
-    noisy.rattle(0.01, seed=0)
-    assert "4 independent" in str(_failure(make("none", symprec=1e-4), noisy))
-    loose = make("none", symprec=0.1).transform([noisy])
-    np.testing.assert_allclose(loose, make("none").transform([atoms]), rtol=0.01, atol=0.01)
-
-
-def _failure(featurizer, atoms):
-    with pytest.raises(FeaturizationError) as caught:
-        featurizer.transform([atoms])
-    return caught.value
-
-
-@pytest.mark.parametrize(
-    ("params", "message"),
-    [
-        ({"molecule": "mo3net"}, "molecule must be one of 'mo3enet'"),
-        ({"molecule": Mo3ENetFeaturizer}, "molecule must be one of"),
-        ({"molecule": CrystalFeaturizer()}, "molecule must take molecules; CrystalFeaturizer"),
-        ({"molecule": Mo3ENetFeaturizer(output="matrix")}, "output must be one of"),
-        ({"symprec": 0}, "symprec"),
-        ({"symprec": "loose"}, "symprec"),
-        ({"errors": "ignore"}, "errors"),
-    ],
-)
-def test_invalid_parameters(make, params, message):
-    featurizer = make(**params)
-    for use in (featurizer.fit, featurizer.transform):
-        with pytest.raises(ValueError, match=message):
-            use([DRY_ICE])
 
 
 # --- scikit-learn ----------------------------------------------------------------------------------------
