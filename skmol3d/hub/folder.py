@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from skmol3d.encoders.config import ConfigError, config_from_dict, config_to_dict
 from skmol3d.encoders.registry import ENCODERS
+from skmol3d.hub.allowance import Allowance
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 FORMAT = "skmol3d-encoder"
@@ -62,8 +63,9 @@ def load_folder(folder: Path) -> nn.Module:
         if manifest.version < cls.version:
             settings, state = cls.upgrade(settings, state, manifest.version)
         config = config_from_dict(cls.Config, settings)
+        allowance = Allowance(sum(value.numel() for value in state.values()))
         # The random initial weights are overwritten: drawing them must not move the caller's random numbers.
-        with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        with torch.random.fork_rng(devices=[]), torch.device("cpu"), allowance:
             encoder = cls(config).float()
     except ConfigError as error:
         raise CheckpointError(f"{folder / CONFIG}: {error}") from error
@@ -76,6 +78,9 @@ def load_folder(folder: Path) -> nn.Module:
     if wrong:
         shown = "; ".join(wrong[:5]) + (f"; and {len(wrong) - 5} more" if len(wrong) > 5 else "")
         raise CheckpointError(f"{folder / WEIGHTS}: does not fit the encoder of {CONFIG}: {shown}")
+    broken = [name for name, value in state.items() if not value.isfinite().all()]
+    if broken:
+        raise CheckpointError(f"{folder / WEIGHTS}: NaN or infinite weights in {', '.join(broken[:5])}")
     encoder.load_state_dict(state)
     return encoder.eval()
 
@@ -85,8 +90,8 @@ def fingerprint(folder: Path) -> str:
 
     ``config.json`` holds the hash of the weights, so this need not read them; the model card does not count.
     """
-    manifest = asdict(_read_manifest(Path(folder) / CONFIG))
-    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+    manifest = _read_manifest(Path(folder) / CONFIG)
+    return hashlib.sha256(json.dumps(vars(manifest), sort_keys=True).encode()).hexdigest()
 
 
 def encoder_name(folder: Path) -> str:
@@ -97,6 +102,7 @@ def encoder_name(folder: Path) -> str:
 def _read_manifest(path: Path) -> _Manifest:
     try:
         data = json.loads(path.read_bytes(), parse_constant=_refuse_constant)
+        json.dumps(data)  # nor may what was read be nested too deeply to be written
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: cannot be read as JSON: {error}") from error
     if not isinstance(data, dict) or data.get("format") != FORMAT:
@@ -137,6 +143,8 @@ def _read_weights(path: Path, sha256: str) -> dict[str, Tensor]:
         return safetensors.torch.load(content)
     except safetensors.SafetensorError as error:
         raise CheckpointError(f"{path}: not a safetensors file: {error}") from error
+    except KeyError as error:  # types that torch has no tensors of
+        raise CheckpointError(f"{path}: tensors of an unknown type: {error}") from error
 
 
 def _mismatches(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:

@@ -66,8 +66,8 @@ def locate(
 ) -> Snapshot:
     """What `resolve` finds, and the commit if it came from the Hub."""
     text = str(name)
-    local = CHECKPOINTS / text if text in bundled() else Path(text).expanduser()
-    if text and local.is_dir():
+    local = CHECKPOINTS / text if text in bundled() else _folder(text)
+    if local is not None:
         if revision is not None:
             raise CheckpointError(
                 f"{local}: revision={revision!r} needs a Hub repository, but this is a folder"
@@ -82,6 +82,15 @@ def locate(
             " existing folder, nor a Hub repository id (owner/name)"
         )
     return download(text, revision, token, cache_dir, local_files_only)
+
+
+def _folder(text: str) -> Path | None:
+    """The folder of that name, if there is one."""
+    try:
+        path = Path(text).expanduser()
+        return path if text and path.is_dir() else None
+    except (OSError, RuntimeError):  # a name too long for a file, or of a user who does not exist
+        return None
 
 
 def _is_hub_id(text: str) -> bool:
