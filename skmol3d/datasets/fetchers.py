@@ -1,7 +1,12 @@
-"""Public data sets, fetched from pinned commits and handed out as scikit-learn's fetchers do."""
+"""Public data sets, fetched from pinned commits and handed out as scikit-learn's fetchers do.
+
+A data set is an entry of manifest.json (source, columns, files with their SHA-256) and one registration at
+the end of this file; a further endpoint of a set that has several is the entry alone.
+"""
 
 import json
 import os
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -74,304 +79,150 @@ citation: {source["citation"]}, https://doi.org/{source["doi"]}
 """
 
 
-def _choose(prefix: str, suffix: str, name: str, what: str) -> str:
-    """Name of the table of one endpoint, whatever its case."""
-    known = {
-        table.removeprefix(prefix).removesuffix(suffix): table
-        for table in _manifest()["tables"]
-        if table.startswith(prefix)
-    }
-    try:
-        return known[name.lower().removesuffix(suffix)]
-    except KeyError:
-        raise ValueError(f"unknown {what} {name!r}, choose from {', '.join(known)}") from None
+_DOC = """{summary}
+
+Parameters
+----------
+{endpoint}data_home : path or None, default=None
+    Cache folder; None for the environment variable ``SKMOL3D_DATA``, else ``~/.cache/skmol3d``.
+download_if_missing : bool, default=True
+    If False, raise OSError where the data are not in the cache.
+base_url : str or None, default=None
+    Address (http, https or file) of a mirror; None for the environment variable ``SKMOL3D_DATA_MIRROR``,
+    else https://raw.githubusercontent.com.
+return_X_y : bool, default=False
+    If True, return ``(data, target)``.
+as_frame : bool, default=False
+    If True, the target is a pandas Series.
+
+Returns
+-------
+Bunch or (data, target)
+    ``data`` (Series of n SMILES as the source writes them), ``target`` (float64 of shape (n,), in ``unit``),
+    ``split`` (array of "train" / "test", or None if the source has no split), ``frame`` (every column of the
+    source), ``target_name``, ``unit``, and ``DESCR`` with source, licence and citation. All rows are there,
+    also those whose SMILES do not parse.
+
+Raises
+------
+OSError
+    If the data cannot be had, or their SHA-256 is not the expected one.
+{error}
+References
+----------
+{references}
+"""
 
 
-def fetch_esol(
-    *,
-    data_home: PathLike | None = None,
-    download_if_missing: bool = True,
-    base_url: str | None = None,
-    return_X_y: bool = False,
-    as_frame: bool = False,
-) -> Any:
-    """Aqueous solubility of 1,128 molecules, log10 mol/L (ESOL in MoleculeNet); regression, no split.
+def _fetcher(name: str, table: str, summary: str, references: str) -> Callable[..., Any]:
+    """Fetcher ``fetch_NAME`` of a set with one table."""
 
-    Parameters
-    ----------
-    data_home : path or None, default=None
-        Cache folder; None for the environment variable ``SKMOL3D_DATA``, else ``~/.cache/skmol3d``.
-    download_if_missing : bool, default=True
-        If False, raise OSError where the data are not in the cache.
-    base_url : str or None, default=None
-        Address (http, https or file) of a mirror; None for the environment variable ``SKMOL3D_DATA_MIRROR``,
-        else https://raw.githubusercontent.com.
-    return_X_y : bool, default=False
-        If True, return ``(data, target)``.
-    as_frame : bool, default=False
-        If True, the target is a pandas Series.
+    def fetch(
+        *,
+        data_home: PathLike | None = None,
+        download_if_missing: bool = True,
+        base_url: str | None = None,
+        return_X_y: bool = False,
+        as_frame: bool = False,
+    ) -> Any:
+        return _fetch(table, data_home, download_if_missing, base_url, return_X_y, as_frame)
 
-    Returns
-    -------
-    Bunch or (data, target)
-        ``data`` (Series of n SMILES as the source writes them), ``target`` (float64 of shape (n,), in
-        ``unit``), ``split`` (array of "train" / "test", or None if the source has no split), ``frame`` (every
-        column of the source), ``target_name``, ``unit``, and ``DESCR`` with source, licence and citation. All
-        rows are there, also those whose SMILES do not parse.
-
-    Raises
-    ------
-    OSError
-        If the data cannot be had, or their SHA-256 is not the expected one.
-
-    References
-    ----------
-    Delaney 2004, https://doi.org/10.1021/ci034243x; Wu et al. 2018, https://doi.org/10.1039/C7SC02664A
-    """
-    return _fetch("esol", data_home, download_if_missing, base_url, return_X_y, as_frame)
+    fetch.__doc__ = _DOC.format(summary=summary, endpoint="", error="", references=references)
+    return _named(fetch, name)
 
 
-def fetch_freesolv(
-    *,
-    data_home: PathLike | None = None,
-    download_if_missing: bool = True,
-    base_url: str | None = None,
-    return_X_y: bool = False,
-    as_frame: bool = False,
-) -> Any:
-    """Hydration free energy of 642 molecules, kcal/mol (FreeSolv in MoleculeNet); regression, no split.
+def _fetcher_of_endpoints(name: str, prefix: str, summary: str, references: str) -> Callable[..., Any]:
+    """Fetcher ``fetch_NAME`` of a set with one table for each endpoint, named with the prefix."""
 
-    Parameters
-    ----------
-    data_home, download_if_missing, base_url, return_X_y, as_frame
-        As in `fetch_esol`.
+    def fetch(
+        endpoint: str,
+        *,
+        data_home: PathLike | None = None,
+        download_if_missing: bool = True,
+        base_url: str | None = None,
+        return_X_y: bool = False,
+        as_frame: bool = False,
+    ) -> Any:
+        known = _endpoints(prefix)
+        table = known.get(_endpoint(endpoint))
+        if table is None:
+            raise ValueError(f"unknown endpoint {endpoint!r}, choose from {', '.join(known)}")
+        return _fetch(table, data_home, download_if_missing, base_url, return_X_y, as_frame)
 
-    Returns
-    -------
-    Bunch or (data, target)
-        As in `fetch_esol`.
-
-    Raises
-    ------
-    OSError
-        If the data cannot be had, or their SHA-256 is not the expected one.
-
-    References
-    ----------
-    Mobley, Guthrie 2014, https://doi.org/10.1007/s10822-014-9747-x; Wu et al. 2018,
-    https://doi.org/10.1039/C7SC02664A
-    """
-    return _fetch("freesolv", data_home, download_if_missing, base_url, return_X_y, as_frame)
+    tables = _manifest()["tables"]
+    choices = "\n".join(
+        f"    - {name}: {tables[table]['title']}" for name, table in _endpoints(prefix).items()
+    )
+    fetch.__doc__ = _DOC.format(
+        summary=summary,
+        endpoint=f"endpoint : str\n    One of these, in any case of letters:\n\n{choices}\n",
+        error="ValueError\n    If the endpoint is unknown.\n",
+        references=references,
+    )
+    return _named(fetch, name)
 
 
-def fetch_lipophilicity(
-    *,
-    data_home: PathLike | None = None,
-    download_if_missing: bool = True,
-    base_url: str | None = None,
-    return_X_y: bool = False,
-    as_frame: bool = False,
-) -> Any:
-    """Octanol-water log D at pH 7.4 of 4,200 molecules (Lipophilicity in MoleculeNet); regression, no split.
-
-    Parameters
-    ----------
-    data_home, download_if_missing, base_url, return_X_y, as_frame
-        As in `fetch_esol`.
-
-    Returns
-    -------
-    Bunch or (data, target)
-        As in `fetch_esol`.
-
-    Raises
-    ------
-    OSError
-        If the data cannot be had, or their SHA-256 is not the expected one.
-
-    References
-    ----------
-    Wu et al. 2018, https://doi.org/10.1039/C7SC02664A
-    """
-    return _fetch("lipo", data_home, download_if_missing, base_url, return_X_y, as_frame)
+def _endpoints(prefix: str) -> dict[str, str]:
+    tables = (table for table in _manifest()["tables"] if table.startswith(prefix))
+    return {_endpoint(table.removeprefix(prefix)): table for table in tables}
 
 
-def fetch_bace(
-    *,
-    data_home: PathLike | None = None,
-    download_if_missing: bool = True,
-    base_url: str | None = None,
-    return_X_y: bool = False,
-    as_frame: bool = False,
-) -> Any:
-    """Inhibition of human beta-secretase 1 by 1,513 molecules (BACE in MoleculeNet); classes 0/1, no split.
-
-    Parameters
-    ----------
-    data_home, download_if_missing, base_url, return_X_y, as_frame
-        As in `fetch_esol`.
-
-    Returns
-    -------
-    Bunch or (data, target)
-        As in `fetch_esol`.
-
-    Raises
-    ------
-    OSError
-        If the data cannot be had, or their SHA-256 is not the expected one.
-
-    References
-    ----------
-    Subramanian et al. 2016, https://doi.org/10.1021/acs.jcim.6b00290; Wu et al. 2018,
-    https://doi.org/10.1039/C7SC02664A
-    """
-    return _fetch("bace", data_home, download_if_missing, base_url, return_X_y, as_frame)
+def _endpoint(name: str) -> str:
+    return name.lower().removesuffix("_ki")  # MoleculeACE's files are named so
 
 
-def fetch_bbbp(
-    *,
-    data_home: PathLike | None = None,
-    download_if_missing: bool = True,
-    base_url: str | None = None,
-    return_X_y: bool = False,
-    as_frame: bool = False,
-) -> Any:
-    """Passage of the blood-brain barrier by 2,039 molecules (BBBP in MoleculeNet); classes 0/1, no split.
-
-    Parameters
-    ----------
-    data_home, download_if_missing, base_url, return_X_y, as_frame
-        As in `fetch_esol`.
-
-    Returns
-    -------
-    Bunch or (data, target)
-        As in `fetch_esol`.
-
-    Raises
-    ------
-    OSError
-        If the data cannot be had, or their SHA-256 is not the expected one.
-
-    References
-    ----------
-    Martins et al. 2012, https://doi.org/10.1021/ci300124c; Wu et al. 2018, https://doi.org/10.1039/C7SC02664A
-    """
-    return _fetch("bbbp", data_home, download_if_missing, base_url, return_X_y, as_frame)
+def _named(fetch: Callable[..., Any], name: str) -> Callable[..., Any]:
+    fetch.__name__ = fetch.__qualname__ = f"fetch_{name}"
+    return fetch
 
 
-def fetch_biogen_adme(
-    endpoint: str,
-    *,
-    data_home: PathLike | None = None,
-    download_if_missing: bool = True,
-    base_url: str | None = None,
-    return_X_y: bool = False,
-    as_frame: bool = False,
-) -> Any:
-    """One endpoint of Biogen's in-vitro ADME sets, log10 values; regression, with the source's split.
+_MOLECULENET = "Wu et al. 2018, https://doi.org/10.1039/C7SC02664A"
 
-    Parameters
-    ----------
-    endpoint : {"hlm", "rlm", "mdr1_er", "sol", "hppb", "rppb"}
-        Human and rat liver microsomal clearance, MDR1-MDCK efflux ratio, solubility, human and rat plasma
-        protein binding.
-    data_home, download_if_missing, base_url, return_X_y, as_frame
-        As in `fetch_esol`.
-
-    Returns
-    -------
-    Bunch or (data, target)
-        As in `fetch_esol`.
-
-    Raises
-    ------
-    OSError
-        If the data cannot be had, or their SHA-256 is not the expected one.
-    ValueError
-        If the endpoint is unknown.
-
-    References
-    ----------
-    Fang et al. 2023, https://doi.org/10.1021/acs.jcim.3c00160
-    """
-    name = _choose("biogen_", "", endpoint, "endpoint")
-    return _fetch(name, data_home, download_if_missing, base_url, return_X_y, as_frame)
-
-
-def fetch_pharmabench(
-    endpoint: str,
-    *,
-    data_home: PathLike | None = None,
-    download_if_missing: bool = True,
-    base_url: str | None = None,
-    return_X_y: bool = False,
-    as_frame: bool = False,
-) -> Any:
-    """One endpoint of PharmaBench, with its scaffold split (its random split is a column of ``frame``).
-
-    Parameters
-    ----------
-    endpoint : {"logd", "water_sol", "ppb", "hum_mic_cl", "cyp_3a4", "ames", "bbb"}
-        "ames" and "bbb" are classes 0/1, the others regression.
-    data_home, download_if_missing, base_url, return_X_y, as_frame
-        As in `fetch_esol`.
-
-    Returns
-    -------
-    Bunch or (data, target)
-        As in `fetch_esol`.
-
-    Raises
-    ------
-    OSError
-        If the data cannot be had, or their SHA-256 is not the expected one.
-    ValueError
-        If the endpoint is unknown.
-
-    References
-    ----------
-    Niu et al. 2024, https://doi.org/10.1038/s41597-024-03793-0
-    """
-    name = _choose("pharma_", "", endpoint, "endpoint")
-    return _fetch(name, data_home, download_if_missing, base_url, return_X_y, as_frame)
-
-
-def fetch_moleculeace(
-    target: str,
-    *,
-    data_home: PathLike | None = None,
-    download_if_missing: bool = True,
-    base_url: str | None = None,
-    return_X_y: bool = False,
-    as_frame: bool = False,
-) -> Any:
-    """Binding to one receptor (pKi) with its activity cliffs (column ``cliff_mol``); the source's split.
-
-    Parameters
-    ----------
-    target : {"CHEMBL1862", "CHEMBL2034", "CHEMBL2147", "CHEMBL219", "CHEMBL231", "CHEMBL238"}
-        ABL1 kinase, glucocorticoid receptor, PIM1 kinase, dopamine D4 receptor, histamine H1 receptor,
-        dopamine transporter; a trailing "_Ki" may be written.
-    data_home, download_if_missing, base_url, return_X_y, as_frame
-        As in `fetch_esol`.
-
-    Returns
-    -------
-    Bunch or (data, target)
-        As in `fetch_esol`.
-
-    Raises
-    ------
-    OSError
-        If the data cannot be had, or their SHA-256 is not the expected one.
-    ValueError
-        If the target is unknown.
-
-    References
-    ----------
-    van Tilborg, Alenicheva, Grisoni 2022, https://doi.org/10.1021/acs.jcim.2c01073
-    """
-    name = _choose("ace_", "_ki", target, "target")
-    return _fetch(name, data_home, download_if_missing, base_url, return_X_y, as_frame)
+fetch_esol = _fetcher(
+    "esol",
+    "esol",
+    "Aqueous solubility of 1,128 molecules, log10 mol/L (ESOL in MoleculeNet); regression, no split.",
+    f"Delaney 2004, https://doi.org/10.1021/ci034243x; {_MOLECULENET}",
+)
+fetch_freesolv = _fetcher(
+    "freesolv",
+    "freesolv",
+    "Hydration free energy of 642 molecules, kcal/mol (FreeSolv in MoleculeNet); regression, no split.",
+    f"Mobley, Guthrie 2014, https://doi.org/10.1007/s10822-014-9747-x; {_MOLECULENET}",
+)
+fetch_lipophilicity = _fetcher(
+    "lipophilicity",
+    "lipo",
+    "Octanol-water log D at pH 7.4 of 4,200 molecules (Lipophilicity in MoleculeNet); regression, no split.",
+    _MOLECULENET,
+)
+fetch_bace = _fetcher(
+    "bace",
+    "bace",
+    "Inhibition of human beta-secretase 1 by 1,513 molecules (BACE in MoleculeNet); classes 0/1, no split.",
+    f"Subramanian et al. 2016, https://doi.org/10.1021/acs.jcim.6b00290; {_MOLECULENET}",
+)
+fetch_bbbp = _fetcher(
+    "bbbp",
+    "bbbp",
+    "Passage of the blood-brain barrier by 2,039 molecules (BBBP in MoleculeNet); classes 0/1, no split.",
+    f"Martins et al. 2012, https://doi.org/10.1021/ci300124c; {_MOLECULENET}",
+)
+fetch_biogen_adme = _fetcher_of_endpoints(
+    "biogen_adme",
+    "biogen_",
+    "One endpoint of Biogen's in-vitro ADME sets, log10 values; regression, with the source's split.",
+    "Fang et al. 2023, https://doi.org/10.1021/acs.jcim.3c00160",
+)
+fetch_pharmabench = _fetcher_of_endpoints(
+    "pharmabench",
+    "pharma_",
+    "One endpoint of PharmaBench, with its scaffold split (its random split is a column of ``frame``).",
+    "Niu et al. 2024, https://doi.org/10.1038/s41597-024-03793-0",
+)
+fetch_moleculeace = _fetcher_of_endpoints(
+    "moleculeace",
+    "ace_",
+    "Binding to one receptor (pKi) with its activity cliffs (column ``cliff_mol``); the source's split.",
+    "van Tilborg, Alenicheva, Grisoni 2022, https://doi.org/10.1021/acs.jcim.2c01073",
+)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import socket
 import threading
 from functools import partial
@@ -289,3 +290,20 @@ def test_shipped_manifest_pins_every_file():
             seen.add((source["repository"], file["path"]))
         assert (len(table["files"]) == 2) == (table["split"] == "file") == name.startswith("biogen_")
     assert len(seen) == 30
+
+
+def test_every_shipped_table_has_a_fetcher_that_documents_it(monkeypatch):
+    manifest = json.loads(Path(fetchers.__file__).with_name("manifest.json").read_text(encoding="utf-8"))
+    monkeypatch.setattr(fetchers, "_manifest", lambda: manifest)
+    fetched = []
+    monkeypatch.setattr(fetchers, "_fetch", lambda table, *options: fetched.append(table))
+    for name in datasets.__all__:
+        if name.startswith("fetch_"):
+            fetch = getattr(datasets, name)
+            assert fetch.__name__ == name
+            endpoints = re.findall(r"^    - (\w+): \S", fetch.__doc__, re.MULTILINE)
+            for endpoint in endpoints:
+                fetch(endpoint)
+            if not endpoints:
+                fetch()
+    assert sorted(fetched) == sorted(manifest["tables"])
