@@ -1,11 +1,43 @@
-"""Batches by number, and their molecules one by one."""
+"""Batches: buckets of similar sizes, mixtures of sets, batches by number, molecules one by one."""
+
+from itertools import islice
 
 import numpy as np
+import pytest
 import torch
 from loop_runs import labelled
+from set_examples import random_set
 
 from skmol3d.encoders import AtomBatch
-from skmol3d.trainer.data.batches import Mixture, one_by_one
+from skmol3d.trainer.data.batches import Mixture, bucketed, mixed, one_by_one
+
+
+def test_buckets_cover_every_index_once_within_the_budget():
+    sizes = np.random.default_rng(0).integers(1, 60, 500)
+    sizes[7] = 300  # larger than the budget: a batch of its own
+    index = np.arange(0, 500, 1)[sizes != 13]
+    batches = list(bucketed(sizes, index, 200, np.random.default_rng(1), window=128))
+    assert sorted(np.concatenate(batches)) == index.tolist()
+    for part in batches:
+        assert len(part) * sizes[part].max() <= 200 or part.tolist() == [7]
+    # Sorting by size leaves little padding.
+    assert sizes[index].sum() > 0.7 * sum(len(b) * sizes[b].max() for b in batches)
+    other = list(bucketed(sizes, index, 200, np.random.default_rng(2), window=128))
+    assert [b.tolist() for b in other] != [b.tolist() for b in batches]
+
+
+def test_mixed_draws_by_share_and_starts_over():
+    sets = [random_set([3] * 8), random_set([3] * 8)]
+    indices = [np.arange(8), np.arange(4)]
+    drawn = list(islice(mixed(sets, [3, 1], indices, 6, np.random.default_rng(0)), 1000))
+    first = sum(k == 0 for k, _ in drawn)
+    assert 700 < first < 800
+    assert {m for k, part in drawn if k == 1 for m in part} == {0, 1, 2, 3}
+
+
+def test_mixed_refuses_an_empty_set():
+    with pytest.raises(ValueError, match=r"nothing to draw from set\(s\) \[1\]"):
+        next(mixed([random_set([3])] * 2, [1, 1], [np.arange(1), np.arange(0)], 6, np.random.default_rng(0)))
 
 
 def test_mixture_is_addressable():

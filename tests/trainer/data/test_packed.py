@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from test_sets import random_set
+from set_examples import random_set
 
 from skmol3d.trainer.data.packed import read_packed, write_packed
 from skmol3d.trainer.data.positions import integer_positions

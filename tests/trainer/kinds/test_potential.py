@@ -12,6 +12,7 @@ import yaml
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from objective_examples import BACKBONES
+from set_examples import random_set
 from trainer_examples import embedded
 
 from skmol3d import hub
@@ -26,11 +27,12 @@ from skmol3d.trainer.data.xtb import ConformerKind, read_xtb
 from skmol3d.trainer.kinds.potential import (
     check_elements,
     check_labels,
+    element_energies,
     reference_energies,
     relative_energies,
     start_from,
 )
-from skmol3d.trainer.kinds.potential_errors import errors, errors_by_kind
+from skmol3d.trainer.kinds.potential_errors import errors
 from skmol3d.trainer.objectives.force_centric import ForceCentric
 from skmol3d.trainer.objectives.forces import PotentialObjective
 from skmol3d.trainer.objectives.potential import PotentialObjectives
@@ -294,27 +296,6 @@ def test_force_errors_are_recomputed_one_frame_at_a_time(trajectories):
     assert found == {"force_mae": pytest.approx(np.mean(each), rel=1e-4), "molecules": 3}
 
 
-def test_errors_of_each_kind_of_conformers(data_root):
-    data = read_xtb(data_root / "labels.npz")
-    index = np.arange(3, 12)
-    objective = PotentialObjectives(Potential(PotentialConfig(BACKBONES[0])), ["forces"])
-    found = errors_by_kind(objective, data, index)
-    assert list(found) == ["mmff", "relaxed"]
-    chosen = index[data.molecule_targets["kind"][index] == ConformerKind.RELAXED]
-    each = []
-    for m in chosen:
-        batch, targets = data.batch(np.array([m]))
-        _, forces = objective.potential.energy_and_forces(batch)
-        each.append(((forces - targets["forces"]).abs(), targets["forces"].abs()))
-    wrong, size = (torch.cat([pair[k] for pair in each]).mean().item() for k in (0, 1))
-    assert found["relaxed"] == {
-        "force_mae": pytest.approx(wrong, rel=1e-4),
-        "zero_force_mae": pytest.approx(size, rel=1e-4),
-        "molecules": 3,
-    }
-    assert errors_by_kind(objective, read_set(data_root / "corpus"), np.arange(3)) == {}
-
-
 def test_minima_may_be_drawn_more_often_and_the_same_molecules_are_held_out(data_root, tmp_path, monkeypatch):
     seen = []
     draw = Mixture.__call__
@@ -336,3 +317,15 @@ def test_minima_may_be_drawn_more_often_and_the_same_molecules_are_held_out(data
     held = set(data.group) - set(data.group[first])
     assert len(held) == 2
     assert not held & set(data.group[minima])
+
+
+def test_element_energies_are_recovered():
+    data = random_set(list(range(1, 30)))
+    known = {1: -13.0, 6: -1030.0, 8: -2040.0}
+    owner = np.repeat(np.arange(29), data.sizes)
+    data.molecule_targets["energy"] = np.bincount(owner, [known[z] for z in data.numbers.tolist()])
+    energies = element_energies(data, np.arange(5, 29))
+    assert energies.shape == (119,)
+    for z, energy in known.items():
+        assert energies[z] == pytest.approx(energy)
+    assert set(np.flatnonzero(energies)) == set(known)
