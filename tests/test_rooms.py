@@ -137,5 +137,6 @@ def test_stubs_keep_their_promises(package):
     loaded = __import__(package, fromlist=["_"])
     for name in loaded.__all__:
         assert getattr(loaded, name) is not None
+    assert set(dir(loaded)) >= set(loaded.__all__)
     with pytest.raises(AttributeError):
         loaded.no_such_name  # noqa: B018

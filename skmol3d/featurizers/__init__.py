@@ -4,8 +4,12 @@ import lazy_loader
 
 # Lazy: importing one featurizer must not pay for the others, nor the package for rdkit and sklearn. The names
 # stand in __init__.pyi.
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, _, __all__ = lazy_loader.attach_stub(__name__, __file__)
 __all__ += ["all_featurizers"]
+
+
+def __dir__():  # lazy_loader's own does not know what was added
+    return list(__all__)
 
 
 def all_featurizers():
