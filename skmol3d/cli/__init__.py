@@ -44,7 +44,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit status: 0; 1 if the molecules are at fault; 2 after a mistake of the user's; 130, 141 or 143
         after Ctrl-C, a closed pipe or SIGTERM. Messages are on stderr, a line each, without tracebacks.
     """
-    args = _parser().parse_args(argv)
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    parser = _parser()
+    if not arguments:
+        parser.print_help(sys.stderr)
+        return 2
+    args = parser.parse_args(arguments)
     verb = import_module(f"skmol3d.cli.{args.command}")
     try:
         with _sigterm_raises():
@@ -73,7 +78,7 @@ def _run(verb: Any, name: str, arguments: Sequence[str]) -> int:
         usage=getattr(verb, "USAGE", None),
         description=verb.__doc__,
         epilog=f"{getattr(verb, 'NOTES', '')}example:\n  {verb.EXAMPLE}",
-        formatter_class=partial(argparse.RawDescriptionHelpFormatter, max_help_position=36),
+        formatter_class=partial(argparse.RawDescriptionHelpFormatter, max_help_position=26),
         conflict_handler="resolve",
         allow_abbrev=False,
     )

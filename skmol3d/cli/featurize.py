@@ -103,7 +103,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "crystals: also none, volume, inertia (default: mo3enet-small)",
     )
     parameters = add_parameters(group)
-    parser.add_argument("-h", "--help", action=Help, parameters=parameters)
+    add("-h", "--help", action=Help, parameters=parameters)
 
 
 def run(args: argparse.Namespace) -> int:

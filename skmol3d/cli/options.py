@@ -94,7 +94,7 @@ def parameters(cls: type[StructureFeaturizer]) -> dict[str, Parameter]:
             continue
         hint, (kind, text) = hints[name], texts.get(name, ("", ""))
         listed = re.search(r"\{.*\}", kind)
-        first = " ".join(re.split(r"(?<!e\.g)[.:]\s", inspect.cleandoc(text) + "\n")[0].split())
+        first = " ".join(re.split(r"(?<!e\.g)[.:]\s|(?<=.{25});\s", inspect.cleandoc(text) + "\n")[0].split())
         found[name] = Parameter(
             types={get_origin(t) or t for t in (get_args(hint) if isinstance(hint, UnionType) else (hint,))},
             default=parameter.default,

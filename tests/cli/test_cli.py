@@ -11,7 +11,7 @@ import pytest
 import skmol3d
 from skmol3d.cli import VERBS, featurize, main
 
-SCREEN = 60
+SCREEN = 55
 """Lines."""
 
 
@@ -37,6 +37,11 @@ def test_help_lists_the_verbs_and_imports_nothing_heavy():
     printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert all(f"  {verb} " in printed for verb in VERBS)
     assert len(printed.splitlines()) <= SCREEN
+
+
+def test_without_a_verb_the_help_is_shown(capsys):
+    assert main([]) == 2
+    assert "commands:" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -7,10 +7,12 @@ import subprocess
 import sys
 import time
 
+import numpy as np
+import pandas as pd
 import psutil
 import pytest
 
-from skmol3d import files
+from skmol3d import ECFPFeaturizer, files
 from skmol3d.cli import featurize, main
 
 COMMAND = ["featurize", "in.smi", "--model", "ecfp", "--n-bits", "32"]
@@ -70,10 +72,8 @@ def test_a_stopped_run_continues_and_gives_what_an_uninterrupted_one_gives(
     assert not (folder / f"out{suffix}").exists()
     go_on()
     taken = []
-    transform = featurize.skmol3d.ECFPFeaturizer.transform
-    monkeypatch.setattr(
-        featurize.skmol3d.ECFPFeaturizer, "transform", lambda self, X: taken.extend(X) or transform(self, X)
-    )
+    transform = ECFPFeaturizer.transform
+    monkeypatch.setattr(ECFPFeaturizer, "transform", lambda self, X: taken.extend(X) or transform(self, X))
     assert run(f"out{suffix}", "--failures", "failed.csv") == 0
     assert len(taken) == 50
     assert run(f"whole{suffix}", "--failures", "all.csv") == 0
@@ -135,6 +135,20 @@ def test_rows_that_were_lost_are_made_again(folder, monkeypatch):
     assert (folder / "out.npy").read_bytes() == (folder / "whole.npy").read_bytes()
 
 
+def test_a_disk_that_is_full_at_the_end_costs_no_rows(folder, monkeypatch, capsys):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files.CsvTable, "append", full)
+        assert run("out.csv") == 2
+    message = "skmol3d featurize: out.csv: cannot be written: No space left on device\n"
+    assert capsys.readouterr().err == message
+    monkeypatch.setattr(ECFPFeaturizer, "transform", None)
+    assert run("out.csv") == 0
+    assert len(pd.read_csv("out.csv")) == 90
+
+
 def test_another_task_is_refused_unless_told_to_restart(folder, monkeypatch, capsys):
     go_on = stop_after(40, monkeypatch)
     run("out.npy")
@@ -162,7 +176,7 @@ def test_processes_and_devices_may_change(folder, monkeypatch):
 def test_two_processes_do_not_write_one_output(folder, capsys):
     task = {"input": "x"}
     with files.Unfinished(folder / "out.npy", task, 2) as work:
-        work.append(files.np.ones((1, 2), "f4"), [["a"]], [])
+        work.append(np.ones((1, 2), "f4"), [["a"]], [])
         assert run("out.npy") == 2
         assert "out.npy: another process is writing it" in capsys.readouterr().err
         assert work.done == 1
