@@ -239,6 +239,11 @@ def test_set_refuses_what_the_recipe_has_not(change):
         ("- 1", "kind must be one of"),
         ("", "kind must be one of .* got None"),
         ("{kind: potential, name: a}", r"recipe: missing field\(s\) 'data', 'held_out'"),
+        (
+            yaml.safe_dump(POTENTIAL | {"name": "../../x"}),
+            r"recipe: name: '../../x' is not the name of a folder",
+        ),
+        (yaml.safe_dump(POTENTIAL | {"data": []}), "recipe: data: there is no entry"),
         (yaml.safe_dump(POTENTIAL | {"colour": 1}), r"recipe: unknown field\(s\) 'colour'"),
     ],
 )

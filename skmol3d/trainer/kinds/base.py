@@ -85,6 +85,8 @@ class Recipe:
     def __post_init__(self) -> None:
         if not self.data:
             raise ValueError("data: there is no entry")
+        if Path(self.name).name != self.name:
+            raise ValueError(f"name: {self.name!r} is not the name of a folder")
 
     def run(self, place: Place) -> Any:
         """Train and return the encoder; leaves ``data.json`` and ``metrics.json`` in ``place.logs``."""
