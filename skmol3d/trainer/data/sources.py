@@ -151,7 +151,7 @@ def quoted(source: Source, found: str | None) -> dict[str, Any]:
 
 def describe(source: Source, data: PackedSet, found: str | None) -> dict[str, Any]:
     """What a run knows of an entry, for the model card; ``found`` is the digest of its data."""
-    heavy = np.add.reduceat((data.numbers > 1).astype(np.int64), data.offsets[:-1])
+    heavy = np.add.reduceat(data.numbers > 1, data.offsets[:-1], dtype=np.int64)
     facts: dict[str, Any] = {
         "path": source.path,
         "share": source.share,
