@@ -1,8 +1,12 @@
 """Fixtures for all tests: tiny random encoders, so that none needs a download or a GPU."""
 
+import signal
 from pathlib import Path
 
 import pytest
+
+# A shell ignores Ctrl-C on behalf of what it runs in the background, and so would all processes that tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
