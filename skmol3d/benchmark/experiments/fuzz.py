@@ -2,8 +2,9 @@
 
 Random, mangled and extreme inputs go through ``REM3DIFeaturizer(errors="nan")``. Each must give a finite row
 or a reason, never both nor neither; and rows computed again from another spelling must be the same. Exits
-with status 1 if not. With ``--files N``, N damaged files of every format are read instead: each record must
-be a molecule or have a reason, and nothing may raise or hang.
+with status 1 if not. With ``--files N``, N damaged files of every format are read instead, with ``--cif N``
+damaged CIF files, with ``--parse N`` the hostile inputs without what comes after: each record must be a
+molecule (a crystal) or have a reason, and nothing may raise or hang.
 """
 
 import argparse
@@ -16,7 +17,7 @@ import numpy as np
 from ase.data import chemical_symbols
 from rdkit import Chem, rdBase
 
-from skmol3d.benchmark.experiments import fuzz_files
+from skmol3d.benchmark.experiments import fuzz_cif, fuzz_files
 from skmol3d.featurizers import REM3DIFeaturizer, cache
 from skmol3d.structures import StructureError, read_molecule
 
@@ -188,6 +189,21 @@ def run(model: str, count: int, seed: int, time_limit: float = 10.0, respelled: 
     return wrong
 
 
+def parse(count: int, seed: int) -> list[str]:
+    """Read `count` hostile inputs, print counts by outcome, and return what was wrong."""
+    from skmol3d.datasets import load_small_organics
+
+    def outcome(value: object) -> list[str]:
+        try:
+            read_molecule(value)
+        except StructureError as error:
+            return [str(error)]
+        return ["molecule"]
+
+    inputs = hostile_inputs(list(load_small_organics().data), count, seed)
+    return fuzz_files.judge("hostile inputs", ((f"{v!r:.80}", lambda v=v: outcome(v)) for v in inputs))
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run from the command line."""
     parser = argparse.ArgumentParser(
@@ -198,9 +214,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--time-limit", type=float, default=10.0, help="seconds per molecule (default: 10)")
     parser.add_argument("--model", default="rem3di-small")
     parser.add_argument("--files", type=int, metavar="N", help="read N damaged files instead")
+    parser.add_argument("--cif", type=int, metavar="N", help="read N damaged CIF files instead")
+    parser.add_argument("--parse", type=int, metavar="N", help="read N inputs, without conformers and rows")
     args = parser.parse_args(argv)
     if args.files:
         wrong = fuzz_files.run(args.files, args.seed)
+    elif args.cif:
+        wrong = fuzz_cif.run(args.cif, args.seed)
+    elif args.parse:
+        wrong = parse(args.parse, args.seed)
     else:
         wrong = run(args.model, args.n, args.seed, args.time_limit)
     print("\n" + ("\n".join(wrong) if wrong else "nothing was wrong"))

@@ -4,7 +4,7 @@ import gzip
 import io
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 from rdkit import Chem, rdBase
@@ -114,31 +114,42 @@ def outcome(format: str, data: bytes) -> list[str]:
     return found
 
 
-def run(count: int, seed: int, slowest: float = 5.0) -> list[str]:
+def run(count: int, seed: int) -> list[str]:
     """Read `count` damaged files, print counts by outcome, and return what was wrong."""
-    wrong, tally, longest = [], Counter[str](), 0.0
-    start = time.perf_counter()
-    for i, (format, data) in enumerate(damaged_files(count, seed)):
-        begun = time.perf_counter()
+    cases = ((format, lambda f=format, d=data: outcome(f, d)) for format, data in damaged_files(count, seed))
+    return judge("damaged files", cases)
+
+
+def judge(what: str, cases: Iterable[tuple[str, Callable[[], list[str]]]], slowest: float = 5.0) -> list[str]:
+    """Read all cases, each a name and a call that gives outcomes; print their counts, return what was wrong.
+
+    Wrong are errors that escape, more than `slowest` seconds of CPU time, and reasons that are empty, long
+    or of several lines.
+    """
+    wrong, tally, longest, count = [], Counter[str](), 0.0, 0
+    start = time.process_time()
+    for i, (name, read) in enumerate(cases):
+        count += 1
+        begun = time.process_time()
         try:
             with rdBase.BlockLogs():
-                found = outcome(format, data)
+                found = read()
         except Exception as error:
-            wrong.append(f"file {i} ({format}): {type(error).__name__}: {error}")
+            wrong.append(f"{i} ({name}): {type(error).__name__}: {error}")
             continue
-        seconds = time.perf_counter() - begun
+        seconds = time.process_time() - begun
         longest = max(longest, seconds)
         if seconds > slowest:
-            wrong.append(f"file {i} ({format}): {seconds:.1f} s")
+            wrong.append(f"{i} ({name}): {seconds:.1f} s")
         bad = [reason for reason in found if not reason or "\n" in reason or len(reason) > 450]
-        wrong += [f"file {i} ({format}): reason {reason!r:.200}" for reason in bad]
+        wrong += [f"{i} ({name}): reason {reason!r:.200}" for reason in bad]
         tally.update(
-            "molecule" if text == "molecule" else "file" if text.startswith("file: ") else "reason"
+            text if text in ("molecule", "crystal") else "file" if text.startswith("file: ") else "reason"
             for text in found
         )
     print(
-        f"{count} damaged files in {time.perf_counter() - start:.0f} s, the slowest {longest:.2f} s: "
-        f"{tally['molecule']} molecules, {tally['reason']} records with a reason, "
-        f"{tally['file']} files refused"
+        f"{count} {what} in {time.process_time() - start:.0f} s of CPU time, the slowest {longest:.2f} s: "
+        f"{tally['molecule'] + tally['crystal']} read, {tally['reason']} refused with a reason, "
+        f"{tally['file']} files refused as a whole"
     )
     return wrong
