@@ -1,9 +1,9 @@
-"""Runs killed at random moments: ``python -m skmol3d.benchmark.experiments.kills label|pretrain [--kills 20]``.
+"""Runs killed at random moments: ``python -m skmol3d.benchmark.experiments.kills VERB [--kills 20]``.
 
-A small ``skmol3d label`` (two workers) or ``skmol3d pretrain`` is run once undisturbed; then again and again,
-each time ended by SIGKILL, SIGINT or SIGTERM at a random moment, and continued by the same command. What
-comes out at last must equal what the undisturbed run wrote, number for number, and no process may be left
-behind. Exits with status 1 if not.
+A small ``skmol3d label`` (two workers) or ``skmol3d pretrain`` (its state saved every half second, not every
+three minutes) is run once undisturbed; then again and again, each time ended by SIGKILL, SIGINT or SIGTERM at
+a random moment, and continued by the same command. What comes out at last must equal what the undisturbed run
+wrote, number for number, and no process may be left behind. Exits with status 1 if not.
 """
 
 import argparse
@@ -31,15 +31,23 @@ held_out: 0.2
 atoms: 64
 model: {backbone: {kind: equivariant-transformer, width: 16, layers: 1, heads: 2, radial: 8, cutoff: 5.0}}
 weights: {forces: 1.0, energy: 0.5}
-schedule: {steps: 400, minutes: null, learning_rate: 1.0e-3, warmup: 10, ema: 0.9}
-log_every: 10
-evaluate_every: 20
+schedule: {steps: 300, minutes: null, learning_rate: 1.0e-3, warmup: 10, ema: 0.9}
+"""
+
+
+START = """\
+import sys
+from skmol3d.cli import main
+if sys.argv[1] == "pretrain":
+    from skmol3d.trainer import logs
+    logs.SAVE_SECONDS = 0.5
+sys.exit(main())
 """
 
 
 def command(verb: str, folder: Path, out: Path) -> list[str]:
     """The command line that is killed."""
-    start = [sys.executable, "-m", "skmol3d.cli", verb]
+    start = [sys.executable, "-c", START, verb]
     if verb == "label":
         return [*start, str(folder / "molecules.smi"), str(out / "labels.npz"), "--n-jobs", "2"]
     paths = [str(folder / "small.yaml"), "--data", str(folder), "--out", str(out)]
@@ -51,7 +59,7 @@ def prepare(verb: str, folder: Path) -> None:
     from skmol3d.datasets import load_small_organics
     from skmol3d.trainer.data.labelling import label_file
 
-    smiles = list(load_small_organics().data)[: 1500 if verb == "label" else 40]
+    smiles = list(load_small_organics().data)[: 400 if verb == "label" else 20]
     (folder / "molecules.smi").write_text("\n".join([*smiles, "no SMILES", ""]))
     if verb == "pretrain":
         label_file(folder / "molecules.smi", folder / "labels.npz")
@@ -107,7 +115,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             out = folder / f"out{finished}"
             out.mkdir(exist_ok=True)
             number = SIGNALS[int(rng.integers(len(SIGNALS)))]
-            done, left = disturbed(command(args.verb, folder, out), number, rng.uniform(0.3, seconds))
+            done, left = disturbed(command(args.verb, folder, out), number, rng.uniform(0.3, 1.0) * seconds)
             if done:
                 finished += 1
                 continue

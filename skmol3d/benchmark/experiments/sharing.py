@@ -1,0 +1,58 @@
+"""One featurizer in many hands: ``python -m skmol3d.benchmark.experiments.sharing [--n 240] [--workers 8]``.
+
+Rows of the shipped small organics, computed in one thread, are computed anew by threads that share the
+featurizer, by forked processes that inherit it after use, and by joblib's processes that unpickle it; each
+part of the molecules by one of them, and all of a few molecules by each. Exits with status 1 if a row differs
+by more than rounding (1e-5 of the largest number) or a molecule is missing.
+"""
+
+import argparse
+import multiprocessing
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+
+import numpy as np
+from joblib.externals.loky import ProcessPoolExecutor as LokyExecutor
+
+from skmol3d.featurizers import REM3DIFeaturizer, cache
+
+TOLERANCE = 1e-5
+PATIENCE = 300.0  # seconds for one part
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run from the command line."""
+    from skmol3d.datasets import load_small_organics
+
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--n", type=int, default=240, help="molecules (default: 240)")
+    parser.add_argument("--workers", type=int, default=8, help="threads or processes (default: 8)")
+    args = parser.parse_args(argv)
+    smiles = list(load_small_organics().data)[: args.n]
+    featurizer = REM3DIFeaturizer()
+    expected = featurizer.fit_transform(smiles)
+    places = [np.arange(len(smiles))[k :: args.workers] for k in range(args.workers)]
+    places += [np.arange(min(20, len(smiles)))] * args.workers
+    parts = [[smiles[i] for i in place] for place in places]
+    fork = multiprocessing.get_context("fork")
+    kinds: dict[str, Callable[[], Executor]] = {
+        "threads": lambda: ThreadPoolExecutor(args.workers),
+        "forked processes": lambda: ProcessPoolExecutor(args.workers, mp_context=fork),
+        "joblib's processes": lambda: LokyExecutor(args.workers),
+    }
+    status = 0
+    for name, make in kinds.items():
+        cache.clear()  # or rows would be looked up rather than computed
+        with make() as pool:
+            rows = list(pool.map(featurizer.transform, parts, timeout=PATIENCE))
+        differences = [np.abs(row - expected[place]).max() for row, place in zip(rows, places, strict=True)]
+        largest = float(np.max(differences) / np.abs(expected).max())  # NaN if a row is
+        print(f"{args.workers} {name}, {sum(map(len, rows))} rows: largest difference {largest:.1e}")
+        status |= not largest < TOLERANCE
+    return int(status)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
