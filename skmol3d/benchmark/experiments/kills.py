@@ -76,18 +76,16 @@ def results(verb: str, out: Path) -> dict[str, np.ndarray]:
     return {name: value.numpy() for name, value in from_pretrained(out / "small").state_dict().items()}
 
 
-def disturbed(run: Sequence[str], number: int, wait: float) -> tuple[bool, int]:
-    """Run until the signal comes; whether it ended before, and how many of its processes stay behind."""
+def disturbed(run: Sequence[str], number: int, wait: float) -> list[psutil.Process] | None:
+    """Run until the signal comes; the processes it had then, or None if it ended before."""
     with subprocess.Popen(run, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
-            return process.wait(wait) == 0, 0
+            process.wait(wait)
+            return None
         except subprocess.TimeoutExpired:
             family = psutil.Process(process.pid).children(recursive=True)
             process.send_signal(number)
-    _, left = psutil.wait_procs(family, PATIENCE)
-    for stray in left:
-        stray.kill()
-    return False, len(left)
+    return family
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -110,18 +108,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         subprocess.run(command(args.verb, folder, whole), check=True, stdout=subprocess.DEVNULL)
         seconds = time.perf_counter() - start
         expected = results(args.verb, whole)
-        tally, finished, runs = Counter[str](), 0, 0
+        tally, finished, families = Counter[str](), 0, list[psutil.Process]()
         while tally.total() < args.kills:
             out = folder / f"out{finished}"
             out.mkdir(exist_ok=True)
             number = SIGNALS[int(rng.integers(len(SIGNALS)))]
-            done, left = disturbed(command(args.verb, folder, out), number, rng.uniform(0.3, 1.0) * seconds)
-            if done:
+            family = disturbed(command(args.verb, folder, out), number, rng.uniform(0.3, 1.0) * seconds)
+            if family is None:
                 finished += 1
                 continue
             tally[number.name] += 1
-            if left:
-                wrong.append(f"{number.name}: {left} processes still there after {PATIENCE:.0f} s")
+            print(f"{number.name}, while {len(family)} other processes ran", flush=True)
+            families += family
         for runs in range(finished + 1):
             out = folder / f"out{runs}"
             if runs == finished:
@@ -132,6 +130,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             ):
                 wrong.append(f"run {runs} differs from the undisturbed one")
             wrong += [f"left behind: {p.name}" for p in out.rglob("*") if ".part" in p.name]
+    _, left = psutil.wait_procs(families, PATIENCE)
+    wrong += [f"still there after {PATIENCE:.0f} s: {process}" for process in left]
     signals = ", ".join(f"{count} {name}" for name, count in sorted(tally.items()))
     print(f"{args.verb}: {seconds:.0f} s undisturbed; {signals}; {finished + 1} runs finished")
     print("\n".join(wrong) if wrong else "nothing was wrong")

@@ -4,7 +4,8 @@
 
 Featurizes a stream with `REM3DIFeaturizer.iter_transform` and prints resident memory every 5,000 molecules.
 The cache of rows (bounded, see `skmol3d.featurizers.cache.MEMORY_BYTES`) fills up at first; from then on the
-numbers must stay level.
+numbers must stay level. With ``--calls N`` there are N calls of `transform` with one molecule each instead,
+and no cache; exits with status 1 if the second half of them takes more than 10 MB.
 """
 
 import argparse
@@ -36,7 +37,22 @@ def resident_mb() -> float:
     return (own + resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024) / 2**20
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def small_calls(featurizer: REM3DIFeaturizer, count: int) -> int:
+    """Call with one molecule after the other, print resident memory, and return 1 if it grows."""
+    cache.set_cache_bytes(conformers=0, rows=0)
+    print("| calls | resident MB |\n|---:|---:|")
+    levels = []
+    for done, smiles in enumerate(islice(enumerated(), count), 1):
+        featurizer.transform([smiles])
+        if done % max(count // 10, 1) == 0:
+            levels.append(resident_mb())
+            print(f"| {done} | {levels[-1]:.1f} |", flush=True)
+    growth = levels[-1] - levels[len(levels) // 2 - 1]
+    print(f"\nsecond half: {growth:+.1f} MB")
+    return int(growth > 10)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
     """Stream and print."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -44,6 +60,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--input", type=Path, help=".csv, .tsv, .smi or .sdf (default: enumerated molecules)")
     parser.add_argument("--smiles-column")
     parser.add_argument("--n", type=int, default=100_000, help="molecules (default: 100000)")
+    parser.add_argument("--calls", type=int, metavar="N", help="calls with one molecule (say 20000) instead")
     parser.add_argument("--n-jobs", type=int, default=1)
     parser.add_argument(
         "--relax", action="store_true", help="relax conformers (default: not, which is faster)"
@@ -56,6 +73,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     featurizer = REM3DIFeaturizer(
         model=args.model, relax="mmff" if args.relax else None, n_jobs=args.n_jobs, errors="nan"
     )
+    if args.calls:
+        return small_calls(featurizer, args.calls)
     print(f"cache of rows: at most {cache.MEMORY_BYTES / 2**20:.0f} MB\n")
     print("| molecules | s | resident MB | cached MB |\n|---:|---:|---:|---:|")
     start, done = time.perf_counter(), 0
@@ -68,7 +87,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         ]
         print(f"| {done} | {' | '.join(numbers)} |", flush=True)
     print(f"\n{len(featurizer.failures_)} of {done} failed")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from rdkit import Chem
 
-from skmol3d.benchmark.experiments import chirality, fuzz, memory, speed
+from skmol3d.benchmark.experiments import chirality, fuzz, fuzz_cif, fuzz_files, kills, memory, sharing, speed
 from skmol3d.structures import StructureError, read_molecule
 
 
@@ -34,6 +34,14 @@ def test_memory_prints_steps(tiny_checkpoint, capsys, monkeypatch):
     assert all(10 < int(mb) < 1e5 for _, mb in steps)
 
 
+def test_memory_of_small_calls(tiny_checkpoint, capsys, monkeypatch):
+    monkeypatch.setattr(memory.cache, "set_cache_bytes", lambda **_: None)  # other tests want the caches
+    memory.main(["--calls", "10", "--model", tiny_checkpoint])
+    out = capsys.readouterr().out
+    assert len(re.findall(r"^\| \d+ \| [\d.]+ \|$", out, re.M)) == 10
+    assert re.search(r"second half: [+-][\d.]+ MB", out)
+
+
 def test_memory_has_enough_molecules():
     from itertools import islice
 
@@ -54,6 +62,38 @@ def test_fuzz_inputs_are_hostile_and_repeatable():
             parsed.append(read_molecule(value))
     assert 0.1 < len(parsed) / 400 < 0.9
     assert any(molecule.coordinates is not None for molecule in parsed)
+
+
+def test_parsing_and_damaged_cif_files(capsys):
+    assert fuzz.main(["--parse", "150"]) == 0
+    assert fuzz.main(["--cif", "150"]) == 0
+    out = capsys.readouterr().out
+    counts = re.findall(r"(\d+) read, (\d+) refused with a reason", out)
+    # Both happen, or the fuzzer has become too tame or too wild to say anything.
+    assert len(counts) == 2
+    assert all(30 < int(number) < 270 for pair in counts for number in pair)
+    assert list(fuzz_cif.damaged_cifs(5)) == list(fuzz_cif.damaged_cifs(5))
+
+
+def test_whatever_escapes_a_reader_is_reported():
+    def fails():
+        raise KeyError("x")
+
+    cases = [("good", lambda: ["molecule"]), ("bad", fails), ("mute", lambda: [""])]
+    assert fuzz_files.judge("cases", cases) == ["1 (bad): KeyError: 'x'", "2 (mute): reason ''"]
+
+
+@pytest.mark.slow
+def test_a_featurizer_is_shared(capsys):
+    assert sharing.main(["--n", "8", "--workers", "2"]) == 0
+    assert capsys.readouterr().out.count("largest difference") == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", ["label", "pretrain"])
+def test_kills(verb, capsys):
+    assert kills.main([verb, "--kills", "1"]) == 0
+    assert "nothing was wrong" in capsys.readouterr().out
 
 
 def test_other_spelling_is_the_same_molecule():
