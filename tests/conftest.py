@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-# A shell ignores Ctrl-C on behalf of what it runs in the background, and so would all processes that tests start.
+# A shell lets what it runs in the background ignore Ctrl-C, and so would all processes that tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
