@@ -7,7 +7,17 @@ import numpy as np
 import pytest
 from rdkit import Chem
 
-from skmol3d.benchmark.experiments import chirality, fuzz, fuzz_cif, fuzz_files, kills, memory, sharing, speed
+from skmol3d.benchmark.experiments import (
+    chirality,
+    damaged_caches,
+    fuzz,
+    fuzz_cif,
+    fuzz_files,
+    kills,
+    memory,
+    sharing,
+    speed,
+)
 from skmol3d.structures import StructureError, read_molecule
 
 
@@ -81,6 +91,11 @@ def test_whatever_escapes_a_reader_is_reported():
 
     cases = [("good", lambda: ["molecule"]), ("bad", fails), ("mute", lambda: [""])]
     assert fuzz_files.judge("cases", cases) == ["1 (bad): KeyError: 'x'", "2 (mute): reason ''"]
+
+
+def test_damaged_caches_give_nothing_wrong(capsys):
+    assert damaged_caches.main(["--n", "60"]) == 0
+    assert "refused" in capsys.readouterr().out
 
 
 @pytest.mark.slow
