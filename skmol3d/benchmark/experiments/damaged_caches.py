@@ -1,8 +1,8 @@
 """Cache files damaged in every way: ``python -m skmol3d.benchmark.experiments.damaged_caches [--n 1000]``.
 
 A file of 200 values is cut off, or has bytes or pages of it replaced or removed, anywhere or in the header.
-What is read from it must be as stored, or missing, or refused with `CacheError`; so after another write. Exits
-with status 1 if not.
+What is read from it must be as stored, or missing, or refused with `CacheError`; so after another write.
+Exits with status 1 if not.
 """
 
 import argparse
