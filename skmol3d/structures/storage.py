@@ -7,6 +7,7 @@ import json
 import os
 import random
 import sqlite3
+import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -15,6 +16,7 @@ from threading import Lock
 from typing import Any
 
 FILE_NAME = "skmol3d-cache.sqlite3"
+PATIENCE = 60.0  # seconds to wait for other processes
 
 
 class CacheError(OSError):
@@ -161,8 +163,8 @@ class Disk:
     def _connection(self) -> Iterator[sqlite3.Connection]:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with closing(sqlite3.connect(self.path, timeout=60.0)) as connection:
-                connection.execute("PRAGMA journal_mode=WAL")
+            with closing(sqlite3.connect(self.path, timeout=PATIENCE)) as connection:
+                _write_ahead(connection)
                 connection.execute("PRAGMA synchronous=NORMAL")
                 connection.execute(
                     f"CREATE TABLE IF NOT EXISTS {self.table} (key BLOB PRIMARY KEY, value BLOB NOT NULL)"
@@ -223,6 +225,19 @@ class Cache:
     def lasts(self, value: bytes) -> bool:
         """Whether a value holds in other processes, too."""
         return True
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Choose the write-ahead log. While others do so, SQLite may refuse at once, whatever the timeout."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(0.01)
 
 
 def _crc(value: bytes) -> bytes:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
@@ -104,6 +105,24 @@ def test_several_processes_share_a_folder(tmp_path):
     processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(4)]
     assert [(process.communicate()[1], process.returncode) for process in processes] == [("", 0)] * 4
     assert Disk(tmp_path, "things").get(map(key, range(100))) == {key(i): bytes([i]) for i in range(100)}
+
+
+def test_a_file_that_another_process_is_making_is_waited_for(tmp_path, monkeypatch):
+    class Refused(sqlite3.Connection):
+        """What SQLite does now and then when two processes choose the write-ahead log at once."""
+
+        refusals = 2
+
+        def execute(self, command, *parameters):
+            if "WAL" in command and Refused.refusals:
+                Refused.refusals -= 1
+                raise sqlite3.OperationalError("database is locked")
+            return super().execute(command, *parameters)
+
+    monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=Refused))
+    Disk(tmp_path, "things").put({b"a": b"value"})
+    assert Disk(tmp_path, "things").get([b"a"]) == {b"a": b"value"}
+    assert Refused.refusals == 0
 
 
 def test_tables_do_not_mix(tmp_path):
