@@ -12,6 +12,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 from ase.data import chemical_symbols
@@ -201,7 +202,7 @@ def parse(count: int, seed: int) -> list[str]:
         return ["molecule"]
 
     inputs = hostile_inputs(list(load_small_organics().data), count, seed)
-    return fuzz_files.judge("hostile inputs", ((f"{v!r:.80}", lambda v=v: outcome(v)) for v in inputs))
+    return fuzz_files.judge("hostile inputs", ((f"{v!r:.80}", partial(outcome, v)) for v in inputs))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
