@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="mmff",
         help="relax conformers with MMFF94 (default) or leave them as ETKDG gives them",
     )
+    parser.add_argument("--cache-dir", type=Path, help="folder that keeps conformers for later runs")
     parser.add_argument("--n-jobs", type=int, help="worker processes, one thread each (default: 1; -1: all)")
 
 
@@ -42,7 +43,9 @@ def run(args: argparse.Namespace) -> None:
         relax=None if args.relax == "none" else args.relax,
     )
     verbose = int(sys.stderr.isatty())
-    done = label_file(args.input, args.output, args.smiles_column, settings, args.n_jobs, verbose)
+    done = label_file(
+        args.input, args.output, args.smiles_column, settings, args.n_jobs, verbose, args.cache_dir
+    )
     earlier = f" ({done.resumed} inputs were done before)" if done.resumed else ""
     print(
         f"{done.conformers} conformers of {done.inputs} inputs in {time.perf_counter() - start:.1f} s: "

@@ -1,4 +1,4 @@
-from .conformer_cache import conformers_of
+from .conformer_cache import conformers_of, embed_cached
 from .conformers import Conformers, ConformerSettings, boltzmann_weights, embed
 from .errors import Failure, StructureError, TransientError
 from .inputs import iter_inputs
@@ -17,6 +17,7 @@ __all__ = [
     "boltzmann_weights",
     "conformers_of",
     "embed",
+    "embed_cached",
     "generate",
     "iter_inputs",
     "read_molecule",

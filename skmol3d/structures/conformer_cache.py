@@ -92,6 +92,22 @@ def conformers_of(
         yield from _window(window, settings, n_jobs, cache_dir)
 
 
+def embed_cached(
+    molecule: Molecule, settings: ConformerSettings, cache_dir: str | os.PathLike[str] | None = None
+) -> Conformers:
+    """`conformers_of` one molecule, whose failure is raised, for callers that run in processes of their own.
+
+    Raises
+    ------
+    StructureError
+        Why there are none.
+    """
+    [made] = conformers_of([molecule], settings, n_jobs=1, cache_dir=cache_dir)
+    if isinstance(made, StructureError):
+        raise made
+    return made
+
+
 def _window(
     molecules: list[Molecule],
     settings: ConformerSettings,

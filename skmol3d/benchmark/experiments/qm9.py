@@ -29,7 +29,8 @@ from sklearn.preprocessing import StandardScaler
 
 from skmol3d import ECFPFeaturizer, EquivariantRidge, Mo3ENetFeaturizer, REM3DIFeaturizer
 from skmol3d.benchmark.report import markdown
-from skmol3d.trainer.data.xtb import ConformerKind, read_xtb
+from skmol3d.trainer.data.conformer_kinds import ConformerKind
+from skmol3d.trainer.data.xtb import read_xtb
 
 HARTREE = 27.211386  # eV
 DEBYE = 2.541746  # per atomic unit

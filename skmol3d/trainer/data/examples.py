@@ -6,12 +6,14 @@ Packed corpora (`skmol3d.trainer.data.pack`) and conformers embedded while a mod
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from rdkit import Chem
 from rdkit.Chem import Descriptors, rdFingerprintGenerator
 from rdkit.Geometry import Point3D
 
-from skmol3d.structures import ConformerSettings, StructureError, embed, read_molecule
+from skmol3d.structures import ConformerSettings, StructureError, embed_cached, read_molecule
 from skmol3d.trainer.data.corpus import ELECTRONIC
 from skmol3d.trainer.data.membership import substructure_membership
 from skmol3d.trainer.data.positions import integer_positions
@@ -27,7 +29,12 @@ GENERATORS = [
 DESCRIPTORS = tuple(name for name, _ in Descriptors._descList)
 
 
-def build_example(smiles: str, random_state: int = 0, heavy: tuple[int, float] = (0, np.inf)) -> Row:
+def build_example(
+    smiles: str,
+    random_state: int = 0,
+    heavy: tuple[int, float] = (0, np.inf),
+    cache_dir: Path | None = None,
+) -> Row:
     """Embed one plain ETKDGv3 conformer and compute the targets of REM3DI's objectives, and bonds.
 
     Parameters
@@ -38,6 +45,8 @@ def build_example(smiles: str, random_state: int = 0, heavy: tuple[int, float] =
         Goes into the conformer's seed.
     heavy : (int, float)
         Fewest and most heavy atoms.
+    cache_dir : path or None
+        Folder that keeps conformers for later runs (`skmol3d.structures.conformers_of`).
 
     Returns
     -------
@@ -53,7 +62,7 @@ def build_example(smiles: str, random_state: int = 0, heavy: tuple[int, float] =
     size = int((molecule.numbers > 1).sum())
     if not heavy[0] <= size <= heavy[1]:
         raise StructureError(f"{size} heavy atoms, not {heavy[0]} to {heavy[1]}")
-    conformer = embed(molecule, settings(random_state))
+    conformer = embed_cached(molecule, settings(random_state), cache_dir)
     mol = molecule.mol
     assert mol is not None  # only ASE and XYZ inputs have none
     try:

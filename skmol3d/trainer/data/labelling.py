@@ -26,12 +26,19 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from skmol3d.structures import ConformerSettings, Failure, StructureError, embed, read_molecule, read_records
+from skmol3d.structures import (
+    ConformerSettings,
+    Failure,
+    StructureError,
+    embed_cached,
+    read_molecule,
+    read_records,
+)
 from skmol3d.structures.errors import shorten
 from skmol3d.structures.xtb import xtb_labels
+from skmol3d.trainer.data.conformer_kinds import ConformerKind
 from skmol3d.trainer.data.positions import POSITION_UNIT, integer_positions
 from skmol3d.trainer.data.workers import Ticket, Workers, check
-from skmol3d.trainer.data.xtb import ConformerKind
 
 CHUNK = 32  # inputs: what a kill can cost
 
@@ -79,6 +86,7 @@ def label_file(
     settings: ConformerSettings | None = None,
     n_jobs: int | None = None,
     verbose: int = 0,
+    cache_dir: Path | None = None,
 ) -> LabelSummary:
     """Label the molecules of a file with GFN2-xTB energies, forces, charges, dipoles and frontier orbitals.
 
@@ -104,6 +112,8 @@ def label_file(
         Worker processes, as in joblib; each uses one thread.
     verbose : int, default=0
         1 shows progress on stderr.
+    cache_dir : path or None
+        Folder that keeps conformers, so that labelling them anew embeds nothing again.
 
     Returns
     -------
@@ -140,7 +150,7 @@ def label_file(
 
     workers = joblib.effective_n_jobs(n_jobs)
     with tqdm(disable=not verbose, unit="input", file=sys.stderr) as bar:
-        for start, size, result in _in_processes(todo(), settings, workers):
+        for start, size, result in _in_processes(todo(), settings, workers, cache_dir):
             _save(_part(parts, start), _arrays(*result))
             bar.update(size)
     merged, failures = _merge(parts, counts["inputs"])
@@ -241,7 +251,10 @@ def _merge(parts: Path, count: int) -> tuple[dict[str, np.ndarray], list[Failure
 
 
 def _in_processes(
-    chunks: Iterator[tuple[int, list[object]]], settings: ConformerSettings, workers: int
+    chunks: Iterator[tuple[int, list[object]]],
+    settings: ConformerSettings,
+    workers: int,
+    cache_dir: Path | None,
 ) -> Iterator[tuple[int, int, Result]]:
     """Yield (start, size, result) of each chunk as it is done."""
     pending: dict[Future[Result], tuple[int, list[object]]] = {}
@@ -249,7 +262,7 @@ def _in_processes(
     try:
         while True:
             while len(pending) < 2 * workers and (item := next(chunks, None)):
-                pending[pool.submit(_label_chunk, *item, settings)] = item
+                pending[pool.submit(_label_chunk, *item, settings, cache_dir)] = item
             if not pending:
                 return
             done, _ = wait(pending, return_when=FIRST_COMPLETED)
@@ -259,7 +272,7 @@ def _in_processes(
                 # One of the chunks under way took its worker down, and the pool with it.
                 pool.close()
                 pool = Workers(workers)
-                results = [(item, _alone(*item, settings)) for item in pending.values()]
+                results = [(item, _alone(*item, settings, cache_dir)) for item in pending.values()]
                 pending.clear()
             for (start, chunk), result in results:
                 yield start, len(chunk), result
@@ -269,11 +282,11 @@ def _in_processes(
         pool.close()
 
 
-def _alone(start: int, chunk: list[object], settings: ConformerSettings) -> Result:
+def _alone(start: int, chunk: list[object], settings: ConformerSettings, cache_dir: Path | None) -> Result:
     """Label a chunk in a process of its own; one that takes it down is halved until the input is found."""
     pool = Workers(1)
     try:
-        return pool.submit(_label_chunk, start, chunk, settings).result()
+        return pool.submit(_label_chunk, start, chunk, settings, cache_dir).result()
     except BrokenProcessPool:
         pass
     finally:
@@ -281,19 +294,21 @@ def _alone(start: int, chunk: list[object], settings: ConformerSettings) -> Resu
     if len(chunk) == 1:
         return [], [Failure(start, _short(chunk[0]), "its process died (a crash, or out of memory)")]
     middle = len(chunk) // 2
-    rows, failures = _alone(start, chunk[:middle], settings)
-    more_rows, more_failures = _alone(start + middle, chunk[middle:], settings)
+    rows, failures = _alone(start, chunk[:middle], settings, cache_dir)
+    more_rows, more_failures = _alone(start + middle, chunk[middle:], settings, cache_dir)
     return rows + more_rows, failures + more_failures
 
 
-def _label_chunk(start: int, chunk: list[object], settings: ConformerSettings, ticket: Ticket) -> Result:
+def _label_chunk(
+    start: int, chunk: list[object], settings: ConformerSettings, cache_dir: Path | None, ticket: Ticket
+) -> Result:
     rows: list[dict[str, Any]] = []
     failures: list[Failure] = []
     for index, value in enumerate(chunk, start):
         check(ticket)
         try:
             molecule = read_molecule(value)
-            conformers = embed(molecule, settings)
+            conformers = embed_cached(molecule, settings, cache_dir)
         except StructureError as error:
             failures.append(Failure(index, _short(value), str(error)))
             continue

@@ -17,7 +17,7 @@ import pandas as pd
 from rdkit import Chem
 
 from skmol3d.datasets import read_panel
-from skmol3d.structures import Conformers, Failure, StructureError, embed, read_molecule, read_records
+from skmol3d.structures import Conformers, Failure, StructureError, embed_cached, read_molecule, read_records
 from skmol3d.structures.errors import shorten
 from skmol3d.trainer.data.examples import (
     atom_labels,
@@ -36,14 +36,16 @@ SHARD = 4000
 SMALLEST, LARGEST = 4, 45  # heavy atoms
 
 
-def pack_smiles(smiles: list[object], first: int, largest: int) -> tuple[list[Row], list[Failure]]:
+def pack_smiles(
+    smiles: list[object], first: int, largest: int, cache_dir: Path | None = None
+) -> tuple[list[Row], list[Failure]]:
     """Examples of the molecules that fit and embed; the others, counted from ``first``, with the reason."""
     rows, failures = [], []
     for index, text in enumerate(smiles, first):
         try:
             if not isinstance(text, str):
                 raise text if isinstance(text, StructureError) else StructureError("no SMILES")
-            rows.append(build_example(text, heavy=(SMALLEST, largest)))
+            rows.append(build_example(text, heavy=(SMALLEST, largest), cache_dir=cache_dir))
         except StructureError as error:
             shown = shorten(text, 80) if isinstance(text, str) else ""
             failures.append(Failure(index, shown, str(error)))
@@ -51,7 +53,13 @@ def pack_smiles(smiles: list[object], first: int, largest: int) -> tuple[list[Ro
 
 
 def pack_corpus(
-    source: Path, out: Path, count: int | None = None, largest: int = LARGEST, n_jobs: int = 1, seed: int = 0
+    source: Path,
+    out: Path,
+    count: int | None = None,
+    largest: int = LARGEST,
+    n_jobs: int = 1,
+    seed: int = 0,
+    cache_dir: Path | None = None,
 ) -> None:
     """Write shards ``out/shard_*.npz``; those that exist are kept, so that a killed run continues.
 
@@ -67,6 +75,8 @@ def pack_corpus(
         Heavy atoms of the largest molecule; the smallest has 4.
     n_jobs, seed : int
         Processes, and the seed of the draw.
+    cache_dir : path or None
+        Folder that keeps conformers, so that packing with other targets embeds nothing again.
     """
     out.mkdir(parents=True, exist_ok=True)
     known = digest(source)
@@ -81,7 +91,7 @@ def pack_corpus(
             continue
         part = molecules[start : start + SHARD]
         jobs = [
-            joblib.delayed(pack_smiles)(part[i : i + 100], start + i, largest)
+            joblib.delayed(pack_smiles)(part[i : i + 100], start + i, largest, cache_dir)
             for i in range(0, len(part), 100)
         ]
         done = joblib.Parallel(n_jobs=n_jobs)(jobs)
@@ -114,14 +124,24 @@ def pack_xtb(labels: Path, smiles: Path, out: Path) -> None:
     np.savez(out, descriptors=np.stack([descriptors[row] for row in data.group.tolist()]), **flat)
 
 
-def pack_probes(tasks: Path, out: Path, names: list[str] | None, count: int, n_jobs: int, seed: int) -> None:
+def pack_probes(
+    tasks: Path,
+    out: Path,
+    names: list[str] | None,
+    count: int,
+    n_jobs: int,
+    seed: int,
+    cache_dir: Path | None = None,
+) -> None:
     """Write ``out/<task>.npz`` with conformers and values of molecules of each task's *training* part."""
     out.mkdir(parents=True, exist_ok=True)
     for task in read_panel(tasks, names):
         train = np.arange(len(task.y)) if task.split is None else np.flatnonzero(task.split == "train")
         chosen = np.random.default_rng(seed).permutation(train)[:count]
         smiles = [task.smiles[k] for k in chosen]
-        conformers = joblib.Parallel(n_jobs=n_jobs)(joblib.delayed(_embedded)(text) for text in smiles)
+        conformers = joblib.Parallel(n_jobs=n_jobs)(
+            joblib.delayed(_embedded)(text, cache_dir) for text in smiles
+        )
         good = [(c, y) for c, y in zip(conformers, task.y[chosen], strict=True) if c is not None]
         sizes = [len(c.numbers) for c, _ in good]
         np.savez(
@@ -135,9 +155,9 @@ def pack_probes(tasks: Path, out: Path, names: list[str] | None, count: int, n_j
         print(f"{task.name}: {len(good)} of {len(smiles)} molecules", flush=True)
 
 
-def _embedded(smiles: str) -> Conformers | None:
+def _embedded(smiles: str, cache_dir: Path | None) -> Conformers | None:
     try:
-        return embed(read_molecule(smiles), settings())
+        return embed_cached(read_molecule(smiles), settings(), cache_dir)
     except StructureError:
         return None
 
@@ -167,11 +187,13 @@ def main() -> None:
     probe.add_argument("--count", type=int, default=400, help="molecules of each task (default: 400)")
     probe.add_argument("--n-jobs", type=int, default=1)
     probe.add_argument("--seed", type=int, default=0)
+    for command in (corpus, probe):
+        command.add_argument("--cache-dir", type=Path, help="folder that keeps conformers for later runs")
     args = parser.parse_args()
     if args.command == "probe":
-        pack_probes(args.tasks, args.out, args.names, args.count, args.n_jobs, args.seed)
+        pack_probes(args.tasks, args.out, args.names, args.count, args.n_jobs, args.seed, args.cache_dir)
     elif args.command == "corpus":
-        pack_corpus(args.source, args.out, args.count, args.largest, args.n_jobs, args.seed)
+        pack_corpus(args.source, args.out, args.count, args.largest, args.n_jobs, args.seed, args.cache_dir)
     else:
         pack_xtb(args.labels, args.smiles, args.out)
 

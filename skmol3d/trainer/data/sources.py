@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from skmol3d.encoders.config import check_positive
+from skmol3d.trainer.data.conformer_kinds import ConformerKind
 from skmol3d.trainer.data.sets import PackedSet
 from skmol3d.trainer.data.shards import SHARDS, shards_source
-from skmol3d.trainer.data.xtb import ConformerKind
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,9 @@ from skmol3d.crystals.crystal import RigidMolecule
 from skmol3d.crystals.energies import buckingham, lattice_energies
 from skmol3d.crystals.synthesis import Synthesis, canonical_crystal, rigid_crystals, synthesise
 from skmol3d.hub import from_pretrained
+from skmol3d.trainer.data.conformer_kinds import ConformerKind
 from skmol3d.trainer.data.sources import Source, digest, quoted
-from skmol3d.trainer.data.xtb import ConformerKind, read_xtb
+from skmol3d.trainer.data.xtb import read_xtb
 
 PART = 256
 CUTOFF = 10.0  # Å, of the Buckingham energies

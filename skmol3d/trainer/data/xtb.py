@@ -1,30 +1,12 @@
-"""GFN2-xTB labels of conformers, as ``skmol3d label`` writes them, and what kinds of conformers there are."""
+"""GFN2-xTB labels of conformers, as ``skmol3d label`` writes them."""
 
 from __future__ import annotations
 
-from enum import IntEnum
 from pathlib import Path
 
 import numpy as np
 
 from skmol3d.trainer.data.sets import PackedSet
-
-
-class ConformerKind(IntEnum):
-    """How a conformer was made: the array ``kind`` of labelled sets."""
-
-    MMFF = 0
-    """ETKDG, relaxed with MMFF94."""
-    NOISY = 1
-    """Any other with Gaussian noise on its coordinates."""
-    RELAXED = 2
-    """Relaxed with GFN2-xTB, the method of the labels: a minimum, whose forces are nearly zero."""
-    QM9 = 3
-    """A geometry of QM9 as published (B3LYP)."""
-    BROUGHT = 4
-    """Brought by the input of ``skmol3d label``."""
-    ETKDG = 5
-    """ETKDG, not relaxed."""
 
 
 def read_xtb(path: Path | str) -> PackedSet:
@@ -35,7 +17,7 @@ def read_xtb(path: Path | str) -> PackedSet:
     path : Path
         npz with, per conformer, ``offsets``, ``row`` (its molecule), ``total_charge`` (e), ``energy``,
         ``homo`` and ``lumo`` (eV), ``dipole`` (e·Å) and, per atom, ``numbers``, ``positions`` (0.001 Å),
-        ``forces`` (eV/Å) and ``charges`` (e). ``kind`` (`ConformerKind`) may be missing.
+        ``forces`` (eV/Å) and ``charges`` (e). ``kind`` (a `ConformerKind`) may be missing.
     """
     with np.load(path, allow_pickle=False) as data:
         arrays = {k: data[k] for k in data.files}

@@ -16,9 +16,9 @@ from skmol3d.encoders.mo3enet import Mo3ENet, Mo3ENetConfig
 from skmol3d.encoders.mo3enet.decoder import find_atoms
 from skmol3d.encoders.mo3enet.match import match, reconstruct
 from skmol3d.trainer.data.batches import Mixture, bucketed
+from skmol3d.trainer.data.conformer_kinds import ConformerKind
 from skmol3d.trainer.data.fragments import Augmented, suitable
 from skmol3d.trainer.data.sets import PackedSet
-from skmol3d.trainer.data.xtb import ConformerKind
 from skmol3d.trainer.kinds.base import LoopRecipe, Place, write_metrics
 from skmol3d.trainer.loop import main_process, train
 from skmol3d.trainer.objectives.reconstruction import Reconstruction, summarise

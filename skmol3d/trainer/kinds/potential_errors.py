@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from skmol3d.trainer.data.batches import bucketed
+from skmol3d.trainer.data.conformer_kinds import ConformerKind
 from skmol3d.trainer.data.sets import PackedSet
-from skmol3d.trainer.data.xtb import ConformerKind
 from skmol3d.trainer.objectives import registry
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from skmol3d.encoders.atoms import AtomBatch
 from skmol3d.encoders.potential import Potential
-from skmol3d.trainer.data.xtb import ConformerKind
+from skmol3d.trainer.data.conformer_kinds import ConformerKind
 from skmol3d.trainer.objectives.potential import KIND
 from skmol3d.trainer.objectives.registry import Loss, objective
 

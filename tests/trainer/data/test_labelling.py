@@ -20,9 +20,10 @@ from skmol3d.cli import main
 from skmol3d.structures import ConformerSettings, StructureError
 from skmol3d.structures.xtb import xtb_labels
 from skmol3d.trainer.data import labelling
+from skmol3d.trainer.data.conformer_kinds import ConformerKind
 from skmol3d.trainer.data.labelling import label_file
 from skmol3d.trainer.data.positions import POSITION_UNIT
-from skmol3d.trainer.data.xtb import ConformerKind, read_xtb
+from skmol3d.trainer.data.xtb import read_xtb
 
 SMILES = ["CCO", "broken(", "[Na+].CC(=O)[O-]", "[CH3]", "N", "O"]
 
@@ -159,8 +160,8 @@ def test_finished_parts_are_not_computed_again(table, tmp_path, monkeypatch):
     seen = []
     real = labelling._in_processes
 
-    def stop_after_two(chunks, settings, workers):
-        for k, (start, size, result) in enumerate(real(chunks, settings, workers)):
+    def stop_after_two(*arguments):
+        for k, (start, size, result) in enumerate(real(*arguments)):
             if k == 2:
                 raise KeyboardInterrupt
             seen.append(start)
@@ -215,7 +216,7 @@ class Bomb:
 
 def test_an_input_that_takes_its_process_down_is_found():
     chunks = [(0, ["C", "N", Bomb(), "O"]), (4, ["CO", StructureError("no record")])]
-    results = labelling._in_processes(iter(chunks), ConformerSettings(), 2)
+    results = labelling._in_processes(iter(chunks), ConformerSettings(), 2, None)
     rows, failures = [], []
     for _, _, (more_rows, more_failures) in sorted(results, key=lambda item: item[0]):
         rows += more_rows

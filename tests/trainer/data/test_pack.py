@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from trainer_examples import SMILES
 
+from skmol3d.structures import conformer_cache
 from skmol3d.trainer.data import pack
 from skmol3d.trainer.data.examples import DESCRIPTORS
 from skmol3d.trainer.data.positions import POSITION_UNIT
@@ -100,3 +101,16 @@ def test_pack_xtb_targets(data_root):
         alanine = slice(*labels["offsets"][[6, 7]])
         assert mass[6] == pytest.approx(89.09, abs=0.01)
         assert targets["handedness"][alanine].tolist() == [0, -1] + [0] * 11
+
+
+def test_packing_again_embeds_nothing_again(tmp_path, monkeypatch):
+    (tmp_path / "a.smi").write_text("CCCCO\nC[C@H](N)CCO\n")
+    cache_dir = tmp_path / "cache"
+    pack.pack_corpus(tmp_path / "a.smi", tmp_path / "out", cache_dir=cache_dir)
+    conformer_cache.CACHE.memory.clear()
+    monkeypatch.setattr(
+        conformer_cache, "generate", lambda todo, *_: iter([pytest.fail("again") for _ in todo])
+    )
+    pack.pack_corpus(tmp_path / "a.smi", tmp_path / "again", cache_dir=cache_dir)
+    first, second = (np.load(tmp_path / name / "shard_0000.npz") for name in ("out", "again"))
+    assert np.array_equal(first["positions"], second["positions"])

@@ -5,8 +5,8 @@ import hashlib
 import numpy as np
 import pytest
 
+from skmol3d.trainer.data.conformer_kinds import ConformerKind
 from skmol3d.trainer.data.sources import Source, describe, digest, read_set
-from skmol3d.trainer.data.xtb import ConformerKind
 
 
 @pytest.fixture

@@ -3,7 +3,8 @@
 import numpy as np
 import torch
 
-from skmol3d.trainer.data.xtb import ConformerKind, read_xtb
+from skmol3d.trainer.data.conformer_kinds import ConformerKind
+from skmol3d.trainer.data.xtb import read_xtb
 
 
 def test_read_xtb(data_root):

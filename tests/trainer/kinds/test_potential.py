@@ -21,9 +21,10 @@ from skmol3d.encoders.config import config_to_dict
 from skmol3d.encoders.rem3di import REM3DI
 from skmol3d.trainer import pretrain
 from skmol3d.trainer.data.batches import Mixture
+from skmol3d.trainer.data.conformer_kinds import ConformerKind
 from skmol3d.trainer.data.packed import write_packed
 from skmol3d.trainer.data.sources import read_set
-from skmol3d.trainer.data.xtb import ConformerKind, read_xtb
+from skmol3d.trainer.data.xtb import read_xtb
 from skmol3d.trainer.kinds.potential import (
     check_elements,
     check_labels,

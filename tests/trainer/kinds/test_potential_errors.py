@@ -6,8 +6,9 @@ import torch
 from objective_examples import BACKBONES
 
 from skmol3d.encoders import Potential, PotentialConfig
+from skmol3d.trainer.data.conformer_kinds import ConformerKind
 from skmol3d.trainer.data.sources import read_set
-from skmol3d.trainer.data.xtb import ConformerKind, read_xtb
+from skmol3d.trainer.data.xtb import read_xtb
 from skmol3d.trainer.kinds.potential_errors import errors_by_kind
 from skmol3d.trainer.objectives.potential import PotentialObjectives
 
