@@ -187,6 +187,7 @@ def test_flat_cells_are_named_before_memory_runs_out(potential: Potential) -> No
         potential_energies(potential, [Atoms("C", cell=cell, pbc=True) for cell in long])
 
 
+@pytest.mark.slow
 def test_needs_no_spglib() -> None:
     code = (
         "import sys; sys.modules['spglib'] = sys.modules['gemmi'] = None;"

@@ -17,6 +17,7 @@ MODULES = [
 CLASSES = [cls for name in skmol3d.__all__ if inspect.isclass(cls := getattr(skmol3d, name))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", MODULES)
 @pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")  # torch_geometric
 def test_examples(module):

@@ -17,6 +17,7 @@ def test_large_molecules_count_more():
     assert [inference._cost(item(n)) for n in (1, 127, 128, 191, 192)] == [1, 127, 256, 382, 576]
 
 
+@pytest.mark.slow
 def test_freed_memory_is_used_again():
     # glibc as it starts hands these 40 MB back and faults them in again, all 10,000 pages in every round.
     code = (

@@ -28,6 +28,7 @@ def test_committed_without_outputs(path):
 
 
 # What Jupyter's own machinery warns of is not ours to mend.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_runs(path, tmp_path):

@@ -8,6 +8,7 @@ import pytest
 HEAVY = {"torch", "rdkit", "sklearn", "scipy", "pandas", "numpy", "ase", "huggingface_hub", "lightning"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("statement", "allowed"),
     [

@@ -71,6 +71,7 @@ def test_forest_takes_the_setting_of_best_out_of_bag_score():
     np.testing.assert_allclose(fit.prediction, by_hand)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", ["linear", "forest"])
 @pytest.mark.parametrize("kind", ["reg", "cls"])
 def test_columns_are_chosen_by_the_inner_score(head, kind):

@@ -99,6 +99,7 @@ def test_a_failure_is_dropped_for_all_methods(panel):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", ["linear", "forest"])
 def test_nothing_of_the_test_targets_leaks(panel, head, monkeypatch):
     tasks, X = panel

@@ -52,6 +52,7 @@ def test_demo(tiny_checkpoint, monkeypatch, capsys):
     assert "| gap | MAE (eV) | 24/6 | 0 |" in out
 
 
+@pytest.mark.slow
 def test_benchmark_of_the_shipped_table_by_folds(capsys):
     command = ["benchmark", "--only", "gap", "--methods", "ecfp", "--heads", "linear", "--cv", "2x1"]
     assert main(command) == 0

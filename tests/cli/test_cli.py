@@ -55,6 +55,7 @@ def test_help_of_a_verb_fits_a_screen_and_shows_an_example(verb, monkeypatch, ca
     assert lines[-1].startswith(f"  skmol3d {verb} ")
 
 
+@pytest.mark.slow
 def test_help_of_featurize_needs_no_torch():
     code = HELP.format(arguments=["featurize", "--help"], heavy={"torch"})
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
@@ -105,6 +106,7 @@ def test_signals_give_one_line(number, status, word, monkeypatch, capsys):
     assert signal.getsignal(signal.SIGTERM) == before
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_is_quiet(tmp_path):
     (tmp_path / "in.smi").write_text("CCO\n" * 3000)
     command = f"{sys.executable} -m skmol3d.cli featurize in.smi - --model ecfp --n-bits 64"

@@ -84,7 +84,10 @@ def test_a_stopped_run_continues_and_gives_what_an_uninterrupted_one_gives(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_a_killed_process_leaves_no_workers_and_its_run_continues(number, folder, tiny_checkpoint):
+def test_a_killed_process_leaves_no_workers_and_its_run_continues(
+    number, folder, tiny_checkpoint, monkeypatch
+):
+    monkeypatch.setattr(featurize, "CHUNK", 20)  # batches of other molecules round otherwise
     command = ["featurize", "in.smi", "out.npy", "--model", tiny_checkpoint, "--n-jobs", "2"]
     stopping = [sys.executable, "-c", STOPPED, str(int(number)), *command]
     stopped = subprocess.Popen(stopping, start_new_session=True, stderr=subprocess.PIPE, text=True)

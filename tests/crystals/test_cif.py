@@ -229,6 +229,7 @@ def mangled(rng: np.random.Generator) -> str:
     return text[:start] + text[start + rng.integers(0, 20) * (rng.random() < 0.3) :]
 
 
+@pytest.mark.slow
 def test_anything(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     path = tmp_path / "any.cif"

@@ -64,6 +64,7 @@ def chirality(crystal: MolecularCrystal) -> list[float]:
     return sorted(volumes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_every_space_group_is_rebuilt(system: str) -> None:
     for number in SYSTEMS[system]:
@@ -84,6 +85,7 @@ def test_every_space_group_is_rebuilt(system: str) -> None:
         assert np.mean(np.isclose(volumes, -size)) == 1 - proper
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     st.sampled_from([*range(1, 75), 76, 81, 88, 92, 114, 146, 148, 152, 161, 169, 198]), st.integers(0, 10**6)
@@ -93,6 +95,7 @@ def test_rows_do_not_depend_on_how_the_crystal_is_written(number: int, seed: int
     assert_same_description(MolecularCrystal.read(atoms), MolecularCrystal.read(scrambled(atoms, seed)))
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None)
 @given(st.sampled_from([1, 2, 4, 9, 14, 19, 33]), st.integers(0, 10**6))
 def test_rows_of_several_independent_molecules(number: int, seed: int) -> None:
@@ -106,6 +109,7 @@ def test_rows_of_several_independent_molecules(number: int, seed: int) -> None:
     assert_same_description(found, MolecularCrystal.read(scrambled(atoms, seed)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "z_prime"), [("CO2", 1 / 6), ("urea", 1 / 4), ("hexamine", 1 / 24), ("argon", 1 / 48)]
 )

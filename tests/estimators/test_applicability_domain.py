@@ -20,6 +20,7 @@ def smiles():
     return load_small_organics().data.sample(300, random_state=0).tolist()
 
 
+@pytest.mark.slow
 @parametrize_with_checks([ApplicabilityDomain(), ApplicabilityDomain(coverage=0.5)])
 @pytest.mark.filterwarnings("default")  # as scikit-learn's own: some checks provoke warnings
 def test_scikit_learn_checks(estimator, check):
@@ -41,6 +42,7 @@ def test_strangers_by_dense_rows(smiles):
     assert domain.predict(STRANGERS).tolist() == [-1, -1, -1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("coverage", [0.5, 0.8, 0.95])
 def test_coverage_of_molecules_like_the_training_set(smiles, coverage):
     rows = ECFPFeaturizer(n_bits=512, count=True).transform(smiles)

@@ -19,6 +19,7 @@ from skmol3d.estimators import crystal_energy
 SMALL = {"width": 32, "layers": 2, "batch_size": 32, "epochs": 30}
 
 
+@pytest.mark.slow
 def test_scikit_learns_own_checks():
     # Only what needs the switch for other array libraries is left out.
     results = check_estimator(
@@ -37,6 +38,7 @@ def data():
     return X, y
 
 
+@pytest.mark.slow
 def test_learns_what_a_linear_model_cannot(data):
     X, y = data
     model = CrystalEnergyRegressor(**SMALL, random_state=0)
@@ -44,6 +46,7 @@ def test_learns_what_a_linear_model_cannot(data):
     assert cross_val_score(Ridge(), X, y, cv=3).max() < 0.1
 
 
+@pytest.mark.slow
 def test_several_energies_and_one(data):
     X, y = data
     both = CrystalEnergyRegressor(**SMALL).fit(X, y)
@@ -56,6 +59,7 @@ def test_several_energies_and_one(data):
     assert not np.allclose(other.predict(X), one.predict(X), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_units_of_the_energies_do_not_matter(data):
     X, y = data
     one = CrystalEnergyRegressor(**SMALL).fit(X, y[:, 1]).predict(X)
@@ -98,6 +102,7 @@ def test_prediction_leaves_the_network_where_it_is(data, monkeypatch):
             np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("X", "kind"),
     [

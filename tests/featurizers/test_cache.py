@@ -178,6 +178,7 @@ def test_failures_are_kept_with_the_conformers(featurizer, counts, tmp_path):
     assert counts["made"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("params", [{}, {"n_conformers": 2}, {"blocks": ("chiral",)}])
 def test_threads_share_a_featurizer(featurizer, counts, tmp_path, params):
     featurizer.set_params(cache_dir=str(tmp_path), **params)

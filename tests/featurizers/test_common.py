@@ -116,6 +116,7 @@ def test_duplicates(make):
     np.testing.assert_array_equal(rows[0], rows[-1])
 
 
+@pytest.mark.slow
 def test_n_jobs(make):
     smiles = [f"{'C' * i}{end}" for i in range(1, 21) for end in "CNOF"] * 2
     np.testing.assert_allclose(

@@ -45,6 +45,7 @@ def _without_coordinates(smiles):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", list(_without_coordinates(["C"])))
 def test_every_container(make, kind):
     smiles = ["CCO", "c1ccccc1", "C[C@H](N)CO"]

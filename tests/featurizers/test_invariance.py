@@ -88,6 +88,7 @@ def test_smiles_spelling(featurize, text, seed):
         assert_same(featurize([spelling]), expected)
 
 
+@pytest.mark.slow
 @quick
 @given(st.lists(smiles, min_size=2, max_size=6, unique=True), st.integers(1, 200))
 def test_batch_composition_and_size(featurize, molecules, batch_size):

@@ -81,6 +81,7 @@ def test_weights_that_are_not_finite_are_not_saved(
     assert fingerprint(folder) == before
 
 
+@pytest.mark.slow
 def test_interrupted_save_leaves_the_old_checkpoint(
     encoder: nn.Module, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,7 @@ def new_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loaded, "_commits", {})
 
 
+@pytest.mark.slow
 def test_a_branch_is_asked_for_once_and_its_commit_is_kept(encoder: nn.Module, server: HubServer) -> None:
     first = push_to_hub(encoder, "me/tiny", CARD, token=TOKEN)
     checkpoint, folder = find_checkpoint("me/tiny", None)

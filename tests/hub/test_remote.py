@@ -178,6 +178,7 @@ def test_unreachable_hub_fails_at_once_or_uses_the_cache(
     assert len(server.requests) == (4 if how == "down" else 0)  # one question each, no second tries
 
 
+@pytest.mark.slow
 def test_environment_variables(encoder: nn.Module, tmp_path: Path) -> None:
     code = "from skmol3d.hub import resolve; print(resolve('me/secret'))"
     with HubServer() as server:

@@ -51,6 +51,7 @@ def same(one, other):
     assert one.charge == other.charge
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [PLAIN, ConformerSettings(n_conformers=3, relax="mmff")])
 def test_looked_up_conformers_are_those_that_were_made(made, settings):
     first, again = ask(DIVERSE, settings), ask(DIVERSE[::-1], settings)[::-1]
@@ -188,6 +189,7 @@ def test_molecules_are_consumed_a_window_at_a_time(monkeypatch):
     assert len(taken) == 4
 
 
+@pytest.mark.slow
 def test_threads_get_what_one_gets():
     expected = ask(DIVERSE)
     conformer_cache.CACHE.memory.clear()

@@ -28,6 +28,7 @@ BUCKY = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("smiles", [BUCKY, "C" * 66, "C" * 300], ids=["bucky", "C66", "C300"])
 def test_the_time_limit_interrupts(smiles):
     with pytest.raises(StructureError, match=r"within the time limit of 0\.5 s"):
@@ -46,6 +47,7 @@ def test_a_process_that_dies_is_reported(monkeypatch):
         conformers(PEPTIDE)
 
 
+@pytest.mark.slow
 def test_large_molecules_embed_elsewhere_with_the_same_result():
     molecule = read_molecule(PEPTIDE)
     assert len(molecule.numbers) == 243

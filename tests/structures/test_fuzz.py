@@ -2,6 +2,7 @@
 
 import ase
 import numpy as np
+import pytest
 from rdkit import rdBase
 from structure_fuzz import fuzz_inputs
 
@@ -31,6 +32,7 @@ def outcome(value):
     return found
 
 
+@pytest.mark.slow
 def test_anything():
     outcomes = [outcome(value) for value in fuzz_inputs(1500)]
     reasons = [result for result in outcomes if isinstance(result, str)]
@@ -43,6 +45,7 @@ def test_atoms_keep_their_numbers():
     assert read_molecule(ase.Atoms("OH2", np.eye(3))).numbers.tolist() == [8, 1, 1]
 
 
+@pytest.mark.slow
 def test_damaged_files():
     outcomes = []
     for format, data in damaged_files(400):

@@ -31,6 +31,7 @@ TRICKY = [
 DISTORTED = {"FS(F)(F)(F)(F)F"}  # by RDKit, see `perceive_bonds`
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("relax", [None, "mmff"])
 @pytest.mark.parametrize("smiles", [s for s in [*DIVERSE, *TRICKY] if s not in DISTORTED])
 def test_bonds_are_those_of_the_smiles(smiles, relax):

@@ -27,6 +27,7 @@ def conformers(value, **kwargs):
     return embed(read_molecule(value), ConformerSettings(**{"relax": "mmff"} | kwargs))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_jobs", [2, 3])
 def test_workers_change_nothing(n_jobs):
     molecules = [read_molecule(smiles) for smiles in DIVERSE]
@@ -38,6 +39,7 @@ def test_workers_change_nothing(n_jobs):
         np.testing.assert_array_equal(one.energies, other.energies)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_jobs", [None, 2])
 def test_generate_is_lazy_and_can_be_left(n_jobs):
     taken = 0
@@ -62,6 +64,7 @@ def test_failures_are_values_in_their_places(n_jobs):
     assert [isinstance(result, StructureError) for result in results] == [i == 17 for i in range(40)]
 
 
+@pytest.mark.slow
 def test_dead_workers_lose_nothing():
     molecules = [read_molecule("C" * (1 + i % 7)) for i in range(150)]
     stream = generate(molecules, PLAIN, n_jobs=2)

@@ -41,6 +41,7 @@ def test_variants(recipe):
     assert recipe.model.get("structure") is None
 
 
+@pytest.mark.slow
 def test_runs_and_resumes(recipe, data_root, tmp_path, capsys):
     path = tmp_path / "recipe.yaml"
     path.write_text(yaml.safe_dump(config_to_dict(recipe)))

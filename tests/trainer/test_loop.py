@@ -14,6 +14,7 @@ from skmol3d.trainer.loop import Schedule
 SCRIPT = Path(__file__).parent / "loop_runs.py"
 
 
+@pytest.mark.slow
 def test_learns_and_averages(tmp_path):
     line, average = fit(tmp_path, schedule=Schedule(300, learning_rate=0.05, warmup=5, ema=0.9))
     assert average.line.weight.item() == pytest.approx(2, abs=0.15)
@@ -120,6 +121,7 @@ def test_noise_is_a_function_of_the_seed(tmp_path):
     assert not torch.equal(one.line.weight, three.line.weight)
 
 
+@pytest.mark.slow
 def test_two_processes_are_one_with_the_joint_batch(tmp_path):
     """Losses and gradients; two steps, so that the second rests on what the first did to the weights."""
     command = [sys.executable, str(SCRIPT), str(tmp_path / "two"), "potential"]

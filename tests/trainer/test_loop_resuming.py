@@ -43,6 +43,7 @@ def test_resuming_repeats_what_was_done_after_the_last_state(tmp_path):
     assert_same_run(tmp_path / "parts", found, tmp_path / "whole", expected)
 
 
+@pytest.mark.slow
 def test_a_killed_process_resumes_bit_for_bit(tmp_path):
     expected = fit_line(tmp_path / "whole")
     parts = tmp_path / "parts"

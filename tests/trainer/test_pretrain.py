@@ -104,6 +104,7 @@ def test_only_losses_with_a_weight_are_computed(trained, data_root, tmp_path):
         run(write(wrong, tmp_path / "wrong.yaml"), data_root, tmp_path)
 
 
+@pytest.mark.slow
 def test_conformers_embedded_while_training(trained, data_root, tmp_path):
     changes = {
         "online": {"smiles": "smiles.csv", "workers": 1, "share": 1.0},

@@ -39,6 +39,7 @@ def test_each_molecule_is_computed_once(tiny_checkpoint, tmp_path, capsys):
     assert found["peak"] > 50
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Ill-conditioned matrix")
 def test_without_room_for_rows_only_encodings_are_repeated(tiny_checkpoint, capsys):
     cross_validation.main(["--n", "20", "--model", tiny_checkpoint, "--row-bytes", "0"])

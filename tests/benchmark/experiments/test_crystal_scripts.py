@@ -59,6 +59,7 @@ def test_molecules_are_not_split():
     assert [len(each) for each in held] == [32, 4, 4]
 
 
+@pytest.mark.slow
 def test_embeddings_are_compared_by_what_they_know():
     rng = np.random.default_rng(0)
     molecules = np.repeat(np.arange(60), 5)
@@ -87,6 +88,7 @@ def test_comparison_prints_and_plots(folder, tmp_path, capsys, monkeypatch):
     assert "| mo3enet | 268 |" in out
 
 
+@pytest.mark.slow
 def test_structures_before_and_after_relaxation_stay_together():
     """Energies that only the structure's name decides: a fold with its twin would know them."""
     rng = np.random.default_rng(0)

@@ -39,6 +39,7 @@ def encoder(request):
     return network(request.param)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("precision", "atol"), [(torch.float64, 1e-8), (torch.float32, 1e-5)])
 @pytest.mark.parametrize("hydrogens", [True, False])
 @pytest.mark.parametrize("motion", MOTIONS)

@@ -50,6 +50,7 @@ def assert_labels_belong_to_positions(path):
     return data
 
 
+@pytest.mark.slow
 def test_smiles_from_the_command_line(table, tmp_path, capsys):
     out = tmp_path / "out.npz"
     command = ["label", str(table), str(out), "--smiles-column", "Structure", "--n-conformers", "2"]
@@ -76,6 +77,7 @@ def test_smiles_from_the_command_line(table, tmp_path, capsys):
     assert "out.npz exists already" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_geometries_are_labelled_as_they_are(tmp_path):
     frames = [molecule("H2O"), molecule("CH3CHO"), molecule("H2O")]
     frames[0].positions += 100.0
@@ -130,6 +132,7 @@ def kill_after(command, parts, count):
             child.kill()
 
 
+@pytest.mark.slow
 def test_killed_runs_lose_and_double_nothing(tmp_path):
     source = tmp_path / "in.smi"
     source.write_text("".join(f"{'C' * (k % 3)}{'O' if k % 5 else '(broken'}\n" for k in range(60)))
@@ -155,6 +158,7 @@ def test_killed_runs_lose_and_double_nothing(tmp_path):
     assert pd.read_csv(tmp_path / "out.npz.failures.csv")["index"].tolist() == list(range(0, 60, 5))
 
 
+@pytest.mark.slow
 def test_finished_parts_are_not_computed_again(table, tmp_path, monkeypatch):
     monkeypatch.setattr(labelling, "CHUNK", 2)
     seen = []
@@ -214,6 +218,7 @@ class Bomb:
         return os._exit, (3,)
 
 
+@pytest.mark.slow
 def test_an_input_that_takes_its_process_down_is_found():
     chunks = [(0, ["C", "N", Bomb(), "O"]), (4, ["CO", StructureError("no record")])]
     results = labelling._in_processes(iter(chunks), ConformerSettings(), 2, None)
@@ -226,6 +231,7 @@ def test_an_input_that_takes_its_process_down_is_found():
     assert "process died" in failures[0].reason
 
 
+@pytest.mark.slow
 def test_too_large_for_the_packed_positions(tmp_path):
     far = molecule("H2O")
     far.positions[0, 0] += 80.0
@@ -235,6 +241,7 @@ def test_too_large_for_the_packed_positions(tmp_path):
     assert re.search(r"an atom 53\.\d Å from the centroid", summary.failures[0].reason)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

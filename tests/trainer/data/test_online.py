@@ -66,6 +66,7 @@ def workers_of(process):
     return [c for c in psutil.Process(process).children(recursive=True) if "popen_loky" in str(c.cmdline())]
 
 
+@pytest.mark.slow
 def test_conformers_are_fresh_and_reuse_is_bounded():
     with OnlineConformers(WORDS, capacity=30, first_fill=20, reuse=3, pack=fake) as online:
         drawn = Counter()
@@ -86,11 +87,13 @@ def test_conformers_are_fresh_and_reuse_is_bounded():
         assert online.failed == 0
 
 
+@pytest.mark.slow
 def test_the_first_draw_waits_for_the_first_fill():
     with OnlineConformers(WORDS, capacity=64, first_fill=33, reuse=2, pack=slow) as online:
         assert len(online.draw(64)) >= 33
 
 
+@pytest.mark.slow
 def test_workers_pause_when_nobody_draws():
     with OnlineConformers(WORDS, workers=2, capacity=16, first_fill=16, pack=fake) as online:
         online.draw(16)
@@ -106,6 +109,7 @@ def test_workers_pause_when_nobody_draws():
             time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_failures_are_counted_and_passed_over():
     with OnlineConformers(WORDS, capacity=20, first_fill=20, pack=picky) as online:
         data = online.draw(20)
@@ -113,6 +117,7 @@ def test_failures_are_counted_and_passed_over():
         assert online.failed > 0
 
 
+@pytest.mark.slow
 def test_a_corpus_that_cannot_be_embedded_is_told():
     with (
         OnlineConformers(WORDS, pack=hopeless) as online,
@@ -123,6 +128,7 @@ def test_a_corpus_that_cannot_be_embedded_is_told():
         online.draw(1)
 
 
+@pytest.mark.slow
 def test_a_dead_worker_is_told():
     with OnlineConformers(WORDS, capacity=32, first_fill=8, reuse=2, pack=deadly) as online:
         with pytest.raises(WorkerError, match="online conformers: TerminatedWorkerError: A worker process"):
@@ -131,6 +137,7 @@ def test_a_dead_worker_is_told():
             online.draw(8)
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_told():
     with OnlineConformers(WORDS, capacity=40, first_fill=4, reuse=1, pack=slow) as online:
         online.draw(1)
@@ -140,6 +147,7 @@ def test_a_killed_worker_is_told():
             draw_on(online, 40)
 
 
+@pytest.mark.slow
 def test_mistakes_in_packing_are_told():
     with (
         OnlineConformers(WORDS, pack=careless) as online,
@@ -148,6 +156,7 @@ def test_mistakes_in_packing_are_told():
         online.draw(1)
 
 
+@pytest.mark.slow
 def test_closing_stops_the_workers():
     before = {c.pid for c in workers_of(os.getpid())}
     online = OnlineConformers(WORDS, workers=2, capacity=8, first_fill=8, pack=slow)
@@ -172,6 +181,7 @@ if sys.argv[1] == "error":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("end", "status"), [("quiet", 0), ("error", 1)])
 def test_a_consumer_that_forgets_to_close_does_not_hang(end, status):
     done = subprocess.run([sys.executable, "-c", FORGETFUL, end], capture_output=True, text=True, timeout=500)
@@ -180,6 +190,7 @@ def test_a_consumer_that_forgets_to_close_does_not_hang(end, status):
     assert done.stderr.strip() == ("the consumer failed" if status else "")
 
 
+@pytest.mark.slow
 def test_real_conformers_in_batches():
     with OnlineConformers(SMILES, capacity=64, first_fill=16, reuse=4, seed=5) as online:
         stream = online.batches(atoms=100, window=16)

@@ -96,6 +96,7 @@ assert "rdkit" not in sys.modules
 """
 
 
+@pytest.mark.slow
 def test_memory_stays_small_and_rdkit_out(tmp_path):
     data = random_set([1000] * 100)
     data.atom_targets = {"label": np.ones((100_000, 100))}

@@ -173,6 +173,7 @@ def test_qm9_geometries_are_held_out(tmp_path, data_root):
     assert evaluated(other, held).tolist() == held.tolist()
 
 
+@pytest.mark.slow
 def test_learns_a_few_molecules():
     """From wrong elements and weights to molecules that are right, also where nothing is known of them."""
     data: PackedSet = packed(["CCO", "CC=O", "CN", "OCC#N"])

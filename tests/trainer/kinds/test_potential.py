@@ -189,6 +189,7 @@ def test_trajectories_with_test_files(trajectories, tmp_path):
     assert "xTB" not in card
 
 
+@pytest.mark.slow
 def test_fine_tuning_goes_on_where_the_checkpoint_is(trajectories, tmp_path):
     longer = RECIPE["schedule"] | {"steps": 100, "learning_rate": 0.01}
     recipe = RECIPE | {"data": {"train.xyz": 1.0}, "schedule": longer}

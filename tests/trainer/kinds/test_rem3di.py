@@ -19,6 +19,7 @@ SMALL = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["smiles.csv", "smiles.smi.gz"])
 def test_a_file_of_smiles_is_enough(name, tmp_path):
     """REVIEW A8: the shipped recipe over the bundled potential, with a smaller network, on 30 SMILES."""
@@ -45,6 +46,7 @@ class Killed(Exception):
     pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", [ENCODER | {"probe": None}, POTENTIAL], ids=lambda r: r["kind"])
 def test_a_killed_run_with_packed_data_equals_one_that_was_not(
     recipe, trained, data_root, tmp_path, monkeypatch

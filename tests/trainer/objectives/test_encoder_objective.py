@@ -39,6 +39,7 @@ def made(request, data_root, tmp_path):
     return potential, recipe.build(corpus, potential), corpus
 
 
+@pytest.mark.slow
 def test_both_backbones_train_under_all_losses(made):
     potential, encoder, corpus = made
     objective = EncoderObjective(encoder, corpus.statistics, LOSSES).train()

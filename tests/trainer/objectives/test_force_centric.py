@@ -120,6 +120,7 @@ def nitrogen(length, copies=1):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backbone", BACKBONES, ids=lambda config: config.kind)
 def test_training_digs_a_well_around_an_equilibrium(backbone):
     wide = dataclasses.replace(backbone, width=32, radial=16)

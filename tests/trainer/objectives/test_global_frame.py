@@ -168,6 +168,7 @@ def test_aligned_rmsd_allows_rotation_and_no_reflection(batch):
     assert aligned_rmsd(flat * torch.tensor([-1.0, 1, 1]), flat, torch.ones(1, 3).bool()).item() < 1e-6
 
 
+@pytest.mark.slow
 def test_training_rebuilds_enantiomers():
     mol, positions = embedded("C[C@H](N)C(=O)O")
     numbers = [a.GetAtomicNum() for a in mol.GetAtoms()]

@@ -135,6 +135,7 @@ def test_drawn_noise_has_the_size_of_its_level(objective, monkeypatch):
         assert spread == pytest.approx(10 ** (-2 * k / 9), rel=0.25)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backbone", BACKBONES, ids=lambda config: config.kind)
 def test_training_learns_to_tell_strong_noise_from_weak(backbone):
     wide = dataclasses.replace(backbone, width=32, radial=16)

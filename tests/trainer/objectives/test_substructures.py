@@ -204,6 +204,7 @@ def test_auroc_against_scikit_learn():
     assert np.isnan(found[4:]).all()
 
 
+@pytest.mark.slow
 def test_training_tells_substructures_apart():
     molecules, labels = [], []
     for smiles in SMILES[:6]:
@@ -225,6 +226,7 @@ def test_training_tells_substructures_apart():
     assert np.nanmean(auroc(scores, truth)) > 0.85
 
 
+@pytest.mark.slow
 def test_training_needs_no_rdkit():
     imports = "import skmol3d.trainer.objectives.registry as r; r.losses('rem3di')"
     imports += "; import skmol3d.trainer.kinds.rem3di, skmol3d.trainer.kinds.potential"
