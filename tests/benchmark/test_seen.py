@@ -21,7 +21,7 @@ def test_nothing_is_known_of_other_checkpoints():
 
 def test_the_checkpoints_over_the_xtb_potential_are_listed():
     listed = {model for model in bundled() if seen(model, ["CCO"]).any()}
-    assert listed == {"et-xtb-small", "rem3di-small"}
+    assert listed == {"ec-xtb-small", "et-xtb-small", "rem3di-small"}
 
 
 class Known(PotentialFeaturizer):
