@@ -122,7 +122,7 @@ def pair(name: str, neighbours: int) -> tuple[Potential, Any]:
     torch.manual_seed(0)
     ours = Potential(PotentialConfig(MODELS[name]))
     try:
-        from skmol3d.benchmark.rivals import PlainEGNN, TorchMDNet
+        from skmol3d.benchmark.experiments.rivals import PlainEGNN, TorchMDNet
 
         if name == "egnn":
             return ours, PlainEGNN(ours)

@@ -32,12 +32,11 @@ def suitable(data: PackedSet, index: np.ndarray, elements: Sequence[int], larges
 
 
 @dataclass(frozen=True)
-class Augmented:
-    """Batches of a `Mixture`, truncated, scrambled, noised and scaled; a function of seed and step.
+class Augmentation:
+    """How molecules are changed, batch by batch (`Augmented`).
 
     Attributes
     ----------
-    mixture : Mixture
     heavy : int
         Molecules with more heavy atoms are truncated.
     torsions : float
@@ -48,25 +47,32 @@ class Augmented:
         Limits of the uniform factor that scales a molecule.
     """
 
-    mixture: Mixture
     heavy: int
     torsions: float
     noise: float
     low: float
     high: float
 
+
+@dataclass(frozen=True)
+class Augmented:
+    """Batches of a `Mixture`, truncated, scrambled, noised and scaled; a function of seed and step."""
+
+    mixture: Mixture
+    augment: Augmentation
+
     def __call__(self, start: int = 0, stride: int = 1) -> Iterator[Batch]:
-        noise, scale = CoordinateNoise(self.noise), RandomScale(self.low, self.high)
+        noise, scale = CoordinateNoise(self.augment.noise), RandomScale(self.augment.low, self.augment.high)
         steps = count(start, stride)
         for step, (batch, targets) in zip(steps, self.mixture(start, stride), strict=False):
             rng = np.random.default_rng([self.mixture.seed, step])
             source = {name: targets[name] for name in ("set", "row")}
-            batch = self._reshaped(batch, rng, rng.random() < self.torsions)
+            batch = self._reshaped(batch, rng, rng.random() < self.augment.torsions)
             yield scale(*noise(batch, source, rng), rng)
 
     def _reshaped(self, batch: AtomBatch, rng: np.random.Generator, scramble: bool) -> AtomBatch:
         heavy = torch.zeros_like(batch.counts).index_add(0, batch.molecule, (batch.numbers > 1).long())
-        large = (heavy > self.heavy).tolist()
+        large = (heavy > self.augment.heavy).tolist()
         if not scramble and not any(large):
             return batch
         scrambler = TorsionScrambling()
@@ -76,7 +82,7 @@ class Augmented:
             numbers = batch.numbers[begin:end].numpy()
             positions = batch.positions[begin:end].numpy().astype(np.float64)
             if cut:
-                numbers, positions = truncate(numbers, positions, self.heavy, rng)
+                numbers, positions = truncate(numbers, positions, self.augment.heavy, rng)
             if scramble:
                 positions = scrambler.scramble(numbers, positions, perceive_bonds(numbers, positions), rng)
             molecules.append((numbers, positions, charge, None))

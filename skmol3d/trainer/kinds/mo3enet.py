@@ -17,7 +17,7 @@ from skmol3d.encoders.mo3enet.decoder import find_atoms
 from skmol3d.encoders.mo3enet.match import match, reconstruct
 from skmol3d.trainer.data.batches import Mixture, bucketed
 from skmol3d.trainer.data.conformer_kinds import ConformerKind
-from skmol3d.trainer.data.fragments import Augmented, suitable
+from skmol3d.trainer.data.fragments import Augmentation, Augmented, suitable
 from skmol3d.trainer.data.sets import PackedSet
 from skmol3d.trainer.kinds.base import LoopRecipe, Place, write_metrics
 from skmol3d.trainer.loop import main_process, train
@@ -41,29 +41,6 @@ of molecules matched with the right elements, `decoded` that of molecules whose 
 number of atoms of each element. Labelled conformers as they are (of a set with QM9's geometries only these);
 corpus molecules truncated, with random torsions.
 """
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """How molecules are changed, batch by batch (`skmol3d.trainer.data.fragments.Augmented`).
-
-    Attributes
-    ----------
-    heavy : int
-        Molecules with more heavy atoms are truncated.
-    torsions : float
-        Share of the batches whose molecules get random torsions.
-    noise : float
-        Standard deviation of the noise on each coordinate, Å.
-    low, high : float
-        Limits of the uniform factor that scales a molecule.
-    """
-
-    heavy: int
-    torsions: float
-    noise: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -124,8 +101,7 @@ class Mo3ENetRecipe(LoopRecipe):
         corpora = {path for path, s in sets.items() if "descriptors" in s.molecule_targets}
         bare = {path: s.without_targets() for path, s in sets.items()}
         mixture = Mixture([bare[s.path] for s in self.data], self.shares, rows, self.atoms, self.seed)
-        augment = dataclasses.asdict(self.augment)
-        reshaped = augment | {"torsions": 1.0, "noise": 0.0, "low": 1.0, "high": 1.0}
+        reshaped = dataclasses.replace(self.augment, torsions=1.0, noise=0.0, low=1.0, high=1.0)
 
         def held_out(path: str, most: int | None = None) -> Iterator[AtomBatch]:
             index = np.random.default_rng(0).permutation(kept[path])[:most]
@@ -135,7 +111,7 @@ class Mo3ENetRecipe(LoopRecipe):
             else:
                 once = Mixture([bare[path]], [1.0], [index], EVALUATED, self.seed)
                 left = len(index)
-                for batch, _ in Augmented(once, **reshaped)():
+                for batch, _ in Augmented(once, reshaped)():
                     yield batch
                     left -= len(batch)
                     if left <= 0:  # one pass: the mixture itself is endless
@@ -147,7 +123,7 @@ class Mo3ENetRecipe(LoopRecipe):
 
         best = train(
             Reconstruction(encoder, **dataclasses.asdict(self.objective)),
-            Augmented(mixture, **augment),
+            Augmented(mixture, self.augment),
             evaluate=evaluate,
             log_every=100,
             evaluate_every=1000,

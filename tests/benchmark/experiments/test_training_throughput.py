@@ -132,7 +132,7 @@ def test_reads_labelled_sets(small, molecules, tmp_path, capsys):
     ],
 )
 def test_says_what_to_install(small, monkeypatch, model, missing, install):
-    monkeypatch.delitem(sys.modules, "skmol3d.benchmark.rivals", raising=False)
+    monkeypatch.delitem(sys.modules, "skmol3d.benchmark.experiments.rivals", raising=False)
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(SystemExit, match=rf"the rival of {model} needs: pip install {install}$"):
         training_throughput.pair(model, 8)

@@ -17,7 +17,7 @@ from skmol3d.encoders.mo3enet.decoder import EMLPDecoderConfig
 from skmol3d.structures.geometry import perceive_bonds
 from skmol3d.trainer import pretrain
 from skmol3d.trainer.data.batches import Mixture
-from skmol3d.trainer.data.fragments import Augmented, suitable, truncate
+from skmol3d.trainer.data.fragments import Augmentation, Augmented, suitable, truncate
 from skmol3d.trainer.data.sets import PackedSet, Row, stack
 from skmol3d.trainer.data.xtb import read_xtb
 from skmol3d.trainer.kinds.mo3enet import deviations, evaluated
@@ -63,7 +63,7 @@ def packed(smiles, conformers=1):
 def augmented(data, seed=0, **settings):
     mixture = Mixture([data], [1.0], [np.arange(len(data))], atoms=150, seed=seed)
     plain = {"heavy": 9, "torsions": 0.0, "noise": 0.0, "low": 1.0, "high": 1.0}
-    return Augmented(mixture, **(plain | settings))
+    return Augmented(mixture, Augmentation(**(plain | settings)))
 
 
 @pytest.mark.parametrize("text", SMILES + LONG)
