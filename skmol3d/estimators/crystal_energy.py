@@ -217,14 +217,18 @@ class CrystalEnergyRegressor(RegressorMixin, BaseEstimator):
         _refuse_crystals(X)
         X = validate_data(self, X, dtype=np.float32, reset=False)
         device = self._find_device()
+        # In double precision, which MPS lacks: in single, the last digits depend on the rows beside one.
+        precision = torch.float32 if device.type == "mps" else torch.float64
         # A copy: other threads, on other devices, may predict with this one at the same time.
-        network = self.network_ if device.type == "cpu" else copy.deepcopy(self.network_).to(device)
+        network = copy.deepcopy(self.network_).to(device, precision)
         with torch.no_grad():
             parts = [
-                network(torch.tensor(X[start : start + AT_ONCE], device=device)).cpu().double().numpy()
+                network(torch.tensor(X[start : start + AT_ONCE], device=device, dtype=precision))
+                .cpu()
+                .numpy()
                 for start in range(0, len(X), AT_ONCE)
             ]
-        found = np.concatenate(parts)
+        found = np.concatenate(parts).astype(np.float64)
         return found[:, 0] if self._flat else found
 
     @classmethod
