@@ -19,6 +19,7 @@ def data(n, p, seed=0):
     return X.astype(np.float32), y
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(60, 8), (30, 50)], ids=["tall", "wide"])
 def test_ridge_is_leave_one_out_by_hand(shape):
     X, y = data(*shape)

@@ -108,6 +108,7 @@ def test_there_is_nothing_to_choose_without_words_or_without_dense_columns(worde
     assert block_choices(ECFPFeaturizer().get_feature_names_out()) is None
 
 
+@pytest.mark.slow
 def test_evaluate_offers_the_blocks_to_the_heads(worded, panel):
     (task, _), _ = panel
     task.smiles = ["C" * (1 + i % 6) + "O" * (i // 30) + "N" * (i // 15 % 2) for i in range(60)]

@@ -61,6 +61,7 @@ def stop_after(rows, monkeypatch, number=signal.SIGINT):
     return lambda: monkeypatch.setattr(files.Unfinished, "append", append)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".npy", ".csv", ".csv.gz", ".parquet"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_run_continues_and_gives_what_an_uninterrupted_one_gives(

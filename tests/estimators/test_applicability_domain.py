@@ -27,6 +27,7 @@ def test_scikit_learn_checks(estimator, check):
     check(estimator)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [False, True])
 def test_strangers_are_outside(smiles, count):
     """Methane has one bit, so that standardised Euclidean distances call it near."""
@@ -36,6 +37,7 @@ def test_strangers_are_outside(smiles, count):
     assert (domain.predict(smiles) == 1).mean() > 0.95
 
 
+@pytest.mark.slow
 def test_strangers_by_dense_rows(smiles):
     """Of the shipped model, whose blocks are dense, and whole numbers up to hundreds."""
     domain = make_pipeline(REM3DIFeaturizer(device="cpu"), ApplicabilityDomain()).fit(smiles[:60])

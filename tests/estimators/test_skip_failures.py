@@ -44,6 +44,7 @@ def ecfp(head, **params):
 WRAPPED = [Ridge(), LogisticRegression(), make_pipeline(StandardScaler(), Ridge())]
 
 
+@pytest.mark.slow
 @parametrize_with_checks([SkipFailures(estimator) for estimator in WRAPPED])
 @pytest.mark.filterwarnings("default")  # as scikit-learn's own: some checks provoke warnings
 def test_scikit_learn_checks(estimator, check):

@@ -165,6 +165,7 @@ def assert_close(rows, expected):
     np.testing.assert_allclose(rows, expected, rtol=1e-4, atol=1e-5)  # batches differ
 
 
+@pytest.mark.slow
 def test_files_and_suppliers_give_the_rows_of_their_molecules(make, tmp_path):
     with Chem.SDWriter(str(tmp_path / "in.sdf")) as writer:
         for smiles in SMILES:

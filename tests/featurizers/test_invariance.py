@@ -79,6 +79,7 @@ def test_atom_order(featurize, text, seed):
     assert_same(featurize([Chem.RenumberAtoms(mol, order.tolist())]), featurize([mol]))
 
 
+@pytest.mark.slow
 @quick
 @given(smiles, seeds)
 def test_smiles_spelling(featurize, text, seed):

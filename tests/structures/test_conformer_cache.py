@@ -105,6 +105,7 @@ def test_more_than_a_window(made, monkeypatch):
     assert len(made) == 5
 
 
+@pytest.mark.slow
 def test_the_bound_holds_and_changes_nothing(monkeypatch):
     expected = ask(DIVERSE)
     monkeypatch.setattr(conformer_cache.CACHE.memory, "max_bytes", 3000)

@@ -87,6 +87,7 @@ def test_the_relaxed_energy_is_rdkit_s_own():
     assert np.abs(field.CalcGrad()).max() < 0.1  # kcal/mol/Å: a minimum
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("smiles", DIVERSE)
 @pytest.mark.parametrize("relax", ["mmff", None])
 def test_every_example_embeds(smiles, relax):
@@ -140,6 +141,7 @@ def test_double_bonds_keep_their_side(smiles, length):
 # --- determinism -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(st.sampled_from(DIVERSE), st.integers(0, 2**31 - 1))
 @settings(max_examples=40, deadline=None)
 def test_every_spelling_gives_the_same_conformer(smiles, seed):

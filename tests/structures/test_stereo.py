@@ -22,6 +22,7 @@ POSSIBLE = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("smiles", IMPOSSIBLE)
 def test_contradictions_are_named_after_few_attempts(smiles, monkeypatch):
     attempts = []

@@ -16,6 +16,7 @@ from skmol3d.trainer import logs
 SCRIPT = Path(__file__).parent / "loop_runs.py"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stops", [[1], [6], [11], [12], [2, 3, 9]])
 def test_a_stopped_run_resumes_bit_for_bit(tmp_path, stops, monkeypatch):
     expected = fit(tmp_path / "whole")

@@ -24,6 +24,7 @@ def numbers(text):
     return found | {"peak": int(re.search(r"peak memory: (\d+) MB", text)[1])}
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Ill-conditioned matrix")
 def test_each_molecule_is_computed_once(tiny_checkpoint, tmp_path, capsys):
     file = tmp_path / "molecules.smi"

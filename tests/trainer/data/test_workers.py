@@ -25,6 +25,7 @@ def test_workers_are_processes_of_one_thread():
     assert (count, pid == os.getpid()) == ("1", False)
 
 
+@pytest.mark.slow
 def test_closing_ends_tasks_under_way():
     pool = Workers(2)
     tasks = [pool.submit(endless) for _ in range(9)]

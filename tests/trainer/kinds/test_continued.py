@@ -30,6 +30,7 @@ def started(trained, data_root, out, **changes):
     return hub.from_pretrained(str(out / "again"))
 
 
+@pytest.mark.slow
 def test_words_are_kept_on_the_same_corpus(trained, data_root, tmp_path, capsys):
     """REVIEW A4: they started afresh, and a forest on them lost what the checkpoint knew."""
     made = started(trained, data_root, tmp_path)
