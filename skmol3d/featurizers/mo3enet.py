@@ -69,7 +69,7 @@ class Mo3ENetFeaturizer(EncoderFeaturizer):
         - "norm": lengths of the K vectors, Å.
     max_reconstruction_error : float or None, default=None
         Å; molecules whose `reconstruction_error` is larger count as failed. None refuses none, and saves the
-        time of decoding. 0.3 refuses one in 70 molecules of FreeSolv, and two in three drug-like ones.
+        time of decoding. 0.3 refuses most drug-like molecules.
     device : str, default="auto"
         "auto" (a CUDA device, or else the CPU) or a torch device such as "cpu", "cuda:1", "mps". A
         featurizer that was unpickled where its device is missing warns and uses the CPU.

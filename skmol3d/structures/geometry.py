@@ -52,7 +52,7 @@ def perceive_bonds(numbers: NDArray[Any], positions: NDArray[np.float64]) -> NDA
     are taken first, and none beyond the `MAX_NEIGHBOURS` of an atom: so a hydrogen bond is no bond, and
     neither is the short way across bicyclo[1.1.1]pentane.
 
-    Of 400 drug-like molecules as ETKDG makes them all get the bonds of their SMILES. Bridging hydrogens of
+    Bridging hydrogens of
     boranes get one bond; of SF5, PF6 and other octahedral groups, which ETKDG distorts until fluorine atoms
     touch, bonds are right only if the geometry is.
 
