@@ -67,7 +67,7 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
     """The recipe, without what it says of data that may be others."""
     plain = config_to_dict(recipe)
     del plain["licence"]
-    kept = ("path", "share", "kinds", "targets")
+    kept = ("path", "share", "kinds", "targets", "views")
     plain["data"] = [{key: entry[key] for key in kept if entry[key]} for entry in plain["data"]]
     return plain
 

@@ -39,24 +39,59 @@ def bucketed(
             yield batches[k]
 
 
+def grouped(
+    data: PackedSet, index: np.ndarray, views: int, atoms: int, rng: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """Batches of at most ``atoms`` atoms over one shuffled pass of the molecules of conformers ``index``.
+
+    Each molecule has ``views`` of its conformers, drawn at random, next to each other in a batch; molecules
+    that have fewer are left out.
+    """
+    order = rng.permutation(index)
+    order = order[np.argsort(data.group[order], kind="stable")]
+    _, first, counts = np.unique(data.group[order], return_index=True, return_counts=True)
+    drawn = order[first[counts >= views][:, None] + np.arange(views)]
+    sizes = views * data.sizes[drawn].max(1)  # of a molecule's padded views together
+    for part in bucketed(sizes, np.arange(len(drawn)), atoms, rng):
+        yield drawn[part].ravel()
+
+
 def mixed(
     sets: Sequence[PackedSet],
     shares: Sequence[float],
     indices: Sequence[np.ndarray],
     atoms: int,
     rng: np.random.Generator,
+    views: Sequence[int] | None = None,
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Endless batches ``(k, indices into set k)``; set k is drawn with probability ``shares[k]``."""
-    empty = [k for k, index in enumerate(indices) if not len(index)]
+    """Endless batches ``(k, indices into set k)``; set k is drawn with probability ``shares[k]``.
+
+    Molecules of set k come as ``views[k]`` conformers each (`grouped`); by default each conformer by itself.
+
+    Raises
+    ------
+    ValueError
+        If a set has nothing to draw, or no molecule of as many conformers.
+    """
+    views = views or [1] * len(sets)
+    empty = [k for k, index in enumerate(indices) if _most(sets[k].group[index]) < views[k]]
     if empty:
-        raise ValueError(f"nothing to draw from set(s) {empty}")
+        raise ValueError(f"nothing to draw from set(s) {empty}, as {[views[k] for k in empty]} view(s)")
     streams: list[Any] = [iter(()) for _ in sets]
     while True:
         k = int(rng.choice(len(sets), p=np.asarray(shares) / np.sum(shares)))
         try:
             yield k, next(streams[k])
         except StopIteration:
-            streams[k] = bucketed(sets[k].sizes, indices[k], atoms, rng)
+            if views[k] == 1:
+                streams[k] = bucketed(sets[k].sizes, indices[k], atoms, rng)
+            else:
+                streams[k] = grouped(sets[k], indices[k], views[k], atoms, rng)
+
+
+def _most(group: np.ndarray) -> int:
+    """Conformers of the molecule that has most of them."""
+    return int(np.unique(group, return_counts=True)[1].max(initial=0))
 
 
 @dataclass(frozen=True)
@@ -71,7 +106,9 @@ class Mixture:
         Most atoms of a batch, padding included.
     seed : int
     smallest : int
-        Fewest molecules of a batch; smaller ones are left out.
+        Fewest conformers of a batch; smaller ones are left out.
+    views : sequence of int or None
+        Conformers of a molecule in the batches of each set; by default they are drawn independently.
     """
 
     sets: Sequence[PackedSet]
@@ -80,17 +117,20 @@ class Mixture:
     atoms: int
     seed: int
     smallest: int = 1
+    views: Sequence[int] | None = None
 
     def __call__(self, start: int = 0, stride: int = 1) -> Iterator[Batch]:
-        """Batches ``start``, ``start + stride``, ...; targets tell ``set`` and ``row`` [B] of each molecule.
+        """Batches ``start``, ``start + stride``, ...; targets tell ``set``, ``row`` and ``group`` [B].
 
         Earlier batches are drawn again, though not built: some ten seconds for a million.
         """
-        order = mixed(self.sets, self.shares, self.indices, self.atoms, np.random.default_rng(self.seed))
+        rng = np.random.default_rng(self.seed)
+        order = mixed(self.sets, self.shares, self.indices, self.atoms, rng, self.views)
         kept = ((k, index) for k, index in order if len(index) >= self.smallest)
         for k, index in islice(kept, start, None, stride):
             batch, targets = self.sets[k].batch(index)
             source = {"set": torch.full((len(index),), k), "row": torch.from_numpy(index)}
+            source["group"] = torch.from_numpy(np.asarray(self.sets[k].group[index]))
             yield batch, targets | source
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from skmol3d.encoders.atoms import AtomBatch
+from skmol3d.trainer.data.assays import AssayStatistics
 from skmol3d.trainer.data.sets import PackedSet
 from skmol3d.trainer.data.shards import ATOM_TARGETS, check_targets
 
@@ -64,6 +65,8 @@ class CorpusStatistics:
         Of the 2D descriptors.
     bit_mean, bit_scale : Tensor [bits]
         Mean of the log-counts, and what they are divided by once centred.
+    assays : AssayStatistics
+        Of the assay labels, if there are any.
     """
 
     vocabularies: list[np.ndarray]
@@ -72,6 +75,7 @@ class CorpusStatistics:
     std: Tensor
     bit_mean: Tensor
     bit_scale: Tensor
+    assays: AssayStatistics
 
     @classmethod
     def measure(
@@ -111,6 +115,7 @@ class CorpusStatistics:
             std=torch.from_numpy(np.nanstd(clipped, 0)).float(),
             bit_mean=counts.mean(0),
             bit_scale=scale * (counts.std(0) / scale).square().mean().sqrt(),
+            assays=AssayStatistics.measure(sets, train),
         )
 
     def save(self, folder: Path) -> None:
@@ -118,6 +123,7 @@ class CorpusStatistics:
         folder.mkdir(parents=True, exist_ok=True)
         arrays: dict[str, Any] = {f"vocabulary_{k}": v for k, v in enumerate(self.vocabularies)}
         tensors = {k: getattr(self, k).numpy() for k in ("mean", "std", "bit_mean", "bit_scale")}
+        arrays |= {f"assay_{k}": v for k, v in asdict(self.assays).items()}
         np.savez(folder / "statistics.npz", bits=self.bits, **arrays, **tensors)
 
     @classmethod
@@ -128,7 +134,8 @@ class CorpusStatistics:
         with np.load(folder / "statistics.npz", allow_pickle=False) as data:
             vocabularies = [data[k] for k in sorted(data.files) if k.startswith("vocabulary_")]
             tensors = {k: torch.from_numpy(data[k]) for k in ("mean", "std", "bit_mean", "bit_scale")}
-            return cls(vocabularies=vocabularies, bits=int(data["bits"]), **tensors)
+            assays = AssayStatistics(**{f.name: data[f"assay_{f.name}"] for f in fields(AssayStatistics)})
+            return cls(vocabularies=vocabularies, bits=int(data["bits"]), assays=assays, **tensors)
 
     def classified(self, environments: Tensor) -> Tensor:
         """Classes [N, vocabularies] of identifiers [N, columns]; -1 for those without one."""

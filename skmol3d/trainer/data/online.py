@@ -100,13 +100,14 @@ class OnlineConformers:
     def batches(self, atoms: int, window: int = 256) -> Iterator[Batch]:
         """Endless batches of at most ``atoms`` (padded) atoms, out of draws of ``window`` conformers.
 
-        The target ``row`` [B] is the molecule's place in ``smiles``.
+        The targets ``row`` and ``group`` [B] are the molecule's place in ``smiles``.
         """
         while True:
             drawn = self.draw(window)
             for index in bucketed(drawn.sizes, np.arange(len(drawn)), atoms, self._rng):
                 batch, targets = drawn.batch(index)
-                yield batch, targets | {"row": torch.from_numpy(drawn.group[index])}
+                row = torch.from_numpy(drawn.group[index])
+                yield batch, targets | {"row": row, "group": row}
 
     @property
     def embedded(self) -> int:

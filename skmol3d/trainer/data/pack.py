@@ -1,13 +1,16 @@
 """Pack molecules with conformers and cheap targets for pretraining (needs rdkit).
 
 ``python -m skmol3d.trainer.data.pack corpus SMILES.csv.gz OUT --count 100000 --n-jobs 2`` embeds molecules of
-a corpus; ``python -m skmol3d.trainer.data.pack xtb LABELS.npz SMILES.csv.gz OUT.npz`` adds the same targets
-to labelled conformers; ``python -m skmol3d.trainer.data.pack probe TASKS OUT`` packs sets for probes.
+a corpus; ``... pack assays FOLDER OUT`` those of a folder of assay labels (`skmol3d.trainer.data.assays`),
+with their labels; ``... pack xtb LABELS.npz SMILES.csv.gz OUT.npz`` adds the same targets to labelled
+conformers; ``... pack probe TASKS OUT`` packs sets for probes.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ from rdkit import Chem
 from skmol3d.datasets import read_panel
 from skmol3d.structures import Conformers, Failure, StructureError, embed_cached, read_molecule, read_records
 from skmol3d.structures.errors import shorten
+from skmol3d.trainer.data.assays import MOLECULES, TARGET, Labels, read_assays
 from skmol3d.trainer.data.examples import (
     atom_labels,
     build_example,
@@ -37,7 +41,7 @@ SMALLEST, LARGEST = 4, 45  # heavy atoms
 
 
 def pack_smiles(
-    smiles: list[object], first: int, largest: int, cache_dir: Path | None = None
+    smiles: Sequence[object], first: int, largest: int, cache_dir: Path | None = None
 ) -> tuple[list[Row], list[Failure]]:
     """Examples of the molecules that fit and embed; the others, counted from ``first``, with the reason."""
     rows, failures = [], []
@@ -78,13 +82,49 @@ def pack_corpus(
     cache_dir : path or None
         Folder that keeps conformers, so that packing with other targets embeds nothing again.
     """
+    molecules = [record.structure for record in read_records(source)]
+    if count is not None:
+        molecules = pd.Series(molecules, dtype=object).sample(count, random_state=seed).tolist()
+    _write_shards(source, molecules, out, largest, n_jobs, cache_dir)
+
+
+def pack_assays(
+    folder: Path,
+    out: Path,
+    count: int | None = None,
+    largest: int = LARGEST,
+    n_jobs: int = 1,
+    seed: int = 0,
+    cache_dir: Path | None = None,
+) -> None:
+    """Write shards like `pack_corpus` with the target ``assays``.
+
+    Parameters
+    ----------
+    folder : path
+        As `skmol3d.trainer.data.assays.read_assays` reads it.
+    out, count, largest, n_jobs, seed, cache_dir
+        As `pack_corpus` has them; molecules come in random order, so that each shard has some of all assays.
+    """
+    smiles, labels = read_assays(folder)
+    drawn = np.random.default_rng(seed).permutation(len(smiles))[:count]
+    molecules = [smiles[k] for k in drawn]
+    _write_shards(folder / MOLECULES, molecules, out, largest, n_jobs, cache_dir, labels.take(drawn))
+
+
+def _write_shards(
+    source: Path,
+    molecules: Sequence[object],
+    out: Path,
+    largest: int,
+    n_jobs: int,
+    cache_dir: Path | None,
+    labels: Labels | None = None,
+) -> None:
     out.mkdir(parents=True, exist_ok=True)
     known = digest(source)
     if any(out.glob(SHARDS)) and shards_source(out) not in (None, known):
         raise ValueError(f"{out}: packed from another file; remove the folder to pack {source} anew")
-    molecules = [record.structure for record in read_records(source)]
-    if count is not None:
-        molecules = pd.Series(molecules, dtype=object).sample(count, random_state=seed).tolist()
     for k, start in enumerate(range(0, len(molecules), SHARD)):
         file = out / f"shard_{k:04d}.npz"
         if file.exists():
@@ -99,7 +139,11 @@ def pack_corpus(
         failures = [failure for _, failed in done for failure in failed]
         if failures:
             pd.DataFrame(failures).to_csv(file.with_suffix(".failures.csv"), index=False)
-        write_shard(file, stack(rows) if rows else None, known or "")
+        data = stack(rows) if rows else None
+        if data is not None and labels is not None:
+            kept = np.setdiff1d(np.arange(start, start + len(part)), [failure.index for failure in failures])
+            data = replace(data, molecule_targets=data.molecule_targets | {TARGET: labels.take(kept).dense()})
+        write_shard(file, data, known or "")
         print(f"{file.name}: {len(rows)} of {len(part)} molecules", flush=True)
 
 
@@ -172,11 +216,16 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     corpus = commands.add_parser("corpus", help="embed molecules of a SMILES table")
     corpus.add_argument("source", type=Path)
-    corpus.add_argument("out", type=Path)
-    corpus.add_argument("--count", type=int, default=100_000)
-    corpus.add_argument("--largest", type=int, default=LARGEST, help="heavy atoms of the largest molecule")
-    corpus.add_argument("--n-jobs", type=int, default=1)
-    corpus.add_argument("--seed", type=int, default=0)
+    assays = commands.add_parser("assays", help="embed molecules of a folder of assay labels")
+    assays.add_argument("source", type=Path, help="folder with molecules.csv.gz, labels.npz and columns.json")
+    for command, most in ((corpus, 100_000), (assays, None)):
+        command.add_argument("out", type=Path)
+        command.add_argument("--count", type=int, default=most)
+        command.add_argument(
+            "--largest", type=int, default=LARGEST, help="heavy atoms of the largest molecule"
+        )
+        command.add_argument("--n-jobs", type=int, default=1)
+        command.add_argument("--seed", type=int, default=0)
     xtb = commands.add_parser("xtb", help="add targets to a set of GFN2-xTB labels")
     for name in ("labels", "smiles", "out"):
         xtb.add_argument(name, type=Path)
@@ -187,13 +236,14 @@ def main() -> None:
     probe.add_argument("--count", type=int, default=400, help="molecules of each task (default: 400)")
     probe.add_argument("--n-jobs", type=int, default=1)
     probe.add_argument("--seed", type=int, default=0)
-    for command in (corpus, probe):
+    for command in (corpus, assays, probe):
         command.add_argument("--cache-dir", type=Path, help="folder that keeps conformers for later runs")
     args = parser.parse_args()
     if args.command == "probe":
         pack_probes(args.tasks, args.out, args.names, args.count, args.n_jobs, args.seed, args.cache_dir)
-    elif args.command == "corpus":
-        pack_corpus(args.source, args.out, args.count, args.largest, args.n_jobs, args.seed, args.cache_dir)
+    elif args.command in ("corpus", "assays"):
+        pack = pack_corpus if args.command == "corpus" else pack_assays
+        pack(args.source, args.out, args.count, args.largest, args.n_jobs, args.seed, args.cache_dir)
     else:
         pack_xtb(args.labels, args.smiles, args.out)
 

@@ -1,8 +1,9 @@
 """Shards of a corpus: ``shard_0000.npz``, ``shard_0001.npz``, ... in one folder.
 
 Each holds ``numbers`` uint8, ``positions`` int16 (0.001 Å) and `ATOM_TARGETS` by atom, ``offsets``,
-``charge`` (e) and ``descriptors`` by molecule, one conformer each; and ``source``, the SHA-256 of the file
-that the molecules come from.
+``charge`` (e) and ``descriptors`` by molecule, one conformer each; those of assays their labels too, as
+triplets (`skmol3d.trainer.data.assays`); and ``source``, the SHA-256 of the file that the molecules come
+from.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from skmol3d.trainer.data.assays import TARGET, Labels, joined, shard_arrays, shard_labels
 from skmol3d.trainer.data.sets import PackedSet
 
 ATOM_TARGETS = ("environments", "membership", "handedness")
@@ -19,14 +21,15 @@ SHARDS = "shard_????.npz"
 
 
 def read_shards(folder: Path) -> PackedSet:
-    """Read a corpus packed by ``python -m skmol3d.trainer.data.pack corpus``.
+    """Read a corpus packed by ``python -m skmol3d.trainer.data.pack corpus`` or ``... pack assays``.
 
     Raises
     ------
     ValueError
-        If a shard lacks targets.
+        If a shard lacks targets, or some have assay labels and others none.
     """
     parts: dict[str, list[np.ndarray]] = {}
+    assays: list[Labels] = []
     for file in sorted(folder.glob(SHARDS)):
         with np.load(file, allow_pickle=False) as data:
             check_targets(data.files, file)
@@ -35,10 +38,17 @@ def read_shards(folder: Path) -> PackedSet:
                 names = ("numbers", "positions", "charge", "descriptors", *ATOM_TARGETS)
                 for name, values in {**{k: data[k] for k in names}, "sizes": sizes}.items():
                     parts.setdefault(name, []).append(values)
+                if "assay_count" in data.files:
+                    assays.append(shard_labels(data, len(sizes)))
     if not parts:
         raise ValueError(f"{folder}: no molecule in its shards")
     whole = {name: np.concatenate(values) for name, values in parts.items()}
     count = len(whole["sizes"])
+    molecule_targets = {"descriptors": whole["descriptors"]}
+    if assays:
+        if len(assays) != len(parts["sizes"]):
+            raise ValueError(f"{folder}: {len(assays)} of {len(parts['sizes'])} shards have assay labels")
+        molecule_targets[TARGET] = joined(assays).dense()
     return PackedSet(
         numbers=whole["numbers"],
         positions=whole["positions"],
@@ -46,7 +56,7 @@ def read_shards(folder: Path) -> PackedSet:
         charge=whole["charge"],
         group=np.arange(count),
         atom_targets={name: whole[name] for name in ATOM_TARGETS},
-        molecule_targets={"descriptors": whole["descriptors"]},
+        molecule_targets=molecule_targets,
     )
 
 
@@ -57,6 +67,8 @@ def write_shard(file: Path, data: PackedSet | None, source: str) -> None:
     if data is not None:
         arrays = {name: getattr(data, name) for name in ("numbers", "positions", "offsets", "charge")}
         arrays |= data.atom_targets | {"descriptors": data.molecule_targets["descriptors"]}
+        if TARGET in data.molecule_targets:
+            arrays |= shard_arrays(data.molecule_targets[TARGET])
     partial = file.with_suffix(".tmp.npz")
     np.savez(partial, source=np.array(source), **arrays)
     partial.replace(file)

@@ -32,6 +32,9 @@ class Source:
         are held out does not depend on it.
     targets : str or None
         File of ``pack xtb`` with the targets of labelled conformers (REM3DI alone).
+    views : int
+        Conformers of one molecule, drawn at random, that a batch holds; molecules with fewer are not drawn.
+        With 1 conformers are drawn independently.
     provenance, licence : str or None
         Where the data come from, and their licence: the model card quotes it.
     sha256 : str or None
@@ -43,12 +46,13 @@ class Source:
     share: float = 1.0
     kinds: tuple[str, ...] = ()
     targets: str | None = None
+    views: int = 1
     provenance: str | None = None
     licence: str | None = None
     sha256: str | None = None
 
     def __post_init__(self) -> None:
-        check_positive(self, "share")
+        check_positive(self, "share", "views")
         unknown = [kind for kind in self.kinds if kind.upper() not in ConformerKind.__members__]
         if unknown:
             known = ", ".join(kind.name.lower() for kind in ConformerKind)

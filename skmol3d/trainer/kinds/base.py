@@ -130,6 +130,11 @@ class Recipe:
         """How often each entry is drawn."""
         return [source.share for source in self.data]
 
+    @property
+    def views(self) -> list[int]:
+        """Conformers of a molecule in the batches of each entry."""
+        return [source.views for source in self.data]
+
 
 @dataclass(frozen=True, kw_only=True)
 class LoopRecipe(Recipe):

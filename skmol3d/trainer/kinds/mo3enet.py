@@ -100,7 +100,9 @@ class Mo3ENetRecipe(LoopRecipe):
         }
         corpora = {path for path, s in sets.items() if "descriptors" in s.molecule_targets}
         bare = {path: s.without_targets() for path, s in sets.items()}
-        mixture = Mixture([bare[s.path] for s in self.data], self.shares, rows, self.atoms, self.seed)
+        mixture = Mixture(
+            [bare[s.path] for s in self.data], self.shares, rows, self.atoms, self.seed, views=self.views
+        )
         reshaped = dataclasses.replace(self.augment, torsions=1.0, noise=0.0, low=1.0, high=1.0)
 
         def held_out(path: str, most: int | None = None) -> Iterator[AtomBatch]:

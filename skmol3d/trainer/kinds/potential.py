@@ -85,7 +85,14 @@ class PotentialRecipe(LoopRecipe):
         shown = np.random.default_rng(0).permutation(splits[first][1])[:300]
         best = train(
             PotentialObjectives(potential, list(self.weights)),
-            Mixture([sets[s.path] for s in self.data], self.shares, rows, self.atoms, self.seed),
+            Mixture(
+                [sets[s.path] for s in self.data],
+                self.shares,
+                rows,
+                self.atoms,
+                self.seed,
+                views=self.views,
+            ),
             evaluate=lambda objective: errors(objective, sets[first], shown),
             **self.settings(place),
         )

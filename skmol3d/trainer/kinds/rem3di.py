@@ -143,7 +143,9 @@ class REM3DIRecipe(LoopRecipe):
             calibrate(objective, first, sample)
             return held_out_losses(objective, first, shown)
 
-        packed = Mixture(corpus.sets, self.shares, corpus.train, self.atoms, self.seed, smallest=2)
+        packed = Mixture(
+            corpus.sets, self.shares, corpus.train, self.atoms, self.seed, smallest=2, views=self.views
+        )
         with self._batches(packed, place.data) as batches:
             best = train(
                 EncoderObjective(encoder, corpus.statistics, list(self.weights), self.masked),
@@ -308,4 +310,5 @@ def _passes(objective: nn.Module, data: PackedSet, index: np.ndarray) -> Iterato
     device = next(objective.parameters()).device
     for part in bucketed(data.sizes, index, 2048, np.random.default_rng(0)):
         batch, targets = data.batch(part)
+        targets["group"] = torch.from_numpy(data.group[part])
         yield batch.to(device), {k: v.to(device) for k, v in targets.items()}
