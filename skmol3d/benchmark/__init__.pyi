@@ -1,4 +1,4 @@
-from .heads import HEADS, block_choices, fit_head
+from .heads import HEADS, fit_head
 from .methods import METHODS, make_method
 from .plots import plot_win_rates
 from .protocol import evaluate, unique_smiles
@@ -8,7 +8,6 @@ __all__ = [
     "HEADS",
     "METHODS",
     "best_head",
-    "block_choices",
     "evaluate",
     "fit_head",
     "make_method",

@@ -1,15 +1,19 @@
 """Heads: the estimators put on top of a feature matrix, tuned on its training part alone.
 
-Every method meets the same heads and the same grids; a method whose rows consist of blocks offers sets of
-columns, and the head takes the set with the best inner score, as a search over ``blocks`` would:
+Every method meets the same heads and the same grids, with all of its columns:
 
 - ``linear``: standardised features; ridge regression with the penalty chosen by leave-one-out squared error
   (exact, one decomposition), or logistic regression with the penalty chosen by stratified 5-fold AUROC.
 - ``forest``: random forest; the grid is read off the out-of-bag score of small forests, the winner is grown
   in full. Out-of-bag scoring costs a fraction of nested folds, and that is what lets every method have it.
+- ``kernel``: kernel ridge regression, MinMax kernel on counts and Gaussian on other columns, all chosen by
+  exact leave-one-out score (`skmol3d.benchmark.kernel_ridge`).
+
+Inner scores of all heads tell of molecules that the model at hand has not met (one left out, a fold left
+out, or out of bag), so that a head can be chosen by them.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -19,12 +23,13 @@ from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, RidgeCV
-from sklearn.metrics import mean_absolute_error, roc_auc_score
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-METRIC = {"reg": "MAE", "cls": "AUROC"}
+from skmol3d.benchmark.kernel_ridge import fit_kernel_ridge
+from skmol3d.benchmark.scores import METRIC, Matrix, better, score
+
 RIDGE_ALPHAS = np.logspace(-1, 5, 13)
 LOGISTIC_CS = np.logspace(-4, 0, 5)
 FOREST_GRID: list[dict[str, Any]] = [
@@ -32,9 +37,6 @@ FOREST_GRID: list[dict[str, Any]] = [
 ]
 FOREST_TREES = 200
 SEARCH_TREES = 50
-
-Matrix = NDArray[np.floating]
-Choices = Mapping[str, NDArray[np.intp]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class HeadFit:
     Attributes
     ----------
     prediction : ndarray of shape (n_test,)
-        Value, or probability of the positive class.
+        Value, or what ranks the positive class (its probability, for `kernel` its regressed label).
     inner_score : float
         The metric (MAE or AUROC) estimated inside the training part: leave-one-out, 5-fold or out-of-bag.
     chosen : dict
@@ -56,29 +58,12 @@ class HeadFit:
     chosen: dict[str, Any]
 
 
-def score(kind: str, y: NDArray, prediction: NDArray) -> float:
-    """Return the metric of a task: MAE in the unit of `y` (``reg``), or AUROC (``cls``)."""
-    return float(mean_absolute_error(y, prediction) if kind == "reg" else roc_auc_score(y, prediction))
-
-
-def better(kind: str, first: float, second: float) -> bool:
-    """Whether `first` is strictly the better score: lower MAE, higher AUROC."""
-    return first < second if kind == "reg" else first > second
-
-
-def _linear(kind: str, X: Matrix, y: NDArray, X_test: Matrix, seed: int, choices: Choices) -> HeadFit:
+def _linear(kind: str, X: Matrix, y: NDArray, X_test: Matrix, seed: int) -> HeadFit:
     X, X_test = X.astype(np.float64), X_test.astype(np.float64)
-    family = _ridge if kind == "reg" else _logistic
-    chosen, best = "", None
-    for name, columns in choices.items():
-        fit = family(X[:, columns], y, X_test[:, columns], seed)
-        if best is None or better(kind, fit.inner_score, best.inner_score):
-            chosen, best = name, fit
-    assert best is not None
-    return HeadFit(best.prediction, best.inner_score, _named(chosen) | best.chosen)
+    return _ridge(X, y, X_test) if kind == "reg" else _logistic(X, y, X_test, seed)
 
 
-def _ridge(X: Matrix, y: NDArray, X_test: Matrix, seed: int) -> HeadFit:
+def _ridge(X: Matrix, y: NDArray, X_test: Matrix) -> HeadFit:
     # scikit-learn's "auto" takes the slow one of its two exact decompositions when n > p.
     mode = "svd" if X.shape[0] > X.shape[1] else "eigen"
     ridge = RidgeCV(RIDGE_ALPHAS, gcv_mode=mode, store_cv_results=True)
@@ -99,58 +84,32 @@ def _logistic(X: Matrix, y: NDArray, X_test: Matrix, seed: int) -> HeadFit:
     return HeadFit(search.predict_proba(X_test)[:, 1], float(search.best_score_), chosen)
 
 
-def _forest(kind: str, X: Matrix, y: NDArray, X_test: Matrix, seed: int, choices: Choices) -> HeadFit:
-    def grow(trees: int, name: str, settings: dict) -> tuple[Any, float]:
+def _forest(kind: str, X: Matrix, y: NDArray, X_test: Matrix, seed: int) -> HeadFit:
+    def grow(trees: int, settings: dict[str, Any]) -> tuple[Any, float]:
         family = RandomForestRegressor if kind == "reg" else RandomForestClassifier
-        forest = family(trees, oob_score=True, random_state=seed, **settings).fit(X[:, choices[name]], y)
+        forest = family(trees, oob_score=True, random_state=seed, **settings).fit(X, y)
         oob = forest.oob_prediction_ if kind == "reg" else forest.oob_decision_function_[:, 1]
         return forest, score(kind, y, oob)
 
-    chosen, best = None, 0.0
-    for name, settings in product(choices, FOREST_GRID):
-        candidate = grow(SEARCH_TREES, name, settings)[1]
-        if chosen is None or better(kind, candidate, best):
-            chosen, best = (name, settings), candidate
-    assert chosen is not None
-    name, settings = chosen
-    forest, inner = grow(FOREST_TREES, name, settings)
-    X_test = X_test[:, choices[name]]
+    chosen, best = FOREST_GRID[0], grow(SEARCH_TREES, FOREST_GRID[0])[1]
+    for settings in FOREST_GRID[1:]:
+        candidate = grow(SEARCH_TREES, settings)[1]
+        if better(kind, candidate, best):
+            chosen, best = settings, candidate
+    forest, inner = grow(FOREST_TREES, chosen)
     prediction = forest.predict(X_test) if kind == "reg" else forest.predict_proba(X_test)[:, 1]
-    return HeadFit(prediction, inner, _named(name) | settings)
+    return HeadFit(prediction, inner, dict(chosen))
 
 
-def _named(choice: str) -> dict[str, Any]:
-    return {"columns": choice} if choice else {}
+def _kernel(kind: str, X: Matrix, y: NDArray, X_test: Matrix, seed: int) -> HeadFit:
+    return HeadFit(*fit_kernel_ridge(kind, X, y, X_test))
 
 
-HEADS: dict[str, Callable[[str, Matrix, NDArray, Matrix, int, Choices], HeadFit]] = {
+HEADS: dict[str, Callable[[str, Matrix, NDArray, Matrix, int], HeadFit]] = {
     "linear": _linear,
     "forest": _forest,
+    "kernel": _kernel,
 }
-
-
-def block_choices(names: Iterable[str]) -> dict[str, Choices] | None:
-    """Sets of columns that each head may choose from, for rows that have dense columns and counts of words.
-
-    Parameters
-    ----------
-    names : iterable of str
-        Of a featurizer's columns, ``<encoder>_<block>_<i>``.
-
-    Returns
-    -------
-    dict of str to (dict of str to ndarray of int), or None
-        For each head, names and places of the columns: ``linear`` may have all, the dense ones, ``words``,
-        and ``words`` with ``pairs``; ``forest`` the last two. None without such blocks.
-    """
-    blocks = np.array([name.split("_")[-2] if "_" in name else "" for name in names])
-    words, counted = blocks == "words", np.isin(blocks, ("words", "pairs"))
-    if not words.any() or counted.all():
-        return None
-    counts = {"words": np.flatnonzero(words), "words and pairs": np.flatnonzero(counted)}
-    dense = {"all": np.arange(len(blocks)), "dense": np.flatnonzero(~counted)}
-    # Dense columns tell all molecules apart, so that trees would split on them for nothing.
-    return {"linear": dense | counts, "forest": counts}
 
 
 def fit_head(
@@ -160,7 +119,6 @@ def fit_head(
     y: NDArray,
     X_test: Matrix,
     seed: int = 0,
-    choices: Choices | None = None,
 ) -> HeadFit:
     """Tune a head on a training part and predict a test part.
 
@@ -168,8 +126,8 @@ def fit_head(
 
     Parameters
     ----------
-    head : {"linear", "forest"}
-        Ridge (logistic for classes), or random forest.
+    head : {"linear", "forest", "kernel"}
+        Ridge (logistic for classes), random forest, or kernel ridge.
     kind : {"reg", "cls"}
         Regression, or two classes coded 0 and 1.
     X : ndarray of shape (n_train, n_features)
@@ -180,8 +138,6 @@ def fit_head(
         Test features.
     seed : int
         Seed of the forests and of the inner folds.
-    choices : mapping of str to ndarray of int, optional
-        Sets of columns, of which the one with the best inner score is used; by default all columns.
 
     Returns
     -------
@@ -200,4 +156,4 @@ def fit_head(
     if np.isnan(X).any() or np.isnan(X_test).any():
         imputer = SimpleImputer(strategy="median", keep_empty_features=True).fit(X)
         X, X_test = imputer.transform(X), imputer.transform(X_test)
-    return HEADS[head](kind, X, y, X_test, seed, choices or {"": np.arange(X.shape[1])})
+    return HEADS[head](kind, X, y, X_test, seed)

@@ -1,11 +1,14 @@
-"""Named methods for the comparison: the public featurizers, and RDKit's descriptors."""
+"""Named methods for the comparison: the public featurizers, RDKit's descriptors and exact counts."""
 
+import ast
+import re
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from joblib import Memory
 from numpy.typing import NDArray
 from rdkit import Chem, rdBase
 
@@ -15,13 +18,17 @@ if TYPE_CHECKING:
     from skmol3d.featurizers import MoleculeFeaturizer
 
 METHODS = {
-    "rem3di": "REM3DIFeaturizer: rem3di-small, or rem3di:CHECKPOINT; heads choose among its blocks",
+    "rem3di": "REM3DIFeaturizer: rem3di-small, or rem3di:CHECKPOINT",
     "potential": "PotentialFeaturizer: et-xtb-small, or potential:CHECKPOINT",
     "ecfp": "ECFPFeaturizer: ECFP4, 2048 bits",
     "ecfp-count": "ECFPFeaturizer: ECFP4, 2048 counts",
     "rdkit2d": "all RDKit 2D descriptors",
     "ecfp-count+rdkit2d": "both side by side",
+    "words2d": "RDKit's counts of Morgan environments (1024 columns) and of pharmacophoric ones (1024), "
+    "radius 0 to 2",
+    "words2d+rdkit2d": "both side by side",
 }
+WORD_COLUMNS = 1024  # of either kind of environment
 DESCRIPTOR_BOUND = 1e6  # a few descriptors (Ipc) grow exponentially with size and would rule every scaling
 
 
@@ -34,11 +41,12 @@ def make_method(
     ----------
     name : str
         One of `METHODS`; ``rem3di`` and ``potential`` take a checkpoint after a colon: a bundled name, a
-        folder or a Hub id.
+        folder or a Hub id. Parameters of a featurizer follow as ``@name=value``: with
+        ``rem3di@n_conformers=5@random_state=1`` conformers are more, and others.
     n_jobs : int, optional
         Worker processes of the featurizers.
     cache_dir : path, optional
-        Folder in which featurizers keep conformers and rows for later runs.
+        Folder in which featurizers keep conformers and rows, and RDKit its rows, for later runs.
     verbose : int
         Whether featurizers show a progress bar.
 
@@ -50,12 +58,13 @@ def make_method(
     Raises
     ------
     ValueError
-        For an unknown name.
+        For an unknown name or parameter.
     skmol3d.hub.CheckpointError
         If there is no such checkpoint, or it is damaged.
     """
     from skmol3d.featurizers import ECFPFeaturizer, PotentialFeaturizer, REM3DIFeaturizer
 
+    name, *settings = re.split(r"@(?=\w+=)", name)
     kind, _, checkpoint = name.partition(":")
     encoders = {"rem3di": REM3DIFeaturizer, "potential": PotentialFeaturizer}
     if kind not in METHODS or (checkpoint and kind not in encoders):
@@ -69,13 +78,58 @@ def make_method(
         )
         if checkpoint:
             featurizer.set_params(model=checkpoint)
+        featurizer.set_params(**dict(map(_parameter, settings)))
         return featurizer.fit([])  # a misspelt checkpoint shows now, not after the methods before it have run
-    if kind == "rdkit2d":
-        return rdkit_descriptors
     counts = ECFPFeaturizer(radius=2, n_bits=2048, count=kind != "ecfp", n_jobs=n_jobs, errors="nan")
-    if kind == "ecfp-count+rdkit2d":
-        return lambda smiles: np.hstack([counts.transform(smiles), rdkit_descriptors(smiles)])
-    return counts
+    if kind in ("ecfp", "ecfp-count"):
+        return counts.set_params(**dict(map(_parameter, settings))).fit([])
+    if settings:
+        raise ValueError(f"{kind} has no parameters, got {', '.join(settings)}")
+    functions = {"ecfp-count": counts.transform, "rdkit2d": rdkit_descriptors, "words2d": rdkit_words}
+    if cache_dir is not None:  # descriptors of a panel take half an hour
+        memory = Memory(cache_dir, verbose=0, compress=True)
+        functions |= {part: memory.cache(functions[part]) for part in ("rdkit2d", "words2d")}
+    parts = [functions[part] for part in kind.split("+")]
+    return lambda smiles: np.hstack([part(smiles) for part in parts])
+
+
+def _parameter(text: str) -> tuple[str, Any]:
+    """Name and value of a parameter written as name=value; what is no literal of Python is a string."""
+    name, _, value = text.partition("=")
+    try:
+        return name, ast.literal_eval(value)
+    except (SyntaxError, ValueError):
+        return name, value
+
+
+def rdkit_words(smiles: list[str]) -> NDArray[np.float32]:
+    """Counts of Morgan environments of radius 0, 1 and 2 around every atom, folded; NaN for a bad SMILES.
+
+    The first half of the columns is over atom types (as in ECFP), the second over pharmacophoric features
+    (FCFP). Environments that repeat others are counted as well, so that each atom counts three times in
+    either half.
+    """
+    from rdkit.Chem import rdFingerprintGenerator
+
+    generators = [
+        rdFingerprintGenerator.GetMorganGenerator(
+            radius=2,
+            fpSize=WORD_COLUMNS,
+            includeRedundantEnvironments=True,
+            atomInvariantsGenerator=invariants,
+        )
+        for invariants in (None, rdFingerprintGenerator.GetMorganFeatureAtomInvGen())
+    ]
+    rows = np.full((len(smiles), 2 * WORD_COLUMNS), np.nan, np.float32)
+    with rdBase.BlockLogs():
+        for row, text in zip(rows, smiles, strict=True):
+            try:
+                molecule = read_molecule(text)
+            except StructureError:
+                continue
+            heavy = Chem.RemoveHs(molecule.mol)
+            row[:] = np.concatenate([generator.GetCountFingerprintAsNumPy(heavy) for generator in generators])
+    return rows
 
 
 def rdkit_descriptors(smiles: list[str]) -> NDArray[np.float32]:
@@ -86,7 +140,7 @@ def rdkit_descriptors(smiles: list[str]) -> NDArray[np.float32]:
     return _rdkit_descriptors(tuple(smiles)).copy()
 
 
-@lru_cache(maxsize=1)  # two methods want them, and they take minutes
+@lru_cache(maxsize=1)  # three methods want them, and they take minutes
 def _rdkit_descriptors(smiles: tuple[str, ...]) -> NDArray[np.float32]:
     from rdkit.Chem import Descriptors
 

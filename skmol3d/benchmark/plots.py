@@ -40,7 +40,7 @@ def plot_win_rates(table: pd.DataFrame, path: str | Path) -> Path:
         rates[names.index(pair["method"]), names.index(pair["rival"])] = (
             pair["wins"] + pair["ties"] / 2
         ) / total
-    size = 2.4 + 0.75 * len(names)
+    size = 1.2 + 0.75 * len(names) + 0.1 * max(map(len, names))
     figure = Figure(figsize=(size + 1.2, size), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()

@@ -15,14 +15,14 @@ from sklearn.base import clone
 from sklearn.model_selection import RepeatedKFold, RepeatedStratifiedKFold
 from tqdm import tqdm
 
-from skmol3d.benchmark.heads import HEADS, METRIC, Choices, block_choices, fit_head, score
+from skmol3d.benchmark.heads import HEADS, fit_head
+from skmol3d.benchmark.scores import METRIC, score
 from skmol3d.benchmark.seen import seen
-from skmol3d.featurizers import MoleculeFeaturizer
 
 if TYPE_CHECKING:
     from skmol3d.datasets import Task
 
-PROTOCOL_VERSION = 1  # part of every stored result's key: raise it when a head or a grid changes
+PROTOCOL_VERSION = 2  # part of every stored result's key: raise it when a head or a grid changes
 
 Split = tuple[int, int, NDArray[np.intp], NDArray[np.intp]]  # repeat, fold, training rows, test rows
 
@@ -32,11 +32,7 @@ def unique_smiles(tasks: Sequence["Task"]) -> list[str]:
     return list(dict.fromkeys(smiles for task in tasks for smiles in task.smiles))
 
 
-def _features(
-    name: str, method: Any, smiles: list[str]
-) -> tuple[NDArray[np.float32], dict[str, Choices] | None]:
-    """Rows of the SMILES, and the sets of columns that heads may choose from."""
-    choices = None
+def _features(name: str, method: Any, smiles: list[str]) -> NDArray[np.float32]:
     if isinstance(method, np.ndarray):
         matrix = method
     elif not hasattr(method, "transform"):
@@ -47,14 +43,12 @@ def _features(
             method.set_params(errors="nan")
         matrix = method.fit_transform(smiles)
         matrix = np.asarray(matrix.toarray() if hasattr(matrix, "toarray") else matrix)
-        if isinstance(method, MoleculeFeaturizer):
-            choices = block_choices(method.get_feature_names_out())
     if matrix.ndim != 2 or len(matrix) != len(smiles):
         raise ValueError(
             f"method {name!r} gave features of shape {matrix.shape}; "
             f"expected one row for each of the {len(smiles)} distinct SMILES"
         )
-    return matrix.astype(np.float32, copy=False), choices
+    return matrix.astype(np.float32, copy=False)
 
 
 def _splits(task: "Task", kept: NDArray[np.bool_], cv: tuple[int, int] | None, seed: int) -> list[Split]:
@@ -82,77 +76,69 @@ def _run(
     X: NDArray,
     y: NDArray,
     splits: list[Split],
-    heads: Sequence[str],
+    head: str,
     seed: int,
-    choices: Mapping[str, Choices] | None,
+    smiles: list[str],
     constants: dict[str, Any],
-) -> pd.DataFrame:
-    """One task and one method: all splits and heads."""
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """One task, method and head on all splits: scores, and predictions for the test parts."""
     kind = constants["kind"]
-    rows = []
+    rows, predictions = [], []
     for repeat, fold, train, test in splits:
-        for head in heads:
-            start = time.perf_counter()
-            fit = fit_head(head, kind, X[train], y[train], X[test], seed, (choices or {}).get(head))
-            rows.append(
-                constants
-                | {
-                    "head": head,
-                    "repeat": repeat,
-                    "fold": fold,
-                    "metric": METRIC[kind],
-                    "score": score(kind, y[test], fit.prediction),
-                    "inner_score": fit.inner_score,
-                    "chosen": " ".join(f"{name}={value}" for name, value in fit.chosen.items()),
-                    "n_train": len(train),
-                    "n_test": len(test),
-                    "seconds": round(time.perf_counter() - start, 3),
-                }
-            )
-    return pd.DataFrame(rows)
+        start = time.perf_counter()
+        fit = fit_head(head, kind, X[train], y[train], X[test], seed)
+        split = {"repeat": repeat, "fold": fold}
+        rows.append(
+            constants
+            | split
+            | {
+                "metric": METRIC[kind],
+                "score": score(kind, y[test], fit.prediction),
+                "inner_score": fit.inner_score,
+                "chosen": " ".join(f"{name}={value}" for name, value in fit.chosen.items()),
+                "n_train": len(train),
+                "n_test": len(test),
+                "seconds": round(time.perf_counter() - start, 3),
+            }
+        )
+        tested = {"smiles": [smiles[i] for i in test], "y": y[test], "prediction": fit.prediction}
+        predictions.append(pd.DataFrame(split | tested))
+    return pd.DataFrame(rows), pd.concat(predictions, ignore_index=True)
 
 
-def _key(
-    X: NDArray,
-    y: NDArray,
-    splits: list[Split],
-    heads: Sequence[str],
-    seed: int,
-    choices: Mapping[str, Choices] | None,
-) -> str:
-    """What a stored result depends on: the very features, targets and splits, heads, seed and choices."""
-    digest = hashlib.sha256(repr((PROTOCOL_VERSION, X.shape, list(heads), seed)).encode())
+def _key(X: NDArray, y: NDArray, splits: list[Split], head: str, seed: int) -> str:
+    """What a stored result depends on: the very features, targets and splits, head and seed."""
+    digest = hashlib.sha256(repr((PROTOCOL_VERSION, X.shape, head, seed)).encode())
     for array in (X, y, *(rows for _, _, *pair in splits for rows in pair)):
         digest.update(np.ascontiguousarray(array).tobytes())
-    for head, sets in (choices or {}).items():
-        for name, columns in sets.items():
-            digest.update(f"{head} {name}".encode() + columns.tobytes())
-    return digest.hexdigest()
+    return digest.hexdigest()[:16]
 
 
 def _run_or_load(folder: Path | None, *job: Any) -> pd.DataFrame:
-    *inputs, constants = job
+    *inputs, _, constants = job
     if folder is None:
-        return _run(*job)
-    key = _key(*inputs)
-    method = quote(constants["method"], safe="+")  # the folder of a checkpoint has slashes
-    path = folder / f"{constants['task']}__{method}.csv"
+        return _run(*job)[0]
+    method = quote(constants["method"], safe="+@=")  # the folder of a checkpoint has slashes
+    # With the key in the name, a run in which other molecules are dropped does not displace this one.
+    name = f"{constants['task']}__{method}__{constants['head']}__{_key(*inputs)}.csv"
+    path, predicted = folder / "results" / name, folder / "predictions" / name
     if path.exists():
-        stored = pd.read_csv(path)
-        if (stored["key"] == key).all():
-            return stored.drop(columns="key")
-    result = _run(*job)
-    # Written beside and renamed, so that an interrupted run leaves no half table behind.
-    partial = path.with_suffix(".partial")
-    result.assign(key=key).to_csv(partial, index=False)
-    partial.replace(path)
+        return pd.read_csv(path)
+    result, predictions = _run(*job)
+    result["predictions"] = name
+    # Written beside and renamed, so that an interrupted run leaves no half table behind; the result comes
+    # last, so that where there is one there are its predictions.
+    for table, target in ((predictions, predicted), (result, path)):
+        partial = target.with_suffix(".partial")
+        table.to_csv(partial, index=False)
+        partial.replace(target)
     return result
 
 
 def evaluate(
     methods: Mapping[str, Any],
     tasks: Sequence["Task"],
-    heads: Sequence[str] = ("linear", "forest"),
+    heads: Sequence[str] = tuple(HEADS),
     cv: tuple[int, int] | None = None,
     seed: int = 0,
     n_jobs: int | None = None,
@@ -170,23 +156,24 @@ def evaluate(
     methods : mapping of str to featurizer, function or ndarray
         Stateless scikit-learn transformers from SMILES to features (those with an ``errors`` parameter run
         with ``errors="nan"``), functions that do the same with a row of NaN for a failure, or matrices with
-        one row for each of ``unique_smiles(tasks)``. Of featurizers whose rows have words and dense columns
-        each head takes the set of blocks with the best inner score (see `block_choices`).
+        one row for each of ``unique_smiles(tasks)``. Heads get all columns of every method.
     tasks : sequence of Task
         Tasks with distinct names.
-    heads : sequence of {"linear", "forest"}
+    heads : sequence of {"linear", "forest", "kernel"}
         Estimators to put on the features.
     cv : (n_splits, n_repeats), optional
         Repeated (stratified) k-fold; by default each task's own train/test split.
     seed : int
         Seed of the folds and heads; the folds are the same for every method.
     n_jobs : int, optional
-        Worker processes over (task, method) pairs.
+        Worker processes over (task, method, head).
     out : path, optional
-        Folder that keeps the result of each (task, method) pair, so that an interrupted run continues. A
-        stored result counts only if it stems from the same features, targets, splits, heads and seed.
+        Folder that keeps the result of each (task, method, head) in ``results/`` and its test predictions
+        (columns ``repeat, fold, smiles, y, prediction``) in ``predictions/``. A run that was interrupted, or
+        another with more methods or heads, computes what is missing: a stored result counts if it stems from
+        the same features, targets, splits and seed.
     verbose : int
-        Show a progress bar over (task, method) pairs if not 0.
+        Show a progress bar over (task, method, head) if not 0.
 
     Returns
     -------
@@ -194,8 +181,9 @@ def evaluate(
         One row per task, method, head, repeat and fold: ``task, kind, unit, method, n_failed`` (failures of
         this method), ``n_dropped`` (rows left out for all methods), ``head, repeat, fold, metric`` (MAE in
         the task's unit, or AUROC), ``score`` (test part), ``inner_score`` (training part), ``chosen, n_train,
-        n_test, seconds``, and ``n_seen``, the test molecules that the method's checkpoint has met in training
-        under labels of another kind (see `skmol3d.benchmark.seen`).
+        n_test, seconds``, ``predictions`` (with `out`: the name of their file), and ``n_seen``, the test
+        molecules that the method's checkpoint has met in training under labels of another kind (see
+        `skmol3d.benchmark.seen`).
 
     Raises
     ------
@@ -212,13 +200,14 @@ def evaluate(
     smiles = unique_smiles(tasks)
     position = {text: row for row, text in enumerate(smiles)}
     features = {name: _features(name, method, smiles) for name, method in methods.items()}
-    failed = {name: np.asarray(np.isnan(matrix).all(axis=1)) for name, (matrix, _) in features.items()}
+    failed = {name: np.asarray(np.isnan(matrix).all(axis=1)) for name, matrix in features.items()}
     dropped: NDArray[np.bool_] = np.any(list(failed.values()), axis=0)
     met = {name: seen(str(getattr(method, "model", "")), smiles) for name, method in methods.items()}
     n_seen: dict[tuple[str, str, int, int], int] = {}
-    folder = None if out is None else Path(out) / "results"
+    folder = None if out is None else Path(out)
     if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("results", "predictions"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
 
     def jobs() -> Iterator[Any]:
         for task in tasks:
@@ -226,23 +215,26 @@ def evaluate(
             kept = ~dropped[rows]
             y = np.asarray(task.y)[kept]
             splits = _splits(task, kept, cv, seed)
-            for name, (matrix, choices) in features.items():
-                constants = {
-                    "task": task.name,
-                    "kind": task.kind,
-                    "unit": task.unit,
-                    "method": name,
-                    "n_failed": int(failed[name][rows].sum()),
-                    "n_dropped": int((~kept).sum()),
-                }
+            names = [text for text, keep in zip(task.smiles, kept, strict=True) if keep]
+            for name, matrix in features.items():
                 for repeat, fold, _, test in splits:
                     n_seen[task.name, name, repeat, fold] = int(met[name][rows[kept]][test].sum())
-                yield delayed(_run_or_load)(
-                    folder, matrix[rows[kept]], y, splits, list(heads), seed, choices, constants
-                )
+                for head in dict.fromkeys(heads):
+                    constants = {
+                        "task": task.name,
+                        "kind": task.kind,
+                        "unit": task.unit,
+                        "method": name,
+                        "n_failed": int(failed[name][rows].sum()),
+                        "n_dropped": int((~kept).sum()),
+                        "head": head,
+                    }
+                    yield delayed(_run_or_load)(
+                        folder, matrix[rows[kept]], y, splits, head, seed, names, constants
+                    )
 
     done = Parallel(n_jobs=n_jobs, return_as="generator")(jobs())
-    bar = tqdm(done, "evaluate", len(tasks) * len(methods), unit="pair", disable=not verbose)
-    results = pd.concat(list(bar), ignore_index=True)
+    total = len(tasks) * len(methods) * len(set(heads))
+    results = pd.concat(list(tqdm(done, "evaluate", total, disable=not verbose)), ignore_index=True)
     splits = results[["task", "method", "repeat", "fold"]].itertuples(index=False, name=None)
     return results.assign(n_seen=[n_seen[split] for split in splits])

@@ -6,14 +6,22 @@ from numpy.typing import ArrayLike
 from scipy.stats import t as student
 from scipy.stats import wilcoxon
 
-from skmol3d.benchmark.heads import METRIC
+from skmol3d.benchmark.scores import METRIC
 
 LEVEL = 0.05
 SPLIT = ["task", "method", "repeat", "fold"]
 SELECTIONS = {
     "inner": "for each task and method the head chosen by its score inside the training part",
-    "test": "for each task and method the head with the better test score (optimistic, alike for all)",
+    "test": "for each task and method the head with the best test score (optimistic, alike for all)",
 }
+
+
+SEED = "@random_state="  # as `make_method` reads it
+INNER = (
+    "Wins are of a head over the same head of the rival, and of the heads shown. All inner scores, by which "
+    "heads are chosen, are of molecules left out: by ridge and kernel one at a time, by forests those out of "
+    "bag, by logistic regression five folds."
+)
 
 
 def best_head(results: pd.DataFrame, by: str = "inner") -> pd.DataFrame:
@@ -24,8 +32,8 @@ def best_head(results: pd.DataFrame, by: str = "inner") -> pd.DataFrame:
     results : DataFrame
         From `evaluate`.
     by : {"inner", "test"}
-        ``inner``: for each split the head with the better score inside the training part. ``test``: the head
-        with the better mean test score over the splits, an optimistic choice that is often reported.
+        ``inner``: for each split the head with the best score inside the training part. ``test``: the head
+        with the best mean test score over the splits, an optimistic choice that is often reported.
 
     Returns
     -------
@@ -160,6 +168,9 @@ def spread(values: ArrayLike, digits: int = 3) -> str:
 def render(results: pd.DataFrame, by: str = "inner") -> str:
     """Markdown: scores (mean ± sd over splits) per task with the winner bold, mean ranks, paired wins.
 
+    Where there are several heads, a letter behind each score tells which was chosen, and wins are counted
+    for each head against the same head of the rival as well as for the chosen ones.
+
     Parameters
     ----------
     results : DataFrame
@@ -178,6 +189,11 @@ def render(results: pd.DataFrame, by: str = "inner") -> str:
     counts = chosen.groupby("task")[["n_train", "n_test", "n_dropped"]].first()
     units = chosen.groupby("task")["unit"].first()
     winner = losses(table).idxmin(axis=1)
+    heads = list(dict.fromkeys(results["head"]))
+    letters = {}
+    if len(heads) > 1:
+        for split, part in chosen.groupby(["task", "method"]):
+            letters[split] = " " + "".join(head[0] for head in heads if head in set(part["head"]))
     rows = []
     for task, kind in table.index:
         scores = table.loc[(task, kind)]
@@ -186,19 +202,26 @@ def render(results: pd.DataFrame, by: str = "inner") -> str:
         for method, value in scores.items():
             sd = deviation.loc[(task, method)]
             text = f"{value:.3f}" + ("" if np.isnan(sd) else f" ± {sd:.3f}")
-            cells.append(f"**{text}**" if winner.loc[(task, kind)] == method else text)
+            text = f"**{text}**" if winner.loc[(task, kind)] == method else text
+            cells.append(text + letters.get((task, method), ""))
         unit = f" ({units[task]})" if kind == "reg" and isinstance(units[task], str) and units[task] else ""
         rows.append([task, f"{METRIC[kind]}{unit}", n, str(counts.loc[task, "n_dropped"]), *cells])
     ranks = mean_ranks(table)
     rows.append(["mean rank", "", "", "", *(f"{ranks[method]:.2f}" for method in table.columns)])
-    heads = " and ".join(dict.fromkeys(results["head"]))
-    parts = [
-        f"Heads: {heads}. Shown: {SELECTIONS[by]}." if results["head"].nunique() > 1 else f"Head: {heads}.",
-        markdown(rows, ["task", "metric", "train/test", "dropped", *table.columns]),
-    ]
+    caption = f"Head: {heads[0]}."
+    if letters:
+        caption = f"Heads: {', '.join(f'{head} ({head[0]})' for head in heads)}. Shown: {SELECTIONS[by]}."
+    parts = [caption, markdown(rows, ["task", "metric", "train/test", "dropped", *table.columns])]
     ours = table.columns[0]
     if len(table.columns) > 1:
-        parts.append(_wins(table, ours))
+        columns = {head: score_table(results[results["head"] == head]) for head in heads}
+        if letters:
+            columns["heads as shown"] = table
+            parts.append(INNER)
+        parts.append(_wins(columns, ours))
+        seeds = [name for name in table.columns if name.startswith(f"{ours}{SEED}")]
+        if seeds:
+            parts.append(_seeds(table, [ours, *seeds]))
         if chosen.groupby("task")[["repeat", "fold"]].nunique().to_numpy().max() > 1:
             parts.append(_significant(chosen, ours))
     if chosen["n_seen"].any():
@@ -206,18 +229,30 @@ def render(results: pd.DataFrame, by: str = "inner") -> str:
     return "\n\n".join(parts)
 
 
-def _wins(table: pd.DataFrame, ours: str) -> str:
-    if {"ecfp", "ecfp-count"} <= set(table.columns):
-        table = better_of(table, ["ecfp", "ecfp-count"], "better of ecfp, ecfp-count")
-    rows = []
-    for kind in [k for k in METRIC if k in table.index.get_level_values("kind")]:
-        part = table[table.index.get_level_values("kind") == kind]
-        comparison = paired(part)
-        for pair in comparison[comparison["method"] == ours].to_dict("records"):
-            p = "–" if np.isnan(pair["p"]) else f"{pair['p']:.2g}"
-            outcome = f"{pair['wins']}/{pair['losses']}/{pair['ties']}"
-            rows.append([f"{ours} – {pair['rival']}", METRIC[kind], outcome, p])
-    return markdown(rows, ["pair", "tasks by", "wins/losses/ties", "Wilcoxon p"])
+def _wins(tables: dict[str, pd.DataFrame], ours: str) -> str:
+    """Wins of one method, a column for each of the tables."""
+    cells: dict[tuple[str, str], list[str]] = {}
+    for table in tables.values():
+        if {"ecfp", "ecfp-count"} <= set(table.columns):
+            table = better_of(table, ["ecfp", "ecfp-count"], "better of ecfp, ecfp-count")
+        for kind in [k for k in METRIC if k in table.index.get_level_values("kind")]:
+            comparison = paired(table[table.index.get_level_values("kind") == kind])
+            for pair in comparison[comparison["method"] == ours].to_dict("records"):
+                p = "–" if np.isnan(pair["p"]) else f"{pair['p']:.2g}"
+                outcome = f"{pair['wins']}/{pair['losses']}/{pair['ties']}"
+                row = cells.setdefault((METRIC[kind], f"{ours} – {pair['rival']}"), [])
+                row.extend([outcome, p])
+    names = [cell for name in tables for cell in (f"{name}: wins/losses/ties", "Wilcoxon p")]
+    rows = [[pair, metric, *row] for (metric, pair), row in cells.items()]
+    return markdown(rows, ["pair", "tasks by", *names])
+
+
+def _seeds(table: pd.DataFrame, methods: list[str]) -> str:
+    """The same method with other conformers: the error bar of its scores."""
+    rows = [[task, METRIC[kind], spread(table.loc[(task, kind), methods])] for task, kind in table.index]
+    return f"Mean ± deviation over the seeds of conformers: {', '.join(methods)}.\n\n" + markdown(
+        rows, ["task", "metric", methods[0]]
+    )
 
 
 def _seen(chosen: pd.DataFrame) -> str:

@@ -24,15 +24,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--methods",
         nargs="+",
         default=["rem3di", "ecfp", "ecfp-count"],
-        help="see --list-methods; the wins counted are those of the first",
+        help="see --list-methods; parameters of a featurizer follow as in "
+        "rem3di@n_conformers=5@random_state=1; the wins counted are those of the first",
     )
     parser.add_argument(
-        "--heads", nargs="+", default=["linear", "forest"], help="linear, forest (default: both)"
+        "--heads",
+        nargs="+",
+        default=["linear", "forest", "kernel"],
+        help="linear, forest, kernel (default: all three)",
     )
     parser.add_argument("--cv", type=_folds, help="KxR: R times K-fold (default: given splits, or 5x1)")
     parser.add_argument("--seed", type=int, default=0, help="seed of folds and forests")
     parser.add_argument(
-        "--out", type=Path, help="folder for results.csv, tables.md, win_rates.png; resumes there"
+        "--out",
+        type=Path,
+        help="folder for results.csv, predictions, tables.md, win_rates.png; resumes there",
     )
     parser.add_argument(
         "--cache-dir", type=Path, help="folder that keeps conformers and rows (default: OUT/cache)"

@@ -9,7 +9,7 @@ from sklearn.model_selection import LeaveOneOut, StratifiedKFold, cross_val_pred
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skmol3d.benchmark.heads import FOREST_GRID, LOGISTIC_CS, RIDGE_ALPHAS, SEARCH_TREES, fit_head
+from skmol3d.benchmark.heads import FOREST_GRID, HEADS, LOGISTIC_CS, RIDGE_ALPHAS, SEARCH_TREES, fit_head
 
 
 def data(n, p, seed=0):
@@ -72,24 +72,6 @@ def test_forest_takes_the_setting_of_best_out_of_bag_score():
     np.testing.assert_allclose(fit.prediction, by_hand)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("head", ["linear", "forest"])
-@pytest.mark.parametrize("kind", ["reg", "cls"])
-def test_columns_are_chosen_by_the_inner_score(head, kind):
-    X, y = data(90, 9)
-    y = y if kind == "reg" else (y > np.median(y)).astype(int)
-    choices = {"signal": np.arange(3), "noise": np.arange(3, 9)}
-    fits = {
-        name: fit_head(head, kind, X[:60][:, columns], y[:60], X[60:][:, columns], seed=1)
-        for name, columns in choices.items()
-    }
-    for order in (choices, dict(reversed(choices.items()))):
-        fit = fit_head(head, kind, X[:60], y[:60], X[60:], seed=1, choices=order)
-        assert fit.chosen["columns"] == "signal"
-        np.testing.assert_allclose(fit.prediction, fits["signal"].prediction, rtol=1e-6)
-        assert fit.inner_score == pytest.approx(fits["signal"].inner_score)
-
-
 def test_forest_separates_classes():
     X, y = data(200, 5)
     y = (X[:, 0] > np.median(X[:, 0])).astype(int)
@@ -98,7 +80,7 @@ def test_forest_separates_classes():
     assert 0.97 < fit.inner_score <= 1
 
 
-@pytest.mark.parametrize("head", ["linear", "forest"])
+@pytest.mark.parametrize("head", HEADS)
 def test_missing_values_become_training_medians(head):
     X, y = data(80, 5)
     holes, filled = X.copy(), X.copy()
@@ -114,7 +96,7 @@ def test_missing_values_become_training_medians(head):
 
 def test_names_are_checked():
     X, y = data(20, 3)
-    with pytest.raises(ValueError, match="unknown head 'svm'; known heads: linear, forest"):
+    with pytest.raises(ValueError, match="unknown head 'svm'; known heads: linear, forest, kernel"):
         fit_head("svm", "reg", X, y, X)
     with pytest.raises(ValueError, match="unknown task kind 'ranking'"):
         fit_head("linear", "ranking", X, y, X)

@@ -1,13 +1,10 @@
 """Named methods: the public featurizers with public checkpoints, and rivals."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 
 from skmol3d import ECFPFeaturizer, PotentialFeaturizer, REM3DIFeaturizer, hub
-from skmol3d.benchmark.heads import block_choices
-from skmol3d.benchmark.methods import METHODS, make_method, rdkit_descriptors
+from skmol3d.benchmark.methods import METHODS, make_method, rdkit_descriptors, rdkit_words
 from skmol3d.benchmark.protocol import evaluate
 
 
@@ -38,6 +35,56 @@ def test_a_missing_checkpoint_shows_at_once():
         make_method("rem3di:no-such-thing")
 
 
+def test_parameters_of_a_featurizer_follow_the_name(tiny_checkpoint):
+    method = make_method(f"rem3di:{tiny_checkpoint}@n_conformers=5@random_state=1@blocks=('invariant',)")
+    expected = REM3DIFeaturizer(
+        tiny_checkpoint, n_conformers=5, random_state=1, blocks=("invariant",), errors="nan"
+    )
+    assert method.get_params() == expected.get_params()
+    pooled = make_method(f"rem3di:{tiny_checkpoint}@n_conformers=2@conformer_pooling=all")
+    assert pooled.conformer_pooling == "all"
+    assert make_method("ecfp-count@radius=3").radius == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("ecfp@seed=1", "Invalid parameter 'seed'"),
+        ("ecfp@radius=-1", "radius must be"),
+        ("rdkit2d@radius=1", "rdkit2d has no parameters, got radius=1"),
+    ],
+)
+def test_unknown_parameters(name, message):
+    with pytest.raises(ValueError, match=message):
+        make_method(name)
+
+
+def test_words_are_the_environments_of_every_atom_folded():
+    """The encoder's own labels, counted."""
+    from skmol3d.structures import read_molecule
+    from skmol3d.trainer.data.examples import atom_environments
+
+    smiles = ["CCO", "xyz", "c1ccccc1C(=O)N[C@H](C)CF"]
+    rows = rdkit_words(smiles)
+    assert rows.shape == (3, 2048)
+    assert np.isnan(rows[1]).all()
+    for row, text in ((rows[0], smiles[0]), (rows[2], smiles[2])):
+        environments = atom_environments(read_molecule(text).mol)
+        heavy = environments[environments.any(1)].astype(int)
+        halves = [np.bincount(part.ravel() % 1024, minlength=1024) for part in (heavy[:, :3], heavy[:, 3:])]
+        row[1025] += row[1024]  # to labels, 0 is no label, and an atom without features is 1
+        row[1024] = 0
+        np.testing.assert_array_equal(row, np.concatenate(halves))
+
+
+def test_rdkit_rows_are_kept_in_the_cache_folder(tmp_path, monkeypatch):
+    first = make_method("words2d+rdkit2d", cache_dir=tmp_path)(["CCO", "CCN"])
+    monkeypatch.setattr("skmol3d.benchmark.methods.read_molecule", None)
+    again = make_method("words2d+rdkit2d", cache_dir=tmp_path)(["CCO", "CCN"])
+    np.testing.assert_array_equal(first, again)
+    np.testing.assert_array_equal(make_method("words2d", cache_dir=tmp_path)(["CCO", "CCN"]), first[:, :2048])
+
+
 def test_rdkit_descriptors():
     from rdkit import Chem
     from rdkit.Chem import Crippen, Descriptors
@@ -60,59 +107,3 @@ def test_all_methods_run_together(tiny_checkpoint, tiny_potential, panel):
     results = evaluate({name: make_method(name) for name in names}, [task], heads=["linear"])
     assert results["method"].tolist() == names
     assert np.isfinite(results["score"]).all()
-
-
-@pytest.fixture
-def worded(tiny_checkpoint, tmp_path):
-    """Folder of a random checkpoint with words: two vocabularies, one of them with neighbours too."""
-    import torch
-
-    from skmol3d.encoders import REM3DI
-    from skmol3d.encoders.rem3di.words import WordsConfig
-
-    words = WordsConfig((7, 5), (0, 1), (1,), (0,), columns=6, folded=9, confidence=0.0)
-    config = hub.from_pretrained(tiny_checkpoint).config
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        encoder = REM3DI(dataclasses.replace(config, backbone_pooling=("mean", "sum"), words=words))
-    return str(hub.save_pretrained(encoder, tmp_path / "worded", card="random"))
-
-
-def test_heads_choose_among_blocks_of_columns(worded):
-    featurizer = make_method(f"rem3di:{worded}")
-    rows = featurizer.transform(["CCO", "c1ccccc1O"])
-    names = featurizer.get_feature_names_out()
-    choices = block_choices(names)
-    assert {head: list(sets) for head, sets in choices.items()} == {
-        "linear": ["all", "dense", "words", "words and pairs"],
-        "forest": ["words", "words and pairs"],
-    }
-    assert choices["linear"]["all"].tolist() == list(range(rows.shape[1]))
-    dense = {name.split("_")[1] for name in names[choices["linear"]["dense"]]}
-    assert dense == {"invariant", "chiral", "potential"}
-    assert not set(choices["linear"]["dense"]) & set(choices["forest"]["words and pairs"])
-    heavy = np.array([3, 7])
-    words = rows[:, choices["forest"]["words"]]
-    both = rows[:, choices["forest"]["words and pairs"]]
-    # Every pair once.
-    np.testing.assert_array_equal(words.sum(1), 3 * heavy)
-    np.testing.assert_array_equal(both.sum(1), 3 * heavy + heavy * (heavy - 1) // 2)
-    assert words.shape[1] == 6 + 5 + 9
-
-
-def test_there_is_nothing_to_choose_without_words_or_without_dense_columns(worded):
-    blocks = [("invariant",), ("invariant", "pairs"), ("words", "pairs")]
-    for part in blocks:
-        names = REM3DIFeaturizer(worded, blocks=part).get_feature_names_out()
-        assert block_choices(names) is None
-    assert block_choices(ECFPFeaturizer().get_feature_names_out()) is None
-
-
-@pytest.mark.slow
-def test_evaluate_offers_the_blocks_to_the_heads(worded, panel):
-    (task, _), _ = panel
-    task.smiles = ["C" * (1 + i % 6) + "O" * (i // 30) + "N" * (i // 15 % 2) for i in range(60)]
-    methods = {"m": REM3DIFeaturizer(worded), "dense": REM3DIFeaturizer(worded, blocks=("invariant",))}
-    chosen = evaluate(methods, [task], heads=["forest"]).set_index("method")["chosen"]
-    assert chosen["m"].startswith("columns=words")
-    assert "columns" not in chosen["dense"]

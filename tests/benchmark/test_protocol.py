@@ -141,6 +141,40 @@ def test_interrupted_run_continues(panel, tmp_path, monkeypatch):
     resumed = evaluate({"m": X}, tasks, heads=["linear"], out=tmp_path / "out")
     assert calls == ["reg", "cls", "cls"]
     pd.testing.assert_frame_equal(resumed.drop(columns="seconds"), whole.drop(columns="seconds"))
+    assert len(list((tmp_path / "out" / "results").iterdir())) == 2
+
+
+def test_a_second_run_computes_what_is_missing(panel, tmp_path, monkeypatch):
+    tasks, X = panel
+    evaluate({"m": X}, tasks, heads=["linear"], out=tmp_path)
+    calls = []
+    monkeypatch.setattr(protocol, "fit_head", lambda *args: calls.append(args[:2]) or fit_head(*args))
+    evaluate({"m": X}, tasks, heads=["linear", "kernel"], out=tmp_path)
+    assert calls == [("kernel", "reg"), ("kernel", "cls")]
+    calls.clear()
+    both = evaluate({"n": X[:, :3], "m": X}, tasks, heads=["linear", "kernel"], out=tmp_path)
+    assert calls == [(head, kind) for kind in ("reg", "cls") for head in ("linear", "kernel")]
+    assert list(both) == list(evaluate({"m": X}, tasks, heads=["kernel"], out=tmp_path))
+    # A method that fails on a molecule changes the rows of the first task, for a while.
+    broken = X.copy()
+    broken[0] = np.nan
+    evaluate({"m": X, "broken": broken}, tasks, heads=["linear"], out=tmp_path)
+    calls.clear()
+    evaluate({"m": X}, tasks, heads=["linear"], out=tmp_path)
+    assert calls == []
+
+
+def test_predictions_are_kept(panel, tmp_path):
+    tasks, X = panel
+    results = evaluate({"m:a/b@c=1": X}, tasks, heads=["linear"], cv=(3, 1), out=tmp_path)
+    for name, part in results.groupby("predictions"):
+        table = pd.read_csv(tmp_path / "predictions" / name)
+        task = next(task for task in tasks if task.name == part["task"].iloc[0])
+        assert sorted(table["smiles"]) == sorted(task.smiles)
+        np.testing.assert_allclose(table["y"], pd.Series(task.y, task.smiles)[table["smiles"]])
+        if task.kind == "reg":
+            errors = (table["prediction"] - table["y"]).abs().groupby(table["fold"]).mean()
+            np.testing.assert_allclose(errors, part["score"])
 
 
 @pytest.mark.parametrize("change", ["features", "target", "split", "seed", "heads"])

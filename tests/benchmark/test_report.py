@@ -102,16 +102,44 @@ def test_wilcoxon_knows_no_units_and_agrees_with_the_sign_test_at_its_extreme():
 
 def test_rendered_table(results):
     text = render(results, "test")
-    assert "| t1 | MAE (eV) | 80/20 | 0 | **1.000** | 2.000 | 3.000 |" in text
-    assert "| t4 | AUROC | 80/20 | 0 | **0.700** | 0.600 | 0.500 |" in text
-    assert "| rem3di – better of ecfp, ecfp-count | MAE | 1/1/0 |" in text
-    assert "better test score (optimistic" in text
+    assert "| t1 | MAE (eV) | 80/20 | 0 | **1.000** f | 2.000 f | 3.000 f |" in text
+    assert "| t4 | AUROC | 80/20 | 0 | **0.700** f | 0.600 f | 0.500 f |" in text
+    assert "Heads: forest (f), linear (l)." in text
+    assert "best test score (optimistic" in text
     assert "chosen by its score inside the training part" in render(results, "inner")
+
+
+def test_wins_are_told_for_each_head_and_for_the_heads_shown(results):
+    # Under the linear head ecfp turns the tables on t1.
+    ours = (results["method"] == "rem3di") & (results["head"] == "linear") & (results["task"] == "t1")
+    results.loc[ours, ["score", "inner_score"]] = [5.0, 2.5]
+    text = render(results)
+    assert (
+        "| pair | tasks by | forest: wins/losses/ties | Wilcoxon p | linear: wins/losses/ties | Wilcoxon p | "
+        "heads as shown: wins/losses/ties | Wilcoxon p |"
+    ) in text
+    # By inner score ours is a forest on t1 (1.0 against 3.0 of ecfp's linear head), linear elsewhere.
+    assert "| t1 | MAE (eV) | 80/20 | 0 | **1.000** f | 3.000 l | 4.500 l |" in text
+    assert "| rem3di – ecfp | MAE | 1/1/0 | 1 | 0/2/0 | 0.5 | 1/1/0 | 1 |" in text
+    assert "| rem3di – better of ecfp, ecfp-count | AUROC | 1/0/1 | – | 1/0/1 | – | 1/0/1 | – |" in text
+    alone = render(results[results["head"] == "forest"])
+    assert "Head: forest." in alone
+    assert "| rem3di – better of ecfp, ecfp-count | MAE | 1/1/0 | 1 |" in alone
+    assert "| **1.000** | 2.000 | 3.000 |" in alone
+
+
+def test_seeds_of_conformers_are_an_error_bar(results):
+    again = results[results["method"] == "rem3di"]
+    again = again.assign(method="rem3di@random_state=1", score=again["score"] + 0.2)
+    text = render(pd.concat([results, again], ignore_index=True), "test")
+    assert "over the seeds of conformers: rem3di, rem3di@random_state=1." in text
+    assert "| t1 | MAE | 1.100 ± 0.141 |" in text
+    assert "over the seeds" not in render(results, "test")
 
 
 def test_rendered_deviation_over_splits(results):
     again = results.assign(fold=1, score=results["score"] + 0.2)
-    assert "**1.100 ± 0.141**" in render(pd.concat([results, again], ignore_index=True), "test")
+    assert "**1.100 ± 0.141** f" in render(pd.concat([results, again], ignore_index=True), "test")
 
 
 def test_plot_is_a_picture(results, tmp_path):

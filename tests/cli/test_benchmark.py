@@ -41,6 +41,12 @@ def test_benchmark_on_a_panel_writes_its_files_and_resumes(tmp_path, tiny_checkp
     assert main(command) == 0
     assert capsys.readouterr().out == first
     assert {path: path.stat().st_mtime_ns for path in (out / "results").iterdir()} == stamps
+    # More conformers, other conformers and another head are stored beside them.
+    command[command.index(ours)] = f"{ours}@n_conformers=2@random_state=1"
+    command[command.index("linear")] = "kernel"
+    assert main(command) == 0
+    assert "@n_conformers=2@random_state=1 – better of ecfp" in capsys.readouterr().out
+    assert len(list((out / "results").iterdir())) == 6
 
 
 def test_demo(tiny_checkpoint, monkeypatch, capsys):
