@@ -69,6 +69,51 @@ def test_mixture_leaves_out_small_batches():
     assert {len(next(stream)[0]) for _ in range(30)} == {4}
 
 
+VIEWED = random_set(
+    [5] * 12 + [9] * 9 + [7] * 4, groups=[*np.arange(12) // 4, *np.arange(9) // 3 + 10, 20, 21, 22, 22]
+)
+
+
+def test_views_are_different_conformers_of_the_same_molecule():
+    mixture = Mixture([VIEWED], [1], [np.arange(24)], atoms=40, seed=0, views=[2])  # one of 22 is not drawn
+    stream, drawn = mixture(), set()
+    for _ in range(60):
+        batch, targets = next(stream)
+        pairs, rows = targets["group"].view(-1, 2), targets["row"].view(-1, 2)
+        assert torch.equal(pairs[:, 0], pairs[:, 1])
+        assert (rows[:, 0] != rows[:, 1]).all()
+        assert len(pairs[:, 0].unique()) == len(pairs)
+        np.testing.assert_array_equal(VIEWED.group[targets["row"]], targets["group"])
+        assert len(batch) * batch.counts.max() <= 40
+        drawn |= {frozenset(pair) for pair in rows.tolist()}
+    # Each pair of the three molecules of four and the three of three; molecules left with one are not drawn.
+    assert len(drawn) == 3 * 6 + 3 * 3
+
+
+def test_views_are_addressable_beside_other_sets():
+    sets = [labelled([5] * 24), VIEWED]
+    mixture = Mixture(
+        sets, [1, 1], [np.arange(24), np.arange(25)], atoms=40, seed=3, smallest=2, views=[1, 2]
+    )
+    stream = mixture()
+    whole = [next(stream) for _ in range(40)]
+    assert {int(k) for _, targets in whole for k in targets["set"]} == {0, 1}
+    for batch, targets in whole:
+        singles = len(targets["group"].unique()) == len(batch)
+        assert singles == (targets["set"][0] == 0)
+    for start, stride in ((7, 1), (3, 4)):
+        for (batch, targets), (found, labels) in zip(
+            whole[start::stride], mixture(start, stride), strict=False
+        ):
+            assert torch.equal(found.positions, batch.positions)
+            assert all(torch.equal(labels[k], v) for k, v in targets.items())
+
+
+def test_views_of_single_conformers_are_refused():
+    with pytest.raises(ValueError, match=r"nothing to draw from set\(s\) \[0\], as \[2\] view"):
+        next(Mixture([labelled([5] * 8)], [1], [np.arange(8)], atoms=40, seed=0, views=[2])())
+
+
 def test_one_by_one():
     batch = AtomBatch.from_arrays(
         [

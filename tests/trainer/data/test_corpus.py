@@ -120,6 +120,8 @@ def test_save_and_load(sets, tmp_path):
     assert loaded.classes == (6, 4)
     for name in ("mean", "std", "bit_mean", "bit_scale"):
         assert torch.equal(getattr(loaded, name), getattr(statistics, name))
+    for name in ("labels", "mean", "std", "classes"):
+        np.testing.assert_array_equal(getattr(loaded.assays, name), getattr(statistics.assays, name))
     for found, expected in zip(loaded.vocabularies, statistics.vocabularies, strict=True):
         np.testing.assert_array_equal(found, expected)
         assert found.dtype == expected.dtype
