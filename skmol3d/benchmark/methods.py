@@ -3,12 +3,12 @@
 import ast
 import re
 from collections.abc import Callable
-from functools import lru_cache
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from joblib import Memory
+from joblib import Memory, Parallel, delayed
 from numpy.typing import NDArray
 from rdkit import Chem, rdBase
 
@@ -29,6 +29,7 @@ METHODS = {
     "words2d+rdkit2d": "both side by side",
 }
 WORD_COLUMNS = 1024  # of either kind of environment
+CHUNK = 512  # molecules whose descriptors and words are kept together
 DESCRIPTOR_BOUND = 1e6  # a few descriptors (Ipc) grow exponentially with size and would rule every scaling
 
 
@@ -85,12 +86,19 @@ def make_method(
         return counts.set_params(**dict(map(_parameter, settings))).fit([])
     if settings:
         raise ValueError(f"{kind} has no parameters, got {', '.join(settings)}")
-    functions = {"ecfp-count": counts.transform, "rdkit2d": rdkit_descriptors, "words2d": rdkit_words}
-    if cache_dir is not None:  # descriptors of a panel take half an hour
-        memory = Memory(cache_dir, verbose=0, compress=True)
-        functions |= {part: memory.cache(functions[part]) for part in ("rdkit2d", "words2d")}
+    keep = Memory(cache_dir, verbose=0, compress=True).cache  # keeps nothing where there is no folder
+    functions = {"ecfp-count": counts.transform}
+    for part, function in {"rdkit2d": rdkit_descriptors, "words2d": rdkit_words}.items():
+        functions[part] = partial(_in_chunks, keep(function), n_jobs)
     parts = [functions[part] for part in kind.split("+")]
     return lambda smiles: np.hstack([part(smiles) for part in parts])
+
+
+def _in_chunks(function: Callable, n_jobs: int | None, smiles: list[str]) -> NDArray[np.float32]:
+    """Rows of a function that may be cached: descriptors of a panel take half an hour, and may be stopped."""
+    starts = range(0, len(smiles), CHUNK)
+    parts = (smiles[start : start + CHUNK] for start in starts)
+    return np.vstack(Parallel(n_jobs=n_jobs if len(starts) > 1 else 1)(map(delayed(function), parts)))
 
 
 def _parameter(text: str) -> tuple[str, Any]:
@@ -137,11 +145,6 @@ def rdkit_descriptors(smiles: list[str]) -> NDArray[np.float32]:
 
     The heads replace single missing values by medians of the training part.
     """
-    return _rdkit_descriptors(tuple(smiles)).copy()
-
-
-@lru_cache(maxsize=1)  # three methods want them, and they take minutes
-def _rdkit_descriptors(smiles: tuple[str, ...]) -> NDArray[np.float32]:
     from rdkit.Chem import Descriptors
 
     names = [name for name, _ in Descriptors._descList]

@@ -78,11 +78,15 @@ def test_words_are_the_environments_of_every_atom_folded():
 
 
 def test_rdkit_rows_are_kept_in_the_cache_folder(tmp_path, monkeypatch):
-    first = make_method("words2d+rdkit2d", cache_dir=tmp_path)(["CCO", "CCN"])
+    monkeypatch.setattr("skmol3d.benchmark.methods.CHUNK", 2)
+    smiles = ["CCO", "CCN", "CCC"]
+    whole = np.hstack([rdkit_words(smiles), rdkit_descriptors(smiles)])
+    first = make_method("words2d+rdkit2d", cache_dir=tmp_path)(smiles)
+    np.testing.assert_array_equal(first, whole)
+    np.testing.assert_array_equal(make_method("words2d+rdkit2d")(smiles), whole)
     monkeypatch.setattr("skmol3d.benchmark.methods.read_molecule", None)
-    again = make_method("words2d+rdkit2d", cache_dir=tmp_path)(["CCO", "CCN"])
-    np.testing.assert_array_equal(first, again)
-    np.testing.assert_array_equal(make_method("words2d", cache_dir=tmp_path)(["CCO", "CCN"]), first[:, :2048])
+    np.testing.assert_array_equal(make_method("words2d+rdkit2d", cache_dir=tmp_path)(smiles), whole)
+    np.testing.assert_array_equal(make_method("words2d", cache_dir=tmp_path)(smiles), whole[:, :2048])
 
 
 def test_rdkit_descriptors():
