@@ -48,6 +48,9 @@ class Assays(EncoderPart):
         }
         for name, values in made.items():
             self.register_buffer(name, values, persistent=False)
+        # Most tasks see a label now and then, after which Adam moves all their weights by the learning rate, for
+        # several steps: unscaled columns, of which there are a thousand, would overshoot.
+        self.scale = columns**-0.5
         self.head = nn.Linear(columns, len(labels))
         with torch.no_grad():  # what the means alone say
             self.head.weight.zero_()
@@ -70,7 +73,7 @@ class Assays(EncoderPart):
     def forward(self, descriptor: Tensor, values: Tensor) -> Tensor:
         """Loss of columns [B, D] for labels [B, T], NaN where one is unknown; 0 if all are."""
         known = torch.isfinite(values)
-        found = self.head(descriptor)
+        found = self.read_out(descriptor)
         wanted = torch.where(known, self._scaled(values), 0.0)
         crossed = functional.binary_cross_entropy_with_logits(found, wanted.clamp(0, 1), reduction="none")
         error = torch.where(self.classes, crossed / self.entropy, (found - wanted).square())
@@ -87,7 +90,7 @@ class Assays(EncoderPart):
         """Read-outs and labels of a batch that has labels."""
         if TARGET not in view.targets:
             return {}
-        return {"found": self.head(view.descriptor), "wanted": self._scaled(view.targets[TARGET])}
+        return {"found": self.read_out(view.descriptor), "wanted": self._scaled(view.targets[TARGET])}
 
     def marks(self, observed: dict[str, Tensor]) -> dict[str, float]:
         """``assay_r2``, against the training means and weighted as the loss, and the mean ``assay_auroc``."""
@@ -112,6 +115,11 @@ class Assays(EncoderPart):
         if areas:
             marks["assay_auroc"] = sum(areas) / len(areas)
         return marks
+
+    def read_out(self, descriptor: Tensor) -> Tensor:
+        """Standardised values and logits of classes [B, T] of columns [B, D]."""
+        found: Tensor = self.head(self.scale * descriptor)
+        return found
 
     def _scaled(self, values: Tensor) -> Tensor:
         """Standardised values, classes as they are."""

@@ -40,7 +40,7 @@ def test_the_loss_is_that_of_known_labels_by_hand():
     rows = np.random.default_rng(1).normal(size=(12, 7))
     found = head(torch.from_numpy(rows), torch.from_numpy(values)).item()
     weight, bias = (p.detach().numpy() for p in (head.head.weight, head.head.bias))
-    out = rows @ weight.T + bias
+    out = rows @ weight.T / np.sqrt(7) + bias
     total = norm = 0.0
     for m in range(12):
         for task, count in enumerate(STATISTICS.labels[:4]):  # the last does not count
@@ -61,7 +61,7 @@ def test_the_loss_is_that_of_known_labels_by_hand():
 
 def test_before_training_it_says_the_means():
     head = Assays(7, STATISTICS)
-    out = head.head(torch.randn(3, 7))
+    out = head.read_out(torch.randn(3, 7))
     torch.testing.assert_close(out[:, :2], torch.zeros(3, 2))
     torch.testing.assert_close(out[:, 2:4].sigmoid(), torch.tensor([[0.3, 0.001]] * 3))
     values = torch.tensor([[np.nan] * 2 + [1.0 if k < 3 else 0.0] + [np.nan] * 2 for k in range(10)])
@@ -75,6 +75,20 @@ def test_unknown_labels_give_neither_loss_nor_nan():
     loss.backward()
     assert loss.item() == 0
     assert torch.equal(rows.grad, torch.zeros_like(rows))
+
+
+def test_one_label_of_a_rare_task_does_not_overshoot():
+    """Under Adam, after a while without one, and whatever the width."""
+    statistics = AssayStatistics(np.array([40]), np.array([6.0]), np.array([1.0]), np.array([False]))
+    for columns in (100, 1600):
+        head = Assays(columns, statistics)
+        optimiser = torch.optim.AdamW(head.parameters(), lr=1e-3)
+        rows = torch.randn(1, columns, generator=torch.Generator().manual_seed(0))
+        for value in [4.0] + [torch.nan] * 200 + [9.0] + [torch.nan] * 30:
+            optimiser.zero_grad()
+            head(rows, torch.tensor([[value]])).backward()
+            optimiser.step()
+        assert head.read_out(rows).abs().item() < 1
 
 
 def corpus_statistics(assays=STATISTICS):
