@@ -48,8 +48,8 @@ class Assays(EncoderPart):
         }
         for name, values in made.items():
             self.register_buffer(name, values, persistent=False)
-        # Most tasks see a label now and then, after which Adam moves all their weights by the learning rate, for
-        # several steps: unscaled columns, of which there are a thousand, would overshoot.
+        # Most tasks see a label now and then, after which Adam moves all their weights by the learning rate,
+        # for several steps: unscaled columns, of which there are a thousand, would overshoot.
         self.scale = columns**-0.5
         self.head = nn.Linear(columns, len(labels))
         with torch.no_grad():  # what the means alone say
