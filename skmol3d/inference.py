@@ -72,6 +72,7 @@ class Item(NamedTuple):
     positions: NDArray[np.float64]
     charge: int
     bonds: NDArray[np.int32] | None
+    environments: NDArray[np.uint32] | None = None
 
 
 def encode(

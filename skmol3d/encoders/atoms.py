@@ -32,6 +32,9 @@ class AtomBatch:
     bonds : LongTensor of shape [2, M] or None
         Bonded pairs as indices into the N atoms, each bond once. Only the ``2d`` structure encoding needs
         them.
+    environments : LongTensor of shape [N, 6] or None
+        Identifiers of the Morgan environments around each atom (`skmol3d.structures.atom_environments`), 0
+        where there is none. Molecules whose graph is not known have zeros throughout.
     """
 
     numbers: Tensor
@@ -39,10 +42,13 @@ class AtomBatch:
     counts: Tensor
     charge: Tensor
     bonds: Tensor | None = None
+    environments: Tensor | None = None
 
     @classmethod
-    def from_arrays(cls, molecules: Sequence[tuple[Any, Any, float, Any]]) -> AtomBatch:
+    def from_arrays(cls, molecules: Sequence[tuple[Any, ...]]) -> AtomBatch:
         """Collate ``(numbers [n], positions [n, 3] Å, charge e, bonds [m, 2] or None)`` tuples.
+
+        A fifth item has the environments [n, 6], or None.
 
         Each molecule is moved to its centroid in double precision before its positions become float32, which
         would blur a structure far from the origin.
@@ -63,6 +69,7 @@ class AtomBatch:
             counts=torch.tensor(counts),
             charge=torch.tensor([float(m[2]) for m in molecules]),
             bonds=bonds,
+            environments=_environments(molecules),
         )
 
     def __len__(self) -> int:
@@ -70,13 +77,14 @@ class AtomBatch:
 
     def to(self, device: torch.device | str) -> AtomBatch:
         """Copy to ``device``."""
-        bonds = None if self.bonds is None else self.bonds.to(device)
+        bonds, environments = (None if v is None else v.to(device) for v in (self.bonds, self.environments))
         return AtomBatch(
             self.numbers.to(device),
             self.positions.to(device),
             self.counts.to(device),
             self.charge.to(device),
             bonds,
+            environments,
         )
 
     @cached_property
@@ -111,6 +119,18 @@ class AtomBatch:
         return self.pad(torch.arange(len(self.numbers), device=self.counts.device), -1)
 
 
+def _environments(molecules: Sequence[tuple[Any, ...]]) -> Tensor | None:
+    found = [molecule[4] if len(molecule) > 4 else None for molecule in molecules]
+    columns = next((e.shape[1] for e in found if e is not None), None)
+    if columns is None:
+        return None
+    filled = [
+        np.zeros((len(m[0]), columns), np.int64) if e is None else np.asarray(e, np.int64)
+        for m, e in zip(molecules, found, strict=True)
+    ]
+    return torch.from_numpy(np.concatenate(filled))
+
+
 def select_atoms(batch: AtomBatch, index: Tensor) -> AtomBatch:
     """Atoms ``index`` (ascending) of ``batch`` and the bonds among them; every molecule must keep an atom."""
     place = torch.full_like(batch.numbers, -1)
@@ -120,7 +140,10 @@ def select_atoms(batch: AtomBatch, index: Tensor) -> AtomBatch:
         bonds = place[batch.bonds]
         bonds = bonds[:, (bonds >= 0).all(0)]
     counts = torch.zeros_like(batch.counts).index_add(0, batch.molecule[index], torch.ones_like(index))
-    return AtomBatch(batch.numbers[index], batch.positions[index], counts, batch.charge, bonds)
+    environments = None if batch.environments is None else batch.environments[index]
+    return AtomBatch(
+        batch.numbers[index], batch.positions[index], counts, batch.charge, bonds, environments
+    )
 
 
 class AtomFeatures(NamedTuple):

@@ -271,7 +271,7 @@ class EncoderFeaturizer(MoleculeFeaturizer):
     ) -> Iterator[dict[bytes, Row | str]]:
         """Results of `todo`, a window at a time. Reasons are not kept: conformers remember their failures."""
         budget = self.batch_size or BATCH_ATOMS.get(device.type, BATCH_ATOMS["cuda"])
-        window: dict[bytes, Conformers] = {}
+        window: dict[bytes, tuple[Molecule, Conformers]] = {}
         failed: dict[bytes, Row | str] = {}
         conformers = 0
         stream = conformers_of(todo.values(), self._settings(), self.n_jobs, self.cache_dir)
@@ -282,7 +282,7 @@ class EncoderFeaturizer(MoleculeFeaturizer):
             elif reason := self._conflict(made):
                 failed[key] = reason
             else:
-                window[key] = made
+                window[key] = (todo[key], made)
                 conformers += len(made.positions)
             if conformers >= WINDOW:
                 results, budget = self._encode_window(window, encoder, device, budget)
@@ -304,22 +304,22 @@ class EncoderFeaturizer(MoleculeFeaturizer):
         return None
 
     def _encode_window(
-        self, window: dict[bytes, Conformers], encoder: Any, device: torch.device, budget: int
+        self, window: dict[bytes, tuple[Molecule, Conformers]], encoder: Any, device: torch.device, budget: int
     ) -> tuple[dict[bytes, Row | str], int]:
-        items = [
-            inference.Item(made.numbers, positions, made.charge, made.bonds)
-            for made in window.values()
-            for positions in made.positions
-        ]
+        items = [item for molecule, made in window.values() for item in self._items(molecule, made)]
         rows, reasons, budget = inference.encode(encoder, items, device, budget)
         results: dict[bytes, Row | str] = {}
         start = 0
-        for key, made in window.items():
+        for key, (_, made) in window.items():
             stop = start + len(made.positions)
             reason = next((reasons[i] for i in range(start, stop) if i in reasons), None)
             results[key] = self._pool(rows[start:stop], made) if reason is None else reason
             start = stop
         return results, budget
+
+    def _items(self, molecule: Molecule, made: Conformers) -> list[inference.Item]:
+        """What the encoder gets of a molecule: an item per conformer."""
+        return [inference.Item(made.numbers, x, made.charge, made.bonds) for x in made.positions]
 
     def _pool(self, rows: NDArray[np.float32], made: Conformers) -> NDArray[np.float32]:
         if self.conformer_pooling == "all":

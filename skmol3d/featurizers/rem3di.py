@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from skmol3d import inference
 from skmol3d.featurizers.encoder_base import EncoderFeaturizer
+from skmol3d.structures import Conformers, Molecule, atom_environments
 
 
 class REM3DIFeaturizer(EncoderFeaturizer):
@@ -10,11 +12,16 @@ class REM3DIFeaturizer(EncoderFeaturizer):
 
     Every molecule gets one or more conformers (ETKDGv3), atom features of an interatomic potential, and from
     these one descriptor by attention. A `Mol`, file or `Atoms` that brings a 3D geometry keeps it. The
-    columns come in blocks: ``invariant`` is the same for mirror images, ``chiral`` changes sign between them,
-    ``words`` and ``pairs`` count perceived substructures, and pairs of them, in whole numbers, and
-    ``potential`` has plain statistics of that potential's own features. Linear models want them all. Forests
-    do best on ``blocks=("words", "pairs")``, because dense columns tell all molecules apart and get split on
-    for nothing: let a grid search over `blocks` choose.
+    columns come in blocks, of which linear models, forests and kernels want all:
+
+    - ``words`` count the substructures around the atoms. Where the input has a molecular graph, it says which;
+      for a bare geometry the network perceives them. `word_names` has a SMARTS for each.
+    - ``signed`` counts words by the handedness of their centres.
+    - ``surface`` has columns with a physical meaning: areas by element, charge and potential, solvation, shape.
+    - ``dense`` is what the network knows of the whole molecule, compressed.
+    - ``chiral`` sums pseudoscalars of the potential.
+
+    ``signed`` and ``chiral`` change sign between mirror images, the others are the same.
 
     Rows are float32 and depend on their molecule alone. Conformers and rows are cached per molecule, in
     memory within the process (`skmol3d.set_cache_bytes` bounds it), so that the folds of a grid search
@@ -42,7 +49,7 @@ class REM3DIFeaturizer(EncoderFeaturizer):
         298.15 K (several conformers then need ``relax="mmff"``); or all side by side, in the order of
         ascending energy where there are energies (a molecule that brings fewer conformers fails).
     blocks : sequence of str or None, default=None
-        Blocks to return, e.g. ``("invariant",)``; None gives all.
+        Blocks to return, e.g. ``("words", "signed")``; None gives all.
     relax : {"mmff", None}, default=None
         Relax conformers with MMFF94 (UFF where it lacks parameters), or leave them as ETKDG made them, which
         takes half the time. MMFF94 flattens some conjugated allenes.
@@ -84,7 +91,7 @@ class REM3DIFeaturizer(EncoderFeaturizer):
     """
 
     encoder_name = "rem3di"
-    count_blocks = ("words", "pairs")
+    count_blocks = ("words", "signed", "dense", "chiral")
 
     def __init__(
         self,
@@ -119,3 +126,7 @@ class REM3DIFeaturizer(EncoderFeaturizer):
         self.errors = errors
         self.cache_dir = cache_dir
         self.verbose = verbose
+
+    def _items(self, molecule: Molecule, made: Conformers) -> list[inference.Item]:
+        environments = None if molecule.mol is None else atom_environments(molecule.mol)
+        return [item._replace(environments=environments) for item in super()._items(molecule, made)]

@@ -1,5 +1,6 @@
 from .conformer_cache import conformers_of, embed_cached
 from .conformers import Conformers, ConformerSettings, boltzmann_weights, embed
+from .environments import atom_environments
 from .errors import Failure, StructureError, TransientError
 from .inputs import iter_inputs
 from .molecule import Molecule, read_molecule
@@ -14,6 +15,7 @@ __all__ = [
     "Record",
     "StructureError",
     "TransientError",
+    "atom_environments",
     "boltzmann_weights",
     "conformers_of",
     "embed",

@@ -8,14 +8,17 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from skmol3d.encoders.atoms import AtomBatch, select_atoms
+from skmol3d.encoders.atoms import MAX_NUMBER, AtomBatch, select_atoms
 from skmol3d.encoders.backbones import AnyBackboneConfig, EquivariantTransformerConfig, build_backbone
 from skmol3d.encoders.config import check_positive
 from skmol3d.encoders.layers import Bessel, PairBiasedBlock, PairRepresentation, Pooling, random_walks
 from skmol3d.encoders.protocols import Backbone
-from skmol3d.encoders.rem3di.words import HEAVIEST, Words, WordsConfig
+from skmol3d.encoders.rem3di.dense import Compression
+from skmol3d.encoders.rem3di.surface import COLUMNS, Surface
+from skmol3d.encoders.rem3di.words import HEAVIEST, Words, WordsConfig, arrangement
 
 WALK_STEPS = 16
+WIDEST = 2  # vocabulary of the environments of radius 2 over atom types
 
 
 @dataclass(frozen=True)
@@ -40,14 +43,19 @@ class REM3DIConfig:
         descriptor then reaches as many functions of the atoms as there are channels, not as the tokens are
         wide.
     pooling : tuple of {"mean", "std", "max", "min", "sum", "attention", "pma"}
-        Statistics over the tokens that make up the invariant block, side by side.
+        Statistics over the tokens, side by side: the invariant columns.
     backbone_pooling : tuple of {"mean", "std", "max", "min", "sum"}
-        Statistics of the backbone's own invariants over all atoms, hydrogens included, that make up the block
-        ``potential``; absent without any. What the potential knows reaches linear models past the attention.
+        Statistics of the backbone's own invariants over all atoms, hydrogens included: what the potential
+        knows reaches linear models past the attention.
     seeds : int
         Learned queries of ``pma``.
+    dense : int
+        Columns that the invariant ones and the backbone's statistics are compressed to, a power of two. With 0
+        they stand in the row as they are.
     words : WordsConfig
-        Counts of perceived substructures, absent without vocabularies.
+        Counts of substructures, absent without vocabularies.
+    surface : bool
+        Whether there is a block ``surface``.
     chiral : int
         Pseudoscalar channels, and columns of the chiral block.
     hydrogens : bool
@@ -67,7 +75,9 @@ class REM3DIConfig:
     pooling: tuple[str, ...] = ("mean",)
     backbone_pooling: tuple[str, ...] = ()
     seeds: int = 4
+    dense: int = 0
     words: WordsConfig = field(default_factory=WordsConfig)
+    surface: bool = False
     chiral: int = 64
     hydrogens: bool = False
 
@@ -82,8 +92,10 @@ class REM3DIConfig:
             raise ValueError(f"backbone_pooling must be distinct names from {Pooling.PLAIN}, got {own}")
         check_positive(self, "width", "layers", "heads", "pair_width", "radial", "radial_length")
         check_positive(self, "readout", "seeds", "chiral")
-        if self.words.classes and max(self.backbone.elements) > HEAVIEST:
-            raise ValueError("words know bonds up to curium; the backbone has heavier elements")
+        if (self.words.classes or self.surface) and max(self.backbone.elements) > HEAVIEST:
+            raise ValueError("words and surface know bonds up to curium; the backbone has heavier elements")
+        if self.dense < 0 or self.dense & (self.dense - 1):
+            raise ValueError(f"dense must be a power of two or 0, got {self.dense}")
         if self.width % self.heads or self.readout % self.heads:
             raise ValueError(
                 f"width ({self.width}) and readout ({self.readout}) must be multiples of heads ({self.heads})"
@@ -109,8 +121,10 @@ class Tokens:
         Output of the transformer: unchanged by rotation, translation and reflection.
     pseudoscalars : Tensor [B, L, K]
         Gated triple products: change sign under reflection.
-    statistics : Tensor [B, A]
-        Of the backbone's standardised invariants over all atoms: the block ``potential``.
+    batch : AtomBatch
+        All atoms.
+    standardised : Tensor [N, S]
+        Invariants of the backbone for all atoms.
     """
 
     atoms: AtomBatch
@@ -120,18 +134,21 @@ class Tokens:
     pairs: Tensor
     encoded: Tensor
     pseudoscalars: Tensor
-    statistics: Tensor
+    batch: AtomBatch
+    standardised: Tensor
 
 
 class REM3DI(nn.Module):
     """Molecular descriptor from the atom features of a potential (arXiv:2607.19977).
 
-    The descriptor has up to five blocks: ``invariant`` is the same for a molecule and its mirror image,
-    ``chiral`` changes sign between them, ``words`` and ``pairs`` (`Words`, ours) count which substructures
-    atoms are the centres of, and pairs of these, and ``potential`` (ours) has plain statistics of the
-    backbone's features; these three are the same for mirror images too. To keep the promises exact
-    the pseudoscalars never enter the tokens (the authors' code concatenates them): they are gated by the
-    tokens, which are parity-even, and pooled through odd maps alone.
+    A row has up to five blocks. ``dense`` is what attention over the atoms and plain statistics of the
+    potential's own features know, compressed; ``words`` (ours) count the substructures that atoms are centres
+    of; ``surface`` (ours) has columns with a physical meaning. These are the same for a molecule and its
+    mirror image. ``signed`` counts words by the handedness of their atoms, and ``chiral`` sums pseudoscalars:
+    both change sign between mirror images. To keep the promises exact the pseudoscalars never enter the
+    tokens (the authors' code concatenates them): they are gated by the tokens, which are parity-even, and
+    pooled through odd maps alone. Before it is compressed, ``dense`` stands as ``invariant`` and
+    ``potential``.
 
     Parameters
     ----------
@@ -141,11 +158,12 @@ class REM3DI(nn.Module):
     """
 
     name: ClassVar[str] = "rem3di"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     Config: ClassVar[type] = REM3DIConfig
     scalar_mean: Tensor
     scalar_std: Tensor
     vector_rms: Tensor
+    chiral_scale: Tensor
 
     def __init__(self, config: REM3DIConfig, backbone: Backbone | None = None) -> None:
         super().__init__()
@@ -156,6 +174,7 @@ class REM3DI(nn.Module):
         self.register_buffer("scalar_mean", torch.zeros(scalars))
         self.register_buffer("scalar_std", torch.ones(scalars))
         self.register_buffer("vector_rms", torch.ones(vectors))
+        self.register_buffer("chiral_scale", torch.ones(config.chiral))
         self.project = nn.Linear(scalars, config.width, bias=False)
         self.radial = Bessel(config.radial, config.radial_length)
         self.pair = PairRepresentation(encoding, scalars, config.pair_width)
@@ -167,6 +186,8 @@ class REM3DI(nn.Module):
         self.pool = Pooling(config.pooling, config.readout, config.heads, config.seeds)
         self.words = Words(config.width, config.words)
         self.pool_backbone = Pooling(config.backbone_pooling, scalars, config.heads, config.seeds)
+        self.compress = Compression(self.pool.size + self.pool_backbone.size, config.dense)
+        self.surface = Surface(scalars) if config.surface else None
         self.triple = nn.Linear(vectors, 3 * config.chiral, bias=False)
         self.chiral_gate = nn.Sequential(
             nn.Linear(config.width, config.chiral), nn.SiLU(), nn.Linear(config.chiral, config.chiral)
@@ -180,9 +201,13 @@ class REM3DI(nn.Module):
 
     def output_blocks(self) -> dict[str, int]:
         """Names and sizes of the descriptor's blocks, in column order."""
-        blocks = {"invariant": self.pool.size, "chiral": self.config.chiral}
-        blocks |= {name: size for name, size in self.words.sizes.items() if size}
-        return blocks | ({"potential": self.pool_backbone.size} if self.config.backbone_pooling else {})
+        surface = len(COLUMNS) if self.config.surface else 0
+        if self.config.dense:
+            dense = {"dense": self.config.dense}
+        else:
+            dense = {"invariant": self.pool.size, "potential": self.pool_backbone.size}
+        blocks = {**self.words.sizes, "surface": surface, **dense, "chiral": self.config.chiral}
+        return {name: size for name, size in blocks.items() if size}
 
     def forward(self, batch: AtomBatch) -> Tensor:
         """Descriptors [B, columns]."""
@@ -190,15 +215,39 @@ class REM3DI(nn.Module):
 
     def pooled(self, tokens: Tokens) -> Tensor:
         """Descriptors [B, columns] of encoded tokens."""
-        chiral = self.chiral_mix((tokens.pseudoscalars * tokens.real[..., None]).sum(1))
-        blocks = [self.invariant(tokens), chiral]
-        if sum(self.words.sizes.values()):
-            blocks.append(self.words(tokens.encoded[tokens.real], tokens.atoms))
-        blocks.append(tokens.statistics)
+        blocks = []
+        if self.words.heads:
+            classes = self.words.classes(tokens.encoded[tokens.real], tokens.atoms)
+            sense = arrangement(tokens.batch, self._identity(tokens, classes))[tokens.index]
+            blocks += [self.words(classes, tokens.atoms), self.words.signed(classes, tokens.atoms, sense)]
+        if self.surface is not None:
+            blocks.append(self.surface(tokens.batch, tokens.standardised))
+        rows = self.uncompressed(tokens)
+        blocks.append(self.compress(rows) if self.config.dense else rows)
+        chiral = self.chiral_mix((tokens.pseudoscalars * tokens.real[..., None]).sum(1)) / self.chiral_scale
+        # On as few levels as the other columns; rounding is odd, so that mirror images stay opposite.
+        blocks.append(chiral.round() if self.config.dense else chiral)
         return torch.cat(blocks, 1)
 
+    def uncompressed(self, tokens: Tokens) -> Tensor:
+        """Invariant columns and the backbone's statistics [B, columns] of encoded tokens."""
+        own = tokens.batch.pad(tokens.standardised)
+        return torch.cat(
+            [self.invariant(tokens), self.pool_backbone(own, tokens.batch.flat_index >= 0)], 1
+        )
+
+    def _identity(self, tokens: Tokens, classes: Tensor) -> Tensor:
+        """Whole numbers [N] that tell atoms apart by their widest environment, known or else perceived."""
+        widest = classes[:, min(WIDEST, classes.shape[1] - 1)] + 1
+        if tokens.atoms.environments is not None:
+            known = tokens.atoms.environments[:, WIDEST]
+            widest = torch.where(known > 0, known, widest)
+        keys = tokens.batch.numbers.clone()
+        keys[tokens.index] += widest * (MAX_NUMBER + 1)
+        return keys
+
     def invariant(self, tokens: Tokens) -> Tensor:
-        """The invariant block [B, invariant] of encoded tokens."""
+        """The invariant columns [B, invariant] of encoded tokens."""
         return self.pool(self.readout(tokens.encoded), tokens.real)
 
     def tokens(self, batch: AtomBatch) -> Tokens:
@@ -216,10 +265,7 @@ class REM3DI(nn.Module):
         encoded = self.norm(x)
         vectors = atoms.pad(features.vectors.index_select(0, index) / self.vector_rms)
         odd = self._pseudoscalars(vectors, encoded)
-        statistics = scalars.new_zeros(len(batch), 0)
-        if self.config.backbone_pooling:
-            statistics = self.pool_backbone(batch.pad(standardised), batch.flat_index >= 0)
-        return Tokens(atoms, index, real, scalars, pairs, encoded, odd, statistics)
+        return Tokens(atoms, index, real, scalars, pairs, encoded, odd, batch, standardised)
 
     def _pseudoscalars(self, vectors: Tensor, encoded: Tensor) -> Tensor:
         first, second, third = self.triple(vectors).chunk(3, -1)
@@ -252,7 +298,21 @@ class REM3DI(nn.Module):
     def upgrade(
         cls, config: dict[str, Any], state: dict[str, Tensor], version: int
     ) -> tuple[dict[str, Any], dict]:
-        """Version 1 did not say which environments the words name."""
-        for k, n in enumerate(config.get("words", {}).get("classes", ())):
+        """Version 1 did not say which environments the words name; 2 perceived them always, and paired them.
+
+        From 2 to 3 the blocks of words that were hashed (with neighbours, and in pairs) are gone, and rows
+        have another order of blocks.
+        """
+        words = config.get("words", {})
+        for k, n in enumerate(words.get("classes", ())):
             state.setdefault(f"words.vocabulary_{k}", torch.zeros(n, dtype=torch.int64))
+        if version < 3 and words:
+            counted, most = words.get("counted", ()), words.get("columns", 512)
+            columns = [min(n, most) if k in counted else 0 for k, n in enumerate(words["classes"])]
+            kept = {"classes": words["classes"], "confidence": words.get("confidence", 0.5)}
+            config = {**config, "words": {**kept, "columns": columns}}
+        if version < 3:
+            state.setdefault("chiral_scale", torch.ones(config.get("chiral", REM3DIConfig.chiral)))
+            empty = {"mean": (0,), "scale": (0,), "matrix": (0, 0)}
+            state.update({f"compress.{name}": torch.zeros(shape) for name, shape in empty.items()})
         return config, state

@@ -1,4 +1,4 @@
-"""Counts of learned words: the substructures that atoms are centres of, and at which distances they stand."""
+"""Counts of words: the substructures that atoms are centres of, and the handedness they are found in."""
 
 from __future__ import annotations
 
@@ -12,22 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from skmol3d.encoders.atoms import AtomBatch
-from skmol3d.encoders.config import check_positive
 
-LONGEST_PATH = 10
-"""Bonds; pairs further apart, or not connected, share one more distance."""
 BOND_TOLERANCE = 1.25
 """Atoms of a batch without bonds are bonded if closer than this times the sum of their covalent radii
 (Cordero et al. 2008, doi:10.1039/b801115j). Plain, since it runs on a GPU for every batch;
 `skmol3d.structures` gives bonds with every molecule, and perceives them better where the input has none."""
 HEAVIEST = 96  # curium, the last element with a radius
-
-# Of the hash functions: classes and their neighbourhoods must scatter over the columns, no more. Changing any
-# of them changes the meaning of columns in every checkpoint with words.
-PRIME = 1_000_003
-SCATTER = 7919  # a prime: neighbouring keys fall into distant columns
-WORD_SCATTER, WORD_SHIFT = 104_729, 991
-CENTRE_SHIFT, CENTRE_WEIGHT, NEIGHBOUR_WEIGHT = 77, 31, 17
+PYRAMIDAL = (15, 16, 34)  # P, S, Se keep their handedness with three neighbours; amines turn over
 
 
 @dataclass(frozen=True)
@@ -37,52 +28,41 @@ class WordsConfig:
     Attributes
     ----------
     classes : tuple of int
-        Classes of each vocabulary, the most frequent first.
-    counted, spread, paired : tuple of int
-        Vocabularies (by place) whose classes count alone, with the neighbours', and in pairs.
-    columns : int
-        Most columns of a vocabulary. Class k counts in column k % columns: frequent classes have a column of
-        their own or share it with rare ones.
-    folded : int
-        Columns that neighbourhoods, and pairs, of a vocabulary are folded to.
+        Classes of each vocabulary, the most frequent first: Morgan environments of radius 0, 1, 2 over atom
+        types (as in ECFP), then the same over pharmacophoric features (FCFP).
+    columns : tuple of int
+        How many classes of each vocabulary, the most frequent ones, have a column; the others are not counted.
+    signed : tuple of int
+        The same for the counts that have a sign.
     confidence : float
-        Probability that an atom's class must exceed to count alone.
-    pair_classes : int
-        Classes told apart in pairs; rarer ones are one more.
+        Probability that a perceived class must exceed to count.
     """
 
     classes: tuple[int, ...] = ()
-    counted: tuple[int, ...] = ()
-    spread: tuple[int, ...] = ()
-    paired: tuple[int, ...] = ()
-    columns: int = 512
-    folded: int = 1024
+    columns: tuple[int, ...] = ()
+    signed: tuple[int, ...] = ()
     confidence: float = 0.5
-    pair_classes: int = 24
 
     def __post_init__(self) -> None:
-        check_positive(self, "columns", "folded", "pair_classes")
         if any(n < 1 for n in self.classes):
             raise ValueError(f"classes must be positive numbers, got {self.classes}")
         if not 0 <= self.confidence < 1:
             raise ValueError(f"confidence must be in [0, 1), got {self.confidence}")
-        if not {*self.counted, *self.spread, *self.paired} <= set(range(len(self.classes))):
-            raise ValueError("counted, spread and paired must be places in classes")
+        for name, sizes in (("columns", self.columns), ("signed", self.signed)):
+            if len(sizes) > len(self.classes) or any(n < 0 for n in sizes):
+                raise ValueError(f"{name} must be sizes of some of the {len(self.classes)} vocabularies")
 
 
 class Words(nn.Module):
-    """Count how many atoms take each class of several vocabularies, with their neighbours and in pairs.
+    """Count how many atoms are centres of each of a vocabulary of substructures.
 
-    A linear map per vocabulary names the class of every atom; counts of classes are the columns. They are
-    whole numbers on purpose: trees split on sparse counts far better than on dense columns, of which every
-    one tells all molecules apart. Three kinds of columns, each folded so that rare classes share them:
+    Where the input has a molecular graph, the substructure around an atom is looked up by its identifier.
+    Elsewhere it is perceived: a linear map of the atom's token names it. The counts are whole numbers on
+    purpose: trees split on sparse counts far better than on dense columns, of which every one tells all
+    molecules apart.
 
-    - classes, of atoms whose class is clear (the surroundings of others are too rare to have a class);
-    - classes with those of the bonded neighbours, one step of Morgan's algorithm on perceived atoms
-      (https://doi.org/10.1021/ci100050t): no vocabulary would hold all of these;
-    - pairs of classes with the bonds between them, as atom pairs (https://doi.org/10.1021/ci00046a002).
-
-    Bonds are those of the batch, or else read off the geometry.
+    The ``signed`` counts add +1 or -1 for each atom whose neighbours differ, by the sense in which they are
+    arranged around it: exactly opposite for a mirror image, and zero for what is the same as its own.
 
     Parameters
     ----------
@@ -113,83 +93,83 @@ class Words(nn.Module):
 
     @property
     def sizes(self) -> dict[str, int]:
-        """Columns of atoms (with and without neighbours) and of pairs."""
-        config = self.config
-        counted = sum(min(config.classes[v], config.columns) for v in config.counted)
-        return {
-            "words": counted + len(config.spread) * config.folded,
-            "pairs": len(config.paired) * config.folded,
-        }
+        """Columns of plain and of signed counts."""
+        return {"words": sum(self.config.columns), "signed": sum(self.config.signed)}
 
-    def forward(self, encoded: Tensor, atoms: AtomBatch) -> Tensor:
-        """Counts [B, sum of sizes] of the encoded atoms [N, width] of a batch."""
-        config, size = self.config, len(atoms)
-        named = {
-            v: self.heads[v](encoded).softmax(1).max(1)
-            for v in sorted({*config.counted, *config.spread, *config.paired})
-        }
-        counts = []
-        for v in config.counted:
-            probability, word = named[v]
-            columns = min(config.classes[v], config.columns)
-            clear = (probability > config.confidence).to(encoded)
-            counts.append(_tally(atoms.molecule, word % columns, clear, size, columns))
-        paths = path_lengths(atoms)
-        for v in config.spread:
-            column = with_neighbours(named[v].indices, atoms, paths == 1) % config.folded
-            counts.append(_tally(atoms.molecule, column, encoded.new_ones(len(column)), size, config.folded))
-        if config.paired:
-            molecule, first, second, bonds = _pairs(atoms, paths)
-            for v in config.paired:
-                word = named[v].indices.clamp(max=config.pair_classes)
-                low, high = torch.minimum(word[first], word[second]), torch.maximum(word[first], word[second])
-                key = (high * (high + 1) // 2 + low) * (LONGEST_PATH + 2) + bonds
-                column = key * SCATTER % config.folded
-                counts.append(_tally(molecule, column, encoded.new_ones(len(column)), size, config.folded))
+    def forward(self, classes: Tensor, atoms: AtomBatch) -> Tensor:
+        """Counts [B, words] of the `classes` [N, V] of the atoms of a batch."""
+        return self._tally(classes, self.config.columns, atoms.positions.new_ones(len(classes)), atoms)
+
+    def signed(self, classes: Tensor, atoms: AtomBatch, sense: Tensor) -> Tensor:
+        """Counts [B, signed] of ``classes`` [N, V], each by the ``sense`` [N] of its atom."""
+        return self._tally(classes, self.config.signed, sense, atoms)
+
+    def classes(self, encoded: Tensor, atoms: AtomBatch) -> Tensor:
+        """Class in each vocabulary [N, V] of the encoded atoms [N, width] of a batch, -1 for none."""
+        told = atoms.environments
+        graph = encoded.new_zeros(len(encoded), dtype=torch.bool)
+        if told is not None:
+            known = told.new_zeros(len(atoms)).index_add(0, atoms.molecule, told.any(1).long()) > 0
+            graph = known[atoms.molecule]
+        found = []
+        for k, head in enumerate(self.heads):
+            word = torch.full_like(atoms.molecule, -1)
+            if not bool(graph.all()):
+                probability, perceived = head(encoded).softmax(1).max(1)
+                word = torch.where(probability > self.config.confidence, perceived, -1)
+            if told is not None:
+                word = torch.where(graph, self._lookup(told[:, k], k), word)
+            found.append(word)
+        return torch.stack(found, 1)
+
+    def _lookup(self, identifiers: Tensor, k: int) -> Tensor:
+        vocabulary, order = self.get_buffer(f"vocabulary_{k}").sort()
+        place = torch.searchsorted(vocabulary, identifiers).clamp(max=len(vocabulary) - 1)
+        return torch.where((vocabulary[place] == identifiers) & (identifiers > 0), order[place], -1)
+
+    def _tally(self, classes: Tensor, columns: Sequence[int], weight: Tensor, atoms: AtomBatch) -> Tensor:
+        counts = [weight.new_zeros(len(atoms), 0)]
+        for word, size in zip(classes.T, columns, strict=False):
+            counted = (word >= 0) & (word < size)
+            place = atoms.molecule[counted] * size + word[counted]
+            flat = weight.new_zeros(len(atoms) * size).index_add(0, place, weight[counted])
+            counts.append(flat.view(len(atoms), size))
         return torch.cat(counts, 1)
 
 
-def with_neighbours(word: Tensor, atoms: AtomBatch, bonded: Tensor) -> Tensor:
-    """A hash of each atom's word [N] and the words of its neighbours, whatever their order."""
-    # The squares tell sums of different words apart.
-    hashed = atoms.pad((word * WORD_SCATTER + WORD_SHIFT) ** 2 % PRIME)
-    neighbours = (bonded * hashed[:, None]).sum(2)[atoms.molecule, atoms.slot]
-    centre = (word * SCATTER + CENTRE_SHIFT) % PRIME
-    return (centre * CENTRE_WEIGHT + neighbours * NEIGHBOUR_WEIGHT) % PRIME
+def arrangement(batch: AtomBatch, keys: Tensor) -> Tensor:
+    """In which sense the neighbours of each atom are arranged [N]: +1, -1, or 0 where that means nothing.
 
-
-def _tally(molecule: Tensor, column: Tensor, weight: Tensor, size: int, columns: int) -> Tensor:
-    counts = weight.new_zeros(size * columns)
-    return counts.index_add(0, molecule * columns + column, weight).view(size, columns)
-
-
-def _pairs(atoms: AtomBatch, paths: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Each pair of atoms of a molecule once: molecule, first and second atom, bonds between them."""
-    index = atoms.flat_index
-    real = (index >= 0)[:, :, None] & (index >= 0)[:, None]
-    molecule, i, j = torch.triu(real, 1).nonzero().unbind(1)
-    return molecule, index[molecule, i], index[molecule, j], paths[molecule, i, j]
-
-
-def path_lengths(atoms: AtomBatch) -> Tensor:
-    """Bonds on the shortest path between the atoms [B, L, L], `LONGEST_PATH` + 1 where it is longer or none.
-
-    Bonds are those of the batch, or else those that `BOND_TOLERANCE` gives.
+    Seen from the atom, the three neighbours with the largest ``keys`` [N] (whole numbers, the same for
+    equivalent atoms) go round one way or the other: the sign of their triple product. It is 0 unless there
+    are four neighbours, or three of an element that keeps its shape, with keys that all differ.
     """
-    itself = torch.eye(atoms.flat_index.shape[1], dtype=torch.bool, device=atoms.positions.device)
-    bonded = (_given_bonds(atoms) if atoms.bonds is not None else _near(atoms) & ~itself).to(atoms.positions)
-    paths = torch.full(bonded.shape, LONGEST_PATH + 1, device=bonded.device).masked_fill(itself, 0)
-    reached = itself.to(bonded).expand_as(bonded)
-    for length in range(1, LONGEST_PATH + 1):
-        reached = ((reached @ bonded) > 0).to(bonded)
-        paths = torch.where((reached > 0) & (paths > length), length, paths)
-    return paths
+    bonded = bonds_of(batch)
+    degree = bonded.sum(2)[batch.molecule, batch.slot]
+    keeps = torch.isin(batch.numbers, batch.numbers.new_tensor(PYRAMIDAL))
+    centre = ((degree == 4) | ((degree == 3) & keeps)).nonzero()[:, 0]
+    sense = batch.positions.new_zeros(len(batch.numbers))
+    if not len(centre):
+        return sense
+    padded = batch.pad(keys)[batch.molecule[centre]]
+    ranked = torch.where(bonded[batch.molecule[centre], batch.slot[centre]], padded, -1)
+    if ranked.shape[1] < 4:
+        ranked = torch.nn.functional.pad(ranked, (0, 4 - ranked.shape[1]), value=-1)
+    key, slot = ranked.topk(4, 1)
+    differ = (key[:, :-1] > key[:, 1:]).all(1)
+    places = batch.pad(batch.positions)[batch.molecule[centre, None], slot[:, :3].clamp(max=padded.shape[1] - 1)]
+    first, second, third = (places - batch.positions[centre, None]).unbind(1)
+    volume = (torch.linalg.cross(first, second) * third).sum(1)
+    sense[centre] = torch.where(differ, volume.sign(), 0.0)
+    return sense
 
 
-def _given_bonds(atoms: AtomBatch) -> Tensor:
+def bonds_of(atoms: AtomBatch) -> Tensor:
+    """Bonded pairs [B, L, L]: bonds of the batch, or else those that `BOND_TOLERANCE` gives."""
+    if atoms.bonds is None:
+        return _near(atoms)
     size, longest = atoms.flat_index.shape
     bonded = atoms.flat_index.new_zeros((size, longest, longest), dtype=torch.bool)
-    assert atoms.bonds is not None
     for first, second in (atoms.bonds, atoms.bonds.flip(0)):
         bonded[atoms.molecule[first], atoms.slot[first], atoms.slot[second]] = True
     return bonded
@@ -202,4 +182,5 @@ def _near(atoms: AtomBatch) -> Tensor:
     distance = torch.cdist(positions, positions, compute_mode=mode)
     real = atoms.flat_index >= 0
     close = distance < BOND_TOLERANCE * (radii[:, :, None] + radii[:, None])
-    return close & real[:, :, None] & real[:, None]
+    itself = torch.eye(close.shape[1], dtype=torch.bool, device=close.device)
+    return close & real[:, :, None] & real[:, None] & ~itself

@@ -10,22 +10,15 @@ from pathlib import Path
 
 import numpy as np
 from rdkit import Chem
-from rdkit.Chem import Descriptors, rdFingerprintGenerator
+from rdkit.Chem import Descriptors
 from rdkit.Geometry import Point3D
 
-from skmol3d.structures import ConformerSettings, StructureError, embed_cached, read_molecule
+from skmol3d.structures import ConformerSettings, StructureError, atom_environments, embed_cached, read_molecule
 from skmol3d.trainer.data.corpus import ELECTRONIC
 from skmol3d.trainer.data.membership import substructure_membership
 from skmol3d.trainer.data.positions import integer_positions
 from skmol3d.trainer.data.sets import Row
 
-RADIUS = 2
-GENERATORS = [
-    rdFingerprintGenerator.GetMorganGenerator(
-        radius=RADIUS, includeRedundantEnvironments=True, atomInvariantsGenerator=invariants
-    )
-    for invariants in (None, rdFingerprintGenerator.GetMorganFeatureAtomInvGen())
-]
 DESCRIPTORS = tuple(name for name, _ in Descriptors._descList)
 
 
@@ -86,28 +79,6 @@ def build_example(
 def settings(random_state: int = 0) -> ConformerSettings:
     """How training conformers are made: as they come, and no molecule holds up the others."""
     return ConformerSettings(random_state=random_state, relax=None, time_limit=5.0, max_attempts=50)
-
-
-def atom_environments(mol: Chem.Mol) -> np.ndarray:
-    """Identifiers of the Morgan environments around each atom, uint32 [N, 6]; 0 for hydrogens.
-
-    Columns are radius 0, 1, 2 over atom types (as in ECFP) and again over pharmacophoric features (FCFP).
-    """
-    heavy = Chem.RemoveHs(mol)
-    identifiers = np.zeros((heavy.GetNumAtoms(), len(GENERATORS) * (RADIUS + 1)), np.uint32)
-    for k, generator in enumerate(GENERATORS):
-        output = rdFingerprintGenerator.AdditionalOutput()
-        output.AllocateBitInfoMap()
-        generator.GetSparseCountFingerprint(heavy, additionalOutput=output)
-        for bit, places in output.GetBitInfoMap().items():
-            for atom, radius in places:
-                identifiers[atom, k * (RADIUS + 1) + radius] = max(bit, 1)  # 0 means that there is no label
-    out = np.zeros((mol.GetNumAtoms(), identifiers.shape[1]), np.uint32)
-    kept = [a.GetIdx() for a in mol.GetAtoms() if a.GetAtomicNum() > 1]
-    # RemoveHs keeps some hydrogens (isotopes, H2): then there are no labels.
-    if len(kept) == heavy.GetNumAtoms():
-        out[kept] = identifiers
-    return out
 
 
 def atom_labels(mol: Chem.Mol) -> dict[str, np.ndarray]:

@@ -1,0 +1,67 @@
+"""Many correlated columns as few that serve any head: principal directions, mixed evenly, on a few levels."""
+
+from __future__ import annotations
+
+import torch
+from scipy.linalg import hadamard
+from torch import Tensor, nn
+
+CLIP = 5.0  # standard deviations
+
+
+class Compression(nn.Module):
+    """A linear map from ``columns`` standardised columns to ``size``, rounded to whole standard deviations.
+
+    The principal directions of the columns keep their variances, so that a ridge regression on standardised
+    columns weighs them as it would weigh the original ones; they are mixed by a Hadamard matrix, so that all
+    columns have the same variance and standardising them again changes nothing. Rounding leaves trees few
+    places to split.
+
+    Parameters
+    ----------
+    columns, size : int
+        ``size`` is a power of two, or 0 for no compression.
+    """
+
+    mean: Tensor
+    scale: Tensor
+    matrix: Tensor
+
+    def __init__(self, columns: int, size: int) -> None:
+        super().__init__()
+        self.size = size
+        self.register_buffer("mean", torch.zeros(columns if size else 0))
+        self.register_buffer("scale", torch.ones(columns if size else 0))
+        self.register_buffer("matrix", torch.zeros(columns, size) if size else torch.zeros(0, 0))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Compressed rows [B, size] of ``rows`` [B, columns]."""
+        return self.unrounded(rows).round()
+
+    def unrounded(self, rows: Tensor) -> Tensor:
+        """The same before rounding."""
+        return ((rows - self.mean) / self.scale).clamp(-CLIP, CLIP) @ self.matrix
+
+    @torch.no_grad()
+    def fit(self, rows: Tensor) -> None:
+        """Measure over ``rows`` [M, columns] of training molecules.
+
+        Raises
+        ------
+        ValueError
+            If there are not more rows than columns to make.
+        """
+        if len(rows) <= self.size:
+            raise ValueError(f"{self.size} columns cannot be fitted to {len(rows)} molecules")
+        rows = rows.double()
+        mean, deviation = rows.mean(0), rows.std(0)
+        # A column that is constant tells nothing, and must not when it moves by rounding.
+        scale = torch.where(deviation > 1e-5 * (1 + mean.abs()), deviation, torch.inf)
+        standard = ((rows - mean) / scale).clamp(-CLIP, CLIP)
+        values, vectors = torch.linalg.eigh(standard.T @ standard / len(rows))
+        values, vectors = values.flip(0)[: self.size], vectors.flip(1)[:, : self.size]
+        mixing = torch.from_numpy(hadamard(self.size)).double() / self.size**0.5
+        matrix = vectors @ mixing / values.mean().sqrt()
+        self.mean.copy_(mean)
+        self.scale.copy_(scale)
+        self.matrix.copy_(matrix)
