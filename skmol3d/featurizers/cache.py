@@ -21,7 +21,7 @@ A row of `rem3di-small` takes 11 kB, which is 24,000 rows.
 """
 
 CACHE = Cache("rows", MEMORY_BYTES)
-WHOLE = ("<u1", "<u2")
+WHOLE = ("<u1", "<i1", "<u2", "<i2")
 
 
 def set_cache_bytes(*, conformers: int | None = None, rows: int | None = None) -> None:

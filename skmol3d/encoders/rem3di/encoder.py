@@ -224,10 +224,14 @@ class REM3DI(nn.Module):
             blocks.append(self.surface(tokens.batch, tokens.standardised))
         rows = self.uncompressed(tokens)
         blocks.append(self.compress(rows) if self.config.dense else rows)
-        chiral = self.chiral_mix((tokens.pseudoscalars * tokens.real[..., None]).sum(1)) / self.chiral_scale
+        chiral = self.chiral(tokens)
         # On as few levels as the other columns; rounding is odd, so that mirror images stay opposite.
         blocks.append(chiral.round() if self.config.dense else chiral)
         return torch.cat(blocks, 1)
+
+    def chiral(self, tokens: Tokens) -> Tensor:
+        """Pooled pseudoscalars [B, chiral] of encoded tokens."""
+        return self.chiral_mix((tokens.pseudoscalars * tokens.real[..., None]).sum(1)) / self.chiral_scale
 
     def uncompressed(self, tokens: Tokens) -> Tensor:
         """Invariant columns and the backbone's statistics [B, columns] of encoded tokens."""

@@ -40,6 +40,8 @@ def with_targets(data: PackedSet, targets: Path | None, name: str) -> PackedSet:
     with np.load(targets, allow_pickle=False) as extra:
         check_targets(extra.files, targets)
         atom_targets = {k: extra[k] for k in ATOM_TARGETS}
+        if "charges" in data.atom_targets:
+            atom_targets["charges"] = data.atom_targets["charges"]
         descriptors = extra["descriptors"]
     if len(descriptors) != len(data) or len(atom_targets[ATOM_TARGETS[0]]) != len(data.numbers):
         raise ValueError(f"{targets}: not the targets of {name}: it has {len(data)} conformers")

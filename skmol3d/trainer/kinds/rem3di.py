@@ -21,6 +21,7 @@ from skmol3d.trainer.data.batches import Batch, Mixture, bucketed
 from skmol3d.trainer.data.corpus import CorpusStatistics, with_targets
 from skmol3d.trainer.data.sets import PackedSet
 from skmol3d.trainer.kinds.base import LoopRecipe, Place, write_metrics
+from skmol3d.trainer.kinds.finish import measure_charges, measure_rows
 from skmol3d.trainer.kinds.continued import start_from, vocabularies_of
 from skmol3d.trainer.loop import main_process, train
 from skmol3d.trainer.objectives.encoder import EncoderObjective, EncoderPart
@@ -159,8 +160,10 @@ class REM3DIRecipe(LoopRecipe):
             )
         if main_process():
             write_metrics(place, evaluate(best))
-        assert isinstance(best.encoder, REM3DI)
-        return best.encoder.eval()
+        encoder = best.encoder
+        assert isinstance(encoder, REM3DI)
+        measure_rows(encoder, corpus.sets, corpus.train)
+        return encoder.eval()
 
     def read_potential(self, place: Place) -> Potential:
         """The potential; ValueError if the checkpoint is another encoder."""
@@ -181,6 +184,7 @@ class REM3DIRecipe(LoopRecipe):
         encoder.backbone.load_state_dict(potential.backbone.state_dict())
         encoder.words.name_classes(corpus.statistics.vocabularies)
         measure_features(encoder, corpus.sets, corpus.train)
+        measure_charges(encoder, corpus.sets, corpus.train)
         if self.initial is None:
             return encoder
         return start_from(encoder, self.initial, corpus.sets[0], corpus.train[0])

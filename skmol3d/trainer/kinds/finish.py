@@ -1,0 +1,71 @@
+"""What an encoder's row needs beyond its weights: charges, levels and the compression, measured on training molecules."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skmol3d.encoders.rem3di import REM3DI
+from skmol3d.trainer.data.batches import bucketed
+from skmol3d.trainer.data.sets import PackedSet
+
+RIDGE = 1e-2  # elements with few atoms in the sample
+LEVELS = 2  # per standard deviation of a column of `surface`
+
+
+@torch.no_grad()
+def measure_charges(encoder: REM3DI, sets: list[PackedSet], train: list[np.ndarray], molecules: int = 2500) -> None:
+    """Fit the linear map from the backbone's scalars to the reference charges of the first set that has some.
+
+    Raises
+    ------
+    ValueError
+        If no set has ``charges``.
+    """
+    surface = encoder.surface
+    if surface is None:
+        return
+    labelled = [(s, t) for s, t in zip(sets, train, strict=True) if "charges" in s.atom_targets]
+    if not labelled:
+        raise ValueError("model.surface: no data with reference charges (`skmol3d label`) to learn charges from")
+    data, index = labelled[0]
+    rows: dict[int, list[Tensor]] = {}
+    wanted: dict[int, list[Tensor]] = {}
+    sample = np.random.default_rng(0).permutation(index)[:molecules]
+    for part in bucketed(data.sizes, sample, 2048, np.random.default_rng(0)):
+        batch, targets = data.batch(part)
+        scalars = (encoder.backbone(batch).scalars - encoder.scalar_mean) / encoder.scalar_std
+        for number in batch.numbers.unique().tolist():
+            own = batch.numbers == number
+            rows.setdefault(number, []).append(scalars[own].double())
+            wanted.setdefault(number, []).append(targets["charges"][own].double())
+    for number in rows:
+        x, y = torch.cat(rows[number]), torch.cat(wanted[number])
+        mean = y.mean()
+        ridge = RIDGE * len(x) ** 0.5 * torch.eye(x.shape[1], dtype=x.dtype)
+        weight = torch.linalg.solve(x.T @ x + ridge, x.T @ (y - mean))
+        surface.charge_weight[number] = weight.to(surface.charge_weight)
+        surface.charge_bias[number] = mean.to(surface.charge_bias)
+
+
+@torch.no_grad()
+def measure_rows(encoder: REM3DI, sets: list[PackedSet], train: list[np.ndarray], molecules: int = 4000) -> None:
+    """Fit the compression, and the levels of ``surface`` and ``chiral``, to training molecules of each set."""
+    if not encoder.config.dense:
+        return
+    encoder.eval()
+    dense, surface, chiral = [], [], []
+    for data, index in zip(sets, train, strict=True):
+        sample = np.random.default_rng(0).permutation(index)[:molecules]
+        for part in bucketed(data.sizes, sample, 2048, np.random.default_rng(0)):
+            tokens = encoder.tokens(data.batch(part)[0].to(encoder.scalar_mean.device))
+            dense.append(encoder.uncompressed(tokens))
+            chiral.append(encoder.chiral(tokens))
+            if encoder.surface is not None:
+                charges = encoder.surface.charges(tokens.batch, tokens.standardised)
+                surface.append(encoder.surface.unrounded(tokens.batch, charges))
+    encoder.compress.fit(torch.cat(dense))
+    encoder.chiral_scale.mul_(torch.cat(chiral).square().mean(0).sqrt().clamp(min=1e-6))
+    if encoder.surface is not None:
+        encoder.surface.step.copy_(torch.cat(surface).std(0) / LEVELS)
