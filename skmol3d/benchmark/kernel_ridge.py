@@ -1,8 +1,8 @@
 """Kernel ridge regression on counts and dense columns, tuned by exact leave-one-out errors.
 
 Counts get the MinMax kernel, sum of minima over sum of maxima (Ralaivola et al. 2005,
-doi:10.1016/j.neunet.2005.07.009; Tanimoto's coefficient where all are 0 or 1), other columns a Gaussian of
-the distance between standardised rows. Rows with both get a weighted sum of the two. All have a diagonal of
+doi:10.1016/j.neunet.2005.07.009; Tanimoto's coefficient where all are 0 or 1; for counts with a sign as in
+doi:10.1145/3097983.3098081), other columns a Gaussian of the distance between standardised rows. Rows with both get a weighted sum of the two. All have a diagonal of
 ones.
 """
 
@@ -101,7 +101,7 @@ def fit_kernel_ridge(
 ) -> tuple[NDArray[np.float64], float, dict[str, Any]]:
     """Choose kernel and penalty by leave-one-out score (MAE, or AUROC of labels 0 and 1), fit, and predict.
 
-    Columns that hold whole numbers from 0 in both parts are counts. For rows with dense columns too, the
+    Columns that hold whole numbers in both parts are counts; positive and negative ones count apart. For rows with dense columns too, the
     width is chosen with both kernels in equal parts, and then the weight with that width.
 
     Parameters
@@ -124,12 +124,12 @@ def fit_kernel_ridge(
     chosen : dict
         Penalty, width and weight.
     """
-    counted = np.all([((part >= 0) & (part == np.rint(part))).all(axis=0) for part in (X, X_test)], axis=0)
+    counted = np.all([(part == np.rint(part)).all(axis=0) for part in (X, X_test)], axis=0)
     # As for ridge, a column that is constant in training says nothing about test molecules.
     dense = ~counted & (X.max(axis=0) > X.min(axis=0))
     counts = None
     if counted.any() or not dense.any():
-        A, B = X[:, counted], X_test[:, counted]
+        A, B = (np.hstack([part.clip(0), (-part).clip(0)]) for part in (X[:, counted], X_test[:, counted]))
         counts = minmax_kernel(A, A), minmax_kernel(B, A)
     squared = _squared_distances(X[:, dense], X_test[:, dense]) if dense.any() else None
     search = _Search(kind, y, counts, squared)

@@ -57,10 +57,10 @@ class AtomBatch:
         starts = np.concatenate([[0], np.cumsum(counts)])
         centred = [p - p.mean(axis=0) for p in (np.asarray(m[1], np.float64) for m in molecules)]
         bonds = None
-        if all(b is not None for *_, b in molecules):
+        if all(m[3] is not None for m in molecules):
             shifted = [
-                np.asarray(b, np.int64).reshape(-1, 2) + s
-                for (*_, b), s in zip(molecules, starts[:-1], strict=True)
+                np.asarray(m[3], np.int64).reshape(-1, 2) + s
+                for m, s in zip(molecules, starts[:-1], strict=True)
             ]
             bonds = torch.from_numpy(np.concatenate(shifted).T.copy())
         return cls(
@@ -141,9 +141,7 @@ def select_atoms(batch: AtomBatch, index: Tensor) -> AtomBatch:
         bonds = bonds[:, (bonds >= 0).all(0)]
     counts = torch.zeros_like(batch.counts).index_add(0, batch.molecule[index], torch.ones_like(index))
     environments = None if batch.environments is None else batch.environments[index]
-    return AtomBatch(
-        batch.numbers[index], batch.positions[index], counts, batch.charge, bonds, environments
-    )
+    return AtomBatch(batch.numbers[index], batch.positions[index], counts, batch.charge, bonds, environments)
 
 
 class AtomFeatures(NamedTuple):

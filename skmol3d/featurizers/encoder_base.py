@@ -304,7 +304,11 @@ class EncoderFeaturizer(MoleculeFeaturizer):
         return None
 
     def _encode_window(
-        self, window: dict[bytes, tuple[Molecule, Conformers]], encoder: Any, device: torch.device, budget: int
+        self,
+        window: dict[bytes, tuple[Molecule, Conformers]],
+        encoder: Any,
+        device: torch.device,
+        budget: int,
     ) -> tuple[dict[bytes, Row | str], int]:
         items = [item for molecule, made in window.values() for item in self._items(molecule, made)]
         rows, reasons, budget = inference.encode(encoder, items, device, budget)

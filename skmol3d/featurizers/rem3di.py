@@ -91,7 +91,7 @@ class REM3DIFeaturizer(EncoderFeaturizer):
     """
 
     encoder_name = "rem3di"
-    count_blocks = ("words", "signed", "dense", "chiral")
+    count_blocks = ("words", "signed")
 
     def __init__(
         self,

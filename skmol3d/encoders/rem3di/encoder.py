@@ -13,7 +13,7 @@ from skmol3d.encoders.backbones import AnyBackboneConfig, EquivariantTransformer
 from skmol3d.encoders.config import check_positive
 from skmol3d.encoders.layers import Bessel, PairBiasedBlock, PairRepresentation, Pooling, random_walks
 from skmol3d.encoders.protocols import Backbone
-from skmol3d.encoders.rem3di.dense import Compression
+from skmol3d.encoders.rem3di.dense import Compression, rounded
 from skmol3d.encoders.rem3di.surface import COLUMNS, Surface
 from skmol3d.encoders.rem3di.words import HEAVIEST, Words, WordsConfig, arrangement
 
@@ -225,8 +225,7 @@ class REM3DI(nn.Module):
         rows = self.uncompressed(tokens)
         blocks.append(self.compress(rows) if self.config.dense else rows)
         chiral = self.chiral(tokens)
-        # On as few levels as the other columns; rounding is odd, so that mirror images stay opposite.
-        blocks.append(chiral.round() if self.config.dense else chiral)
+        blocks.append(rounded(chiral) if self.config.dense else chiral)
         return torch.cat(blocks, 1)
 
     def chiral(self, tokens: Tokens) -> Tensor:
@@ -236,9 +235,7 @@ class REM3DI(nn.Module):
     def uncompressed(self, tokens: Tokens) -> Tensor:
         """Invariant columns and the backbone's statistics [B, columns] of encoded tokens."""
         own = tokens.batch.pad(tokens.standardised)
-        return torch.cat(
-            [self.invariant(tokens), self.pool_backbone(own, tokens.batch.flat_index >= 0)], 1
-        )
+        return torch.cat([self.invariant(tokens), self.pool_backbone(own, tokens.batch.flat_index >= 0)], 1)
 
     def _identity(self, tokens: Tokens, classes: Tensor) -> Tensor:
         """Whole numbers [N] that tell atoms apart by their widest environment, known or else perceived."""

@@ -199,7 +199,9 @@ def _axes(centred: Tensor, atoms: Tensor) -> list[Tensor]:
     return list(torch.linalg.eigvalsh(tensor).clamp(min=0.0).sqrt().flip(1).unbind(1))
 
 
-def _hydrogen_bonds(numbers: Tensor, polar: Tensor, distance: Tensor, pairs: Tensor, bonded: Tensor) -> Tensor:
+def _hydrogen_bonds(
+    numbers: Tensor, polar: Tensor, distance: Tensor, pairs: Tensor, bonded: Tensor
+) -> Tensor:
     """Polar hydrogens near a nitrogen or oxygen that is not their own, each contact between 0 and 1."""
     acceptor = torch.isin(numbers, numbers.new_tensor((7, 8)))
     contact = pairs & ~bonded & polar[:, :, None] & acceptor[:, None]

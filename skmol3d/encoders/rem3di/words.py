@@ -124,7 +124,7 @@ class Words(nn.Module):
 
     def _lookup(self, identifiers: Tensor, k: int) -> Tensor:
         vocabulary, order = self.get_buffer(f"vocabulary_{k}").sort()
-        place = torch.searchsorted(vocabulary, identifiers).clamp(max=len(vocabulary) - 1)
+        place = torch.searchsorted(vocabulary, identifiers.contiguous()).clamp(max=len(vocabulary) - 1)
         return torch.where((vocabulary[place] == identifiers) & (identifiers > 0), order[place], -1)
 
     def _tally(self, classes: Tensor, columns: Sequence[int], weight: Tensor, atoms: AtomBatch) -> Tensor:
@@ -157,7 +157,9 @@ def arrangement(batch: AtomBatch, keys: Tensor) -> Tensor:
         ranked = torch.nn.functional.pad(ranked, (0, 4 - ranked.shape[1]), value=-1)
     key, slot = ranked.topk(4, 1)
     differ = (key[:, :-1] > key[:, 1:]).all(1)
-    places = batch.pad(batch.positions)[batch.molecule[centre, None], slot[:, :3].clamp(max=padded.shape[1] - 1)]
+    places = batch.pad(batch.positions)[
+        batch.molecule[centre, None], slot[:, :3].clamp(max=padded.shape[1] - 1)
+    ]
     first, second, third = (places - batch.positions[centre, None]).unbind(1)
     volume = (torch.linalg.cross(first, second) * third).sum(1)
     sense[centre] = torch.where(differ, volume.sign(), 0.0)

@@ -13,7 +13,13 @@ from rdkit import Chem
 from rdkit.Chem import Descriptors
 from rdkit.Geometry import Point3D
 
-from skmol3d.structures import ConformerSettings, StructureError, atom_environments, embed_cached, read_molecule
+from skmol3d.structures import (
+    ConformerSettings,
+    StructureError,
+    atom_environments,
+    embed_cached,
+    read_molecule,
+)
 from skmol3d.trainer.data.corpus import ELECTRONIC
 from skmol3d.trainer.data.membership import substructure_membership
 from skmol3d.trainer.data.positions import integer_positions

@@ -15,7 +15,9 @@ LEVELS = 2  # per standard deviation of a column of `surface`
 
 
 @torch.no_grad()
-def measure_charges(encoder: REM3DI, sets: list[PackedSet], train: list[np.ndarray], molecules: int = 2500) -> None:
+def measure_charges(
+    encoder: REM3DI, sets: list[PackedSet], train: list[np.ndarray], molecules: int = 2500
+) -> None:
     """Fit the linear map from the backbone's scalars to the reference charges of the first set that has some.
 
     Raises
@@ -28,7 +30,9 @@ def measure_charges(encoder: REM3DI, sets: list[PackedSet], train: list[np.ndarr
         return
     labelled = [(s, t) for s, t in zip(sets, train, strict=True) if "charges" in s.atom_targets]
     if not labelled:
-        raise ValueError("model.surface: no data with reference charges (`skmol3d label`) to learn charges from")
+        raise ValueError(
+            "model.surface: no data with reference charges (`skmol3d label`) to learn charges from"
+        )
     data, index = labelled[0]
     rows: dict[int, list[Tensor]] = {}
     wanted: dict[int, list[Tensor]] = {}
@@ -50,7 +54,9 @@ def measure_charges(encoder: REM3DI, sets: list[PackedSet], train: list[np.ndarr
 
 
 @torch.no_grad()
-def measure_rows(encoder: REM3DI, sets: list[PackedSet], train: list[np.ndarray], molecules: int = 4000) -> None:
+def measure_rows(
+    encoder: REM3DI, sets: list[PackedSet], train: list[np.ndarray], molecules: int = 4000
+) -> None:
     """Fit the compression, and the levels of ``surface`` and ``chiral``, to training molecules of each set."""
     if not encoder.config.dense:
         return
