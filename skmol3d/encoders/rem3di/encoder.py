@@ -8,14 +8,14 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from skmol3d.encoders.atoms import MAX_NUMBER, AtomBatch, select_atoms
+from skmol3d.encoders.atoms import AtomBatch, select_atoms
 from skmol3d.encoders.backbones import AnyBackboneConfig, EquivariantTransformerConfig, build_backbone
 from skmol3d.encoders.config import check_positive
 from skmol3d.encoders.layers import Bessel, PairBiasedBlock, PairRepresentation, Pooling, random_walks
 from skmol3d.encoders.protocols import Backbone
 from skmol3d.encoders.rem3di.dense import Compression, rounded
 from skmol3d.encoders.rem3di.surface import COLUMNS, Surface
-from skmol3d.encoders.rem3di.words import HEAVIEST, Words, WordsConfig, arrangement
+from skmol3d.encoders.rem3di.words import HEAVIEST, Words, WordsConfig
 
 WALK_STEPS = 16
 WIDEST = 2  # vocabulary of the environments of radius 2 over atom types
@@ -218,8 +218,13 @@ class REM3DI(nn.Module):
         blocks = []
         if self.words.heads:
             classes = self.words.classes(tokens.encoded[tokens.real], tokens.atoms)
-            sense = arrangement(tokens.batch, self._identity(tokens, classes))[tokens.index]
-            blocks += [self.words(classes, tokens.atoms), self.words.signed(classes, tokens.atoms, sense)]
+            everywhere = classes.new_full((len(tokens.batch.numbers), classes.shape[1]), -1)
+            everywhere[tokens.index] = classes
+            identity = self._identity(tokens, classes)
+            blocks += [
+                self.words(classes, tokens.atoms),
+                self.words.signed(everywhere, tokens.batch, identity),
+            ]
         if self.surface is not None:
             blocks.append(self.surface(tokens.batch, tokens.standardised))
         rows = self.uncompressed(tokens)
@@ -238,14 +243,12 @@ class REM3DI(nn.Module):
         return torch.cat([self.invariant(tokens), self.pool_backbone(own, tokens.batch.flat_index >= 0)], 1)
 
     def _identity(self, tokens: Tokens, classes: Tensor) -> Tensor:
-        """Whole numbers [N] that tell atoms apart by their widest environment, known or else perceived."""
+        """Whole numbers [N] for the widest environment of each atom, known or else perceived; 0 for none."""
         widest = classes[:, min(WIDEST, classes.shape[1] - 1)] + 1
         if tokens.atoms.environments is not None:
             known = tokens.atoms.environments[:, WIDEST]
             widest = torch.where(known > 0, known, widest)
-        keys = tokens.batch.numbers.clone()
-        keys[tokens.index] += widest * (MAX_NUMBER + 1)
-        return keys
+        return torch.zeros_like(tokens.batch.numbers).index_copy(0, tokens.index, widest)
 
     def invariant(self, tokens: Tokens) -> Tensor:
         """The invariant columns [B, invariant] of encoded tokens."""

@@ -18,6 +18,7 @@ BOND_TOLERANCE = 1.25
 (Cordero et al. 2008, doi:10.1039/b801115j). Plain, since it runs on a GPU for every batch;
 `skmol3d.structures` gives bonds with every molecule, and perceives them better where the input has none."""
 HEAVIEST = 96  # curium, the last element with a radius
+RANKS = 3  # neighbours of a stereocentre that have columns; the fourth is mostly a hydrogen
 PYRAMIDAL = (15, 16, 34)  # P, S, Se keep their handedness with three neighbours; amines turn over
 
 
@@ -33,7 +34,8 @@ class WordsConfig:
     columns : tuple of int
         How many classes of each vocabulary, the most frequent ones, have a column; the others are not counted.
     signed : tuple of int
-        The same for the counts that have a sign.
+        The same for the counts that have a sign, of which there are three for each class; the most frequent
+        ones are those of neighbours of stereocentres.
     confidence : float
         Probability that a perceived class must exceed to count.
     """
@@ -61,8 +63,10 @@ class Words(nn.Module):
     purpose: trees split on sparse counts far better than on dense columns, of which every one tells all
     molecules apart.
 
-    The ``signed`` counts add +1 or -1 for each atom whose neighbours differ, by the sense in which they are
-    arranged around it: exactly opposite for a mirror image, and zero for what is the same as its own.
+    The ``signed`` counts add +1 or -1 for each atom whose neighbours all differ, by the sense in which they
+    are arranged around it (`arrangement`): in one column for all such atoms, and in columns for the class of
+    their neighbour of highest rank, of the second, and of the third. They are exactly opposite for a mirror
+    image, and zero for what is the same as its own.
 
     Parameters
     ----------
@@ -77,6 +81,8 @@ class Words(nn.Module):
         self.heads = nn.ModuleList(nn.Linear(width, n) for n in config.classes)
         for k, n in enumerate(config.classes):
             self.register_buffer(f"vocabulary_{k}", torch.zeros(n, dtype=torch.int64))
+        for k, n in enumerate(config.signed):
+            self.register_buffer(f"signed_{k}", torch.arange(n) % config.classes[k])
 
     @property
     def vocabularies(self) -> list[NDArray[np.uint32]] | None:
@@ -94,15 +100,27 @@ class Words(nn.Module):
     @property
     def sizes(self) -> dict[str, int]:
         """Columns of plain and of signed counts."""
-        return {"words": sum(self.config.columns), "signed": sum(self.config.signed)}
+        signed = 1 + RANKS * sum(self.config.signed) if self.config.signed else 0
+        return {"words": sum(self.config.columns), "signed": signed}
 
     def forward(self, classes: Tensor, atoms: AtomBatch) -> Tensor:
         """Counts [B, words] of the `classes` [N, V] of the atoms of a batch."""
-        return self._tally(classes, self.config.columns, atoms.positions.new_ones(len(classes)), atoms)
+        return _tally(classes, self.config.columns, atoms.positions.new_ones(len(classes)), atoms)
 
-    def signed(self, classes: Tensor, atoms: AtomBatch, sense: Tensor) -> Tensor:
-        """Counts [B, signed] of ``classes`` [N, V], each by the ``sense`` [N] of its atom."""
-        return self._tally(classes, self.config.signed, sense, atoms)
+    def signed(self, classes: Tensor, batch: AtomBatch, identity: Tensor) -> Tensor:
+        """Counts [B, signed] from the ``classes`` [N, V] and ``identity`` [N] (`priorities`) of all atoms."""
+        if not self.config.signed:
+            return batch.positions.new_zeros(len(batch), 0)
+        sense, neighbours = arrangement(batch, priorities(batch, identity))
+        total = sense.new_zeros(len(batch)).index_add(0, batch.molecule, sense)
+        columns = [torch.full_like(classes[:, 0], -1) for _ in self.config.signed]
+        for k, size in enumerate(self.config.signed):
+            place = classes.new_full((self.config.classes[k] + 1,), -1)  # the last for atoms of no class
+            place[self.get_buffer(f"signed_{k}")] = torch.arange(size, device=place.device)
+            columns[k] = place[classes[:, k]]
+        named = torch.stack(columns, 1)
+        parts = [_tally(named[near], self.config.signed, sense, batch) for near in neighbours.T]
+        return torch.cat([total[:, None], *parts], 1)
 
     def classes(self, encoded: Tensor, atoms: AtomBatch) -> Tensor:
         """Class in each vocabulary [N, V] of the encoded atoms [N, width] of a batch, -1 for none."""
@@ -127,43 +145,75 @@ class Words(nn.Module):
         place = torch.searchsorted(vocabulary, identifiers.contiguous()).clamp(max=len(vocabulary) - 1)
         return torch.where((vocabulary[place] == identifiers) & (identifiers > 0), order[place], -1)
 
-    def _tally(self, classes: Tensor, columns: Sequence[int], weight: Tensor, atoms: AtomBatch) -> Tensor:
-        counts = [weight.new_zeros(len(atoms), 0)]
-        for word, size in zip(classes.T, columns, strict=False):
-            counted = (word >= 0) & (word < size)
-            place = atoms.molecule[counted] * size + word[counted]
-            flat = weight.new_zeros(len(atoms) * size).index_add(0, place, weight[counted])
-            counts.append(flat.view(len(atoms), size))
-        return torch.cat(counts, 1)
+
+def _tally(classes: Tensor, columns: Sequence[int], weight: Tensor, atoms: AtomBatch) -> Tensor:
+    counts = [weight.new_zeros(len(atoms), 0)]
+    for word, size in zip(classes.T, columns, strict=False):
+        counted = (word >= 0) & (word < size)
+        place = atoms.molecule[counted] * size + word[counted]
+        flat = weight.new_zeros(len(atoms) * size).index_add(0, place, weight[counted])
+        counts.append(flat.view(len(atoms), size))
+    return torch.cat(counts, 1)
 
 
-def arrangement(batch: AtomBatch, keys: Tensor) -> Tensor:
-    """In which sense the neighbours of each atom are arranged [N]: +1, -1, or 0 where that means nothing.
+def priorities(batch: AtomBatch, identity: Tensor) -> Tensor:
+    """Rank of every atom [N] among its neighbours' neighbours, in the spirit of Cahn, Ingold and Prelog.
 
-    Seen from the atom, the three neighbours with the largest ``keys`` [N] (whole numbers, the same for
-    equivalent atoms) go round one way or the other: the sign of their triple product. It is 0 unless there
-    are four neighbours, or three of an element that keeps its shape, with keys that all differ.
+    By atomic number, then those of the atoms bonded to it and of the next shell, the largest first, and last
+    by ``identity`` [N], whole numbers that are the same for atoms with the same surroundings. Orders of bonds
+    do not count, and the ranks are no CIP labels: they only must mean the same in different molecules.
+    """
+    numbers = batch.pad(batch.numbers)
+    bonded = bonds_of(batch)
+    near = bonded.to(batch.positions)
+    itself = torch.eye(near.shape[1], dtype=torch.bool, device=near.device)
+    second = ((near @ near) > 0) & ~bonded & ~itself
+    shells = [_largest(numbers, reached)[batch.molecule, batch.slot] for reached in (bonded, second)]
+    rows = torch.cat([batch.numbers[:, None], *shells, identity[:, None]], 1)
+    return torch.unique(rows, dim=0, return_inverse=True)[1]
+
+
+def _largest(numbers: Tensor, reached: Tensor, count: int = 4) -> Tensor:
+    found = torch.where(reached, numbers[:, None], 0)
+    found = nn.functional.pad(found, (0, max(0, count - found.shape[2])))
+    return found.topk(count, 2).values
+
+
+def arrangement(batch: AtomBatch, ranks: Tensor) -> tuple[Tensor, Tensor]:
+    """In which sense the neighbours of each atom are arranged, and which they are.
+
+    Parameters
+    ----------
+    batch : AtomBatch
+    ranks : LongTensor of shape [N]
+        The same for equivalent atoms (`priorities`).
+
+    Returns
+    -------
+    sense : Tensor of shape [N]
+        Seen from the atom, its three neighbours of highest rank go round one way or the other: the sign of
+        their triple product, +1 or -1. It is 0 unless there are four neighbours, or three of an element that
+        keeps its shape, whose ranks all differ.
+    neighbours : LongTensor of shape [N, 3]
+        These three, the highest first; the atom itself where the sense is 0.
     """
     bonded = bonds_of(batch)
     degree = bonded.sum(2)[batch.molecule, batch.slot]
     keeps = torch.isin(batch.numbers, batch.numbers.new_tensor(PYRAMIDAL))
     centre = ((degree == 4) | ((degree == 3) & keeps)).nonzero()[:, 0]
     sense = batch.positions.new_zeros(len(batch.numbers))
+    neighbours = torch.arange(len(sense), device=sense.device)[:, None].repeat(1, 3)
     if not len(centre):
-        return sense
-    padded = batch.pad(keys)[batch.molecule[centre]]
-    ranked = torch.where(bonded[batch.molecule[centre], batch.slot[centre]], padded, -1)
-    if ranked.shape[1] < 4:
-        ranked = torch.nn.functional.pad(ranked, (0, 4 - ranked.shape[1]), value=-1)
-    key, slot = ranked.topk(4, 1)
-    differ = (key[:, :-1] > key[:, 1:]).all(1)
-    places = batch.pad(batch.positions)[
-        batch.molecule[centre, None], slot[:, :3].clamp(max=padded.shape[1] - 1)
-    ]
-    first, second, third = (places - batch.positions[centre, None]).unbind(1)
+        return sense, neighbours
+    molecule = batch.molecule[centre]
+    ranked = torch.where(bonded[molecule, batch.slot[centre]], batch.pad(ranks)[molecule], -1)
+    rank, slot = ranked.topk(4, 1)  # of a molecule of at least four atoms
+    found = batch.flat_index[molecule[:, None], slot[:, :3]]
+    first, second, third = (batch.positions[found] - batch.positions[centre, None]).unbind(1)
     volume = (torch.linalg.cross(first, second) * third).sum(1)
-    sense[centre] = torch.where(differ, volume.sign(), 0.0)
-    return sense
+    sense[centre] = torch.where((rank[:, :-1] > rank[:, 1:]).all(1), volume.sign(), 0.0)
+    neighbours[centre] = torch.where((sense[centre] != 0)[:, None], found, neighbours[centre])
+    return sense, neighbours
 
 
 def bonds_of(atoms: AtomBatch) -> Tensor:

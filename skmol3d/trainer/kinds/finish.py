@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from skmol3d.encoders.rem3di import REM3DI
+from skmol3d.encoders.rem3di.encoder import WIDEST
+from skmol3d.encoders.rem3di.words import arrangement, priorities
 from skmol3d.trainer.data.batches import bucketed
 from skmol3d.trainer.data.sets import PackedSet
 
@@ -51,6 +55,29 @@ def measure_charges(
         weight = torch.linalg.solve(x.T @ x + ridge, x.T @ (y - mean))
         surface.charge_weight[number] = weight.to(surface.charge_weight)
         surface.charge_bias[number] = mean.to(surface.charge_bias)
+
+
+@torch.no_grad()
+def measure_words(
+    encoder: REM3DI, sets: list[PackedSet], train: list[np.ndarray], molecules: int = 10_000
+) -> None:
+    """Give columns with a sign to the classes that are most frequent next to stereocentres."""
+    words = encoder.words
+    seen = [torch.zeros(n, dtype=torch.int64) for n in words.config.classes]
+    for data, index in zip(sets, train, strict=True):
+        sample = np.random.default_rng(0).permutation(index)[:molecules]
+        for part in bucketed(data.sizes, sample, 2048, np.random.default_rng(0)):
+            batch, targets = data.batch(part)
+            batch = replace(batch, environments=targets["environments"].long())
+            assert batch.environments is not None
+            classes = words.classes(batch.positions.new_zeros(len(batch.numbers), 0), batch)
+            sense, neighbours = arrangement(batch, priorities(batch, batch.environments[:, WIDEST]))
+            near = classes[neighbours[sense != 0]].flatten(0, 1)
+            for k in range(len(words.config.signed)):
+                own = near[:, k]
+                seen[k] += torch.bincount(own[own >= 0], minlength=len(seen[k]))
+    for k, size in enumerate(words.config.signed):
+        words.get_buffer(f"signed_{k}").copy_(seen[k].argsort(descending=True, stable=True)[:size])
 
 
 @torch.no_grad()

@@ -21,8 +21,8 @@ from skmol3d.trainer.data.batches import Batch, Mixture, bucketed
 from skmol3d.trainer.data.corpus import CorpusStatistics, with_targets
 from skmol3d.trainer.data.sets import PackedSet
 from skmol3d.trainer.kinds.base import LoopRecipe, Place, write_metrics
-from skmol3d.trainer.kinds.finish import measure_charges, measure_rows
 from skmol3d.trainer.kinds.continued import start_from, vocabularies_of
+from skmol3d.trainer.kinds.finish import measure_charges, measure_rows, measure_words
 from skmol3d.trainer.loop import main_process, train
 from skmol3d.trainer.objectives.encoder import EncoderObjective, EncoderPart
 from skmol3d.trainer.objectives.regularisation import effective_dimension
@@ -185,6 +185,7 @@ class REM3DIRecipe(LoopRecipe):
         encoder.words.name_classes(corpus.statistics.vocabularies)
         measure_features(encoder, corpus.sets, corpus.train)
         measure_charges(encoder, corpus.sets, corpus.train)
+        measure_words(encoder, corpus.sets, corpus.train)
         if self.initial is None:
             return encoder
         return start_from(encoder, self.initial, corpus.sets[0], corpus.train[0])
