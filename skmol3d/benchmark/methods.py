@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 METHODS = {
     "rem3di": "REM3DIFeaturizer: rem3di-small, or rem3di:CHECKPOINT",
-    "potential": "PotentialFeaturizer: et-xtb-small, or potential:CHECKPOINT",
+    "potential": "PotentialFeaturizer: ec-xtb-small, or potential:CHECKPOINT",
     "ecfp": "ECFPFeaturizer: ECFP4, 2048 bits",
     "ecfp-count": "ECFPFeaturizer: ECFP4, 2048 counts",
     "rdkit2d": "all RDKit 2D descriptors",

@@ -16,7 +16,7 @@ class PotentialFeaturizer(EncoderFeaturizer):
     """Atom features of a pretrained interatomic potential, pooled by plain statistics over the atoms.
 
     Every molecule gets one or more conformers (ETKDGv3), and every atom of it, hydrogens included, S numbers
-    in which the potential describes its surroundings (288 for "et-xtb-small"); they are the same in every
+    in which the potential describes its surroundings (384 for "ec-xtb-small"); they are the same in every
     pose, and the same for mirror images. A row holds statistics of these over the atoms: the simplest way
     from a potential to a molecular descriptor, with nothing learned in between, and what learned pooling
     (`REM3DIFeaturizer`) has to beat. A `Mol`, file or `Atoms` that brings a 3D geometry keeps it.
@@ -27,7 +27,7 @@ class PotentialFeaturizer(EncoderFeaturizer):
 
     Parameters
     ----------
-    model : str, default="et-xtb-small"
+    model : str, default="ec-xtb-small"
         Potential: bundled checkpoint, folder (such as ``skmol3d pretrain`` leaves), or Hugging Face Hub
         repository ("owner/name"), with any backbone. Loaded on first use, shared within the process, never
         pickled.
@@ -80,7 +80,7 @@ class PotentialFeaturizer(EncoderFeaturizer):
 
     References
     ----------
-    Equivariant Transformer (the backbone of "et-xtb-small"), https://doi.org/10.48550/arXiv.2202.02541
+    NequIP, whose kind of message "ec-xtb-small" sends, https://doi.org/10.48550/arXiv.2101.03164
 
     Examples
     --------
@@ -88,14 +88,14 @@ class PotentialFeaturizer(EncoderFeaturizer):
     >>> featurizer = PotentialFeaturizer(pooling=("mean", "sum"))
     >>> X = featurizer.fit_transform(["CCO", "c1ccccc1"])
     >>> X.shape, featurizer.get_feature_names_out()[0]
-    ((2, 576), 'potential_mean_0')
+    ((2, 768), 'potential_mean_0')
     """
 
     encoder_name = "potential"
 
     def __init__(
         self,
-        model: str = "et-xtb-small",
+        model: str = "ec-xtb-small",
         revision: str | None = None,
         pooling: tuple[str, ...] = ("mean", "std", "max", "min", "sum"),
         device: str = "auto",
