@@ -2,8 +2,8 @@
 
 Counts get the MinMax kernel, sum of minima over sum of maxima (Ralaivola et al. 2005,
 doi:10.1016/j.neunet.2005.07.009; Tanimoto's coefficient where all are 0 or 1; for counts with a sign as in
-doi:10.1145/3097983.3098081), other columns a Gaussian of the distance between standardised rows. Rows with both get a weighted sum of the two. All have a diagonal of
-ones.
+doi:10.1145/3097983.3098081), other columns a Gaussian of the distance between standardised rows. Rows with
+both get a weighted sum of the two. All have a diagonal of ones.
 """
 
 from itertools import pairwise
@@ -101,8 +101,9 @@ def fit_kernel_ridge(
 ) -> tuple[NDArray[np.float64], float, dict[str, Any]]:
     """Choose kernel and penalty by leave-one-out score (MAE, or AUROC of labels 0 and 1), fit, and predict.
 
-    Columns that hold whole numbers in both parts are counts; positive and negative ones count apart. For rows with dense columns too, the
-    width is chosen with both kernels in equal parts, and then the weight with that width.
+    Columns that hold whole numbers in both parts are counts; positive and negative ones count apart. For rows
+    with dense columns too, the width is chosen with both kernels in equal parts, and then the weight with
+    that width.
 
     Parameters
     ----------

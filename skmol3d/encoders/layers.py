@@ -163,7 +163,8 @@ class Pooling(nn.Module):
             self.pma = nn.MultiheadAttention(width, heads, batch_first=True)
 
     def forward(self, x: Tensor, real: Tensor) -> Tensor:
-        return torch.cat([getattr(self, f"_{kind}")(x, real) for kind in self.kinds], 1)
+        pooled = [getattr(self, f"_{kind}")(x, real) for kind in self.kinds]
+        return torch.cat(pooled, 1) if pooled else x.new_zeros(len(x), 0)
 
     def _mean(self, x: Tensor, real: Tensor) -> Tensor:
         return (x * real[..., None]).sum(1) / real.sum(1, keepdim=True)

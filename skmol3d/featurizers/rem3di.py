@@ -14,14 +14,16 @@ class REM3DIFeaturizer(EncoderFeaturizer):
     these one descriptor by attention. A `Mol`, file or `Atoms` that brings a 3D geometry keeps it. The
     columns come in blocks, of which linear models, forests and kernels want all:
 
-    - ``words`` count the substructures around the atoms. Where the input has a molecular graph, it says which;
-      for a bare geometry the network perceives them. `word_names` has a SMARTS for each.
+    - ``words`` count the substructures around the atoms. Where the input has a molecular graph, it says
+      which; for a bare geometry the network perceives them.
     - ``signed`` counts words by the handedness of their centres.
-    - ``surface`` has columns with a physical meaning: areas by element, charge and potential, solvation, shape.
+    - ``surface`` has columns with a physical meaning: areas by element, charge and potential, solvation,
+      shape.
     - ``dense`` is what the network knows of the whole molecule, compressed.
     - ``chiral`` sums pseudoscalars of the potential.
 
-    ``signed`` and ``chiral`` change sign between mirror images, the others are the same.
+    ``signed`` and ``chiral`` change sign between mirror images, the others are the same. `describe_columns`
+    says what each column means: the substructure of a word as SMARTS, what is measured of the surface.
 
     Rows are float32 and depend on their molecule alone. Conformers and rows are cached per molecule, in
     memory within the process (`skmol3d.set_cache_bytes` bounds it), so that the folds of a grid search

@@ -26,9 +26,9 @@ def test_every_parameter_of_every_featurizer_is_an_option_that_says_what_it_is(c
 def test_values_are_read_by_the_annotations():
     parser = argparse.ArgumentParser()
     add_parameters(parser)
-    words = "--blocks words,pairs --relax none --time-limit 2 --n-jobs -1 --count --device cpu --symprec 0.1"
+    words = "--blocks words,signed --relax none --time-limit 2 --n-jobs -1 --count --device cpu --symprec 0.1"
     assert given_parameters(parser.parse_args(words.split())) == {
-        "blocks": ("words", "pairs"),
+        "blocks": ("words", "signed"),
         "relax": None,
         "time_limit": 2.0,
         "n_jobs": -1,

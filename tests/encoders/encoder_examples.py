@@ -1,5 +1,7 @@
 """Double-precision batches and small random encoders for the tests of `skmol3d.encoders`."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from ase.build import molecule
@@ -7,6 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from skmol3d.encoders import REM3DI, AtomBatch, EGNNConfig, EquivariantTransformerConfig, REM3DIConfig
 from skmol3d.encoders.backbones import EquivariantConvolutionConfig
+from skmol3d.structures import ConformerSettings, atom_environments, embed, read_molecule
 
 BACKBONE = EquivariantTransformerConfig(width=12, layers=2, heads=3, radial=8)
 EGNN_BACKBONE = EGNNConfig(width=12, layers=3, channels=4, radial=8)
@@ -26,20 +29,27 @@ def collate(*molecules):
     """`AtomBatch` in double precision, positions untouched."""
     batch = AtomBatch.from_arrays(molecules)
     positions = np.concatenate([np.asarray(m[1], float) for m in molecules])
-    return AtomBatch(
-        batch.numbers, torch.from_numpy(positions), batch.counts, batch.charge.double(), batch.bonds
-    )
+    return replace(batch, positions=torch.from_numpy(positions), charge=batch.charge.double())
 
 
 def moved(item, matrix=None, shift=(0.0, 0.0, 0.0)):
-    numbers, positions, charge, bonds = item
+    numbers, positions, *rest = item
     matrix = np.eye(3) if matrix is None else matrix
-    return numbers, np.asarray(positions, float) @ matrix.T + shift, charge, bonds
+    return numbers, np.asarray(positions, float) @ matrix.T + shift, *rest
 
 
 def reordered(item, order):
-    numbers, positions, charge, bonds = item
-    return numbers[order], positions[order], charge, np.argsort(order)[bonds]
+    numbers, positions, charge, bonds, *environments = item
+    bonds = None if bonds is None else np.argsort(order)[bonds]
+    return numbers[order], positions[order], charge, bonds, *(e[order] for e in environments)
+
+
+def embedded(smiles, random_state=0, relax="mmff"):
+    """(numbers, positions, charge, bonds, environments) of a conformer."""
+    molecule = read_molecule(smiles)
+    made = embed(molecule, ConformerSettings(relax=relax, random_state=random_state))
+    positions = made.positions[0].astype(float)
+    return made.numbers, positions, made.charge, made.bonds, atom_environments(molecule.mol)
 
 
 def rotation(seed=0):

@@ -98,3 +98,20 @@ def test_select_atoms_keeps_the_bonds_among_them():
     every = {frozenset(pair) for pair in batch.bonds.T.tolist()}
     assert kept == {pair for pair in every if all(batch.numbers[k] > 1 for k in pair)}
     assert len(kept) == 2
+
+
+def labelled(item, start):
+    """The molecule with environments that name its atoms."""
+    return (*item, start + np.arange(6 * len(item[0]), dtype=np.uint32).reshape(-1, 6))
+
+
+def test_environments_go_where_their_atoms_go():
+    """Also through `to` and `select_atoms`; molecules whose graph is not known have zeros."""
+    water, methane = labelled(WATER, 2**31), labelled(METHANE, 100)
+    batch = AtomBatch.from_arrays([water, (*HYDROGEN, None), methane]).to("cpu")
+    assert batch.environments.dtype == torch.int64
+    expected = np.concatenate([water[4], np.zeros((2, 6)), methane[4]])
+    np.testing.assert_array_equal(batch.environments, expected)
+    kept = select_atoms(batch, torch.tensor([0, 4, 5]))
+    np.testing.assert_array_equal(kept.environments, expected[[0, 4, 5]])
+    assert AtomBatch.from_arrays([WATER, (*HYDROGEN, None)]).environments is None

@@ -45,7 +45,9 @@ ENCODER = {
         "radial": 6,
         "readout": 12,
         "chiral": 4,
-        "words": {"counted": [0, 1]},
+        "words": {"columns": [8, 6], "signed": [4]},
+        "dense": 8,
+        "surface": True,
     },
     "weights": {
         "denoising": 0.3,

@@ -13,6 +13,7 @@ from recipe_examples import ENCODER, POTENTIAL, run, write
 from skmol3d import REM3DIFeaturizer, hub
 from skmol3d.encoders import REM3DI, Potential, REM3DIConfig
 from skmol3d.encoders.config import config_from_dict
+from skmol3d.encoders.rem3di.surface import COLUMNS
 from skmol3d.trainer import card as card_module
 from skmol3d.trainer import pretrain
 from skmol3d.trainer.data.shards import read_shards
@@ -95,7 +96,7 @@ def test_only_losses_with_a_weight_are_computed(trained, data_root, tmp_path):
     recipe = ENCODER | changes | {"potential": str(trained / "tiny-potential")}
     run(write(recipe, tmp_path / "few.yaml"), data_root, tmp_path)
     encoder = hub.from_pretrained(str(tmp_path / "few"))
-    assert encoder.output_blocks() == {"invariant": 12, "chiral": 4}  # no words without environments
+    assert list(encoder.output_blocks()) == ["surface", "dense", "chiral"]  # no words without environments
     log = pd.read_csv(tmp_path / "few.run" / "log.csv")
     assert {"substructures", "angles"} <= set(log.columns)
     assert not {"denoising", "distances", "variance"} & set(log.columns)
@@ -141,8 +142,9 @@ def test_benchmark_tables_replace_older_ones(trained, tmp_path, monkeypatch):
 def test_featurizer_reads_the_checkpoint(trained):
     featurizer = REM3DIFeaturizer(model=str(trained / "tiny-rem3di"), device="cpu")
     rows = featurizer.fit_transform(["CCO", "c1ccccc1", "C[C@H](N)C(=O)O"])
-    assert rows.shape == (3, 12 + 4 + 2 * 8)
+    assert rows.shape == (3, (8 + 6) + (1 + 3 * 4) + len(COLUMNS) + 8 + 4)
     assert np.isfinite(rows).all()
+    assert rows[:, :14].any()
 
 
 def test_backbone_features_are_standardised(trained, data_root):

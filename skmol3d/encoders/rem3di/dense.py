@@ -16,7 +16,7 @@ def rounded(columns: Tensor) -> Tensor:
 
 
 class Compression(nn.Module):
-    """A linear map from ``columns`` standardised columns to ``size``, rounded to halves of a standard deviation.
+    """A linear map from ``columns`` standardised columns to ``size``, rounded to half standard deviations.
 
     The principal directions of the columns keep their variances, so that a ridge regression on standardised
     columns weighs them as it would weigh the original ones; they are mixed by a Hadamard matrix, so that all
@@ -27,6 +27,11 @@ class Compression(nn.Module):
     ----------
     columns, size : int
         ``size`` is a power of two, or 0 for no compression.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer columns than are to be made of them.
     """
 
     mean: Tensor
@@ -35,6 +40,8 @@ class Compression(nn.Module):
 
     def __init__(self, columns: int, size: int) -> None:
         super().__init__()
+        if size > columns:
+            raise ValueError(f"{columns} columns cannot be compressed to {size}")
         self.size = size
         self.register_buffer("mean", torch.zeros(columns if size else 0))
         self.register_buffer("scale", torch.ones(columns if size else 0))
@@ -62,12 +69,13 @@ class Compression(nn.Module):
         rows = rows.double()
         mean, deviation = rows.mean(0), rows.std(0)
         # A column that is constant tells nothing, and must not when it moves by rounding.
-        scale = torch.where(deviation > 1e-5 * (1 + mean.abs()), deviation, torch.inf)
-        standard = ((rows - mean) / scale).clamp(-CLIP, CLIP)
+        varies = deviation > 1e-5 * (1 + mean.abs())
+        scale = torch.where(varies, deviation, 1.0)
+        standard = ((rows - mean) / scale).clamp(-CLIP, CLIP) * varies
         values, vectors = torch.linalg.eigh(standard.T @ standard / len(rows))
         values, vectors = values.flip(0)[: self.size], vectors.flip(1)[:, : self.size]
         mixing = torch.from_numpy(hadamard(self.size)).double() / self.size**0.5
-        matrix = vectors @ mixing / values.mean().sqrt()
+        matrix = vectors @ mixing / values.mean().sqrt() * varies[:, None]
         self.mean.copy_(mean)
         self.scale.copy_(scale)
         self.matrix.copy_(matrix)

@@ -50,8 +50,8 @@ class REM3DIConfig:
     seeds : int
         Learned queries of ``pma``.
     dense : int
-        Columns that the invariant ones and the backbone's statistics are compressed to, a power of two. With 0
-        they stand in the row as they are.
+        Columns that the invariant ones and the backbone's statistics are compressed to, a power of two. With
+        0 they stand in the row as they are.
     words : WordsConfig
         Counts of substructures, absent without vocabularies.
     surface : bool

@@ -1,4 +1,4 @@
-"""Columns with a physical meaning: what a solvent sees of a molecule, from its geometry and partial charges."""
+"""Columns with a physical meaning: what a solvent sees of a molecule, from geometry and partial charges."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from skmol3d.encoders.rem3di.words import bonds_of
 
 COULOMB = 14.3996  # eV Å / e²
 PROBE = 1.4  # Å, a water molecule
-BONDED, APART, SHARE = 0.8875, 0.3516, 1.25
-"""How much of an atom's surface a bonded and another atom take (Hasel, Hendrickson & Still 1988,
-doi:10.1016/0898-5529(88)90015-2), and one factor for all elements in place of their atom types."""
+BONDED, GEMINAL, APART = (0.61, 1.33), (0.19, 0.0), (0.30, 0.42)
+BY_BONDS = (1.0, 0.65, 0.80, 1.01, 1.29)
+"""How much of an atom's surface another atom takes, of what it would take from a free sphere: a hydrogen, or
+a heavier atom; times a factor by the number of the atom's own bonds. The formula is that of Hasel,
+Hendrickson & Still (1988, doi:10.1016/0898-5529(88)90015-2), whose numbers need atom types; these are fitted
+to areas by Shrake and Rupley of 250 drug-like molecules."""
 OFFSET, DESCREENING = 0.09, 0.8  # Å, and the scale of the descreening spheres (doi:10.1021/jp961710n)
 LONGEST_BORN = 30.0  # Å
 WATER = 0.5 * COULOMB * (1 - 1 / 78.5)
@@ -60,16 +63,16 @@ COLUMNS = (
     "farthest_atom",
     "hydrogen_bonds",
 )
-"""Names of the columns: areas in Å², charges in e, potentials in V, energies in eV, lengths in Å, dipole in e Å."""
+"""Names of the columns: areas in Å², charges in e, potentials in V, energies in eV, lengths in Å."""
 
 
 class Surface(nn.Module):
-    """Exposed areas by element, charge and potential, solvation energies, shape, intramolecular hydrogen bonds.
+    """Exposed areas by element, charge and potential, solvation energies, shape, internal hydrogen bonds.
 
     Partial charges are linear in the backbone's scalars, element by element, fitted to reference charges
     when the encoder is trained; everything else follows from charges and positions by textbook formulas:
-    areas as in `BONDED`, potentials of the other atoms' charges at each atom, the generalised Born energy in
-    water (doi:10.1021/ja00172a038). Rows are unchanged by rotation, translation and reflection, and smooth
+    areas as in `BY_BONDS`, potentials of the other atoms' charges at each atom, the generalised Born energy
+    in water (doi:10.1021/ja00172a038). Rows are unchanged by rotation, translation and reflection, and smooth
     in the positions but for the rounding: columns are whole multiples of a step, half their standard
     deviation over the training molecules, because trees would take finer differences for news.
 
@@ -113,7 +116,7 @@ class Surface(nn.Module):
         squared = (x[:, :, None] - x[:, None]).square().sum(-1)
         distance = torch.where(pairs, squared, 1.0).sqrt()
         bonded = bonds_of(batch)
-        area = _areas(radius, distance, pairs, bonded) * real
+        area = exposed_areas(radius, distance, pairs, bonded, numbers > 1) * real
         potential = COULOMB * (torch.where(pairs, q[:, None] / distance, 0.0)).sum(2)
         born = _born_radii(radius, distance, pairs)
         product = born[:, :, None] * born[:, None]
@@ -155,14 +158,20 @@ class Surface(nn.Module):
         return torch.cat([*columns, torch.stack(single, 1)], 1)
 
 
-def _areas(radius: Tensor, distance: Tensor, pairs: Tensor, bonded: Tensor) -> Tensor:
-    """Exposed area of each atom [B, L], Å²: what its neighbours leave of a sphere, as if independent."""
+def exposed_areas(radius: Tensor, distance: Tensor, pairs: Tensor, bonded: Tensor, heavy: Tensor) -> Tensor:
+    """Exposed area of each atom [B, L], Å²: what its neighbours leave of a sphere, as if independent.
+
+    ``radius`` [B, L] and ``distance`` [B, L, L] are in Å; ``pairs`` [B, L, L] are of two different atoms.
+    """
     outer = radius + PROBE
     whole = 4 * math.pi * outer**2
     overlap = (outer[:, :, None] + outer[:, None] - distance).clamp(min=0.0)
     lean = 1 + (radius[:, None] - radius[:, :, None]) / distance
     taken = math.pi * outer[:, :, None] * overlap * lean / whole[:, :, None]
-    weight = SHARE * torch.where(bonded, BONDED, APART)
+    links = bonded.to(radius)
+    kinds = torch.where(bonded, 0, torch.where(links @ links > 0, 1, 2))
+    weight = radius.new_tensor((BONDED, GEMINAL, APART))[kinds, heavy.long()[:, None]]
+    weight = weight * radius.new_tensor(BY_BONDS)[bonded.sum(2).clamp(max=4)][:, :, None]
     left = (1 - weight * taken.clamp(0.0, 1.0)).clamp(min=0.0)
     return whole * torch.where(pairs, left, 1.0).prod(2)
 

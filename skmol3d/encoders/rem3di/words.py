@@ -32,7 +32,7 @@ class WordsConfig:
         Classes of each vocabulary, the most frequent first: Morgan environments of radius 0, 1, 2 over atom
         types (as in ECFP), then the same over pharmacophoric features (FCFP).
     columns : tuple of int
-        How many classes of each vocabulary, the most frequent ones, have a column; the others are not counted.
+        How many classes of each vocabulary, the most frequent ones, have a column; others are not counted.
     signed : tuple of int
         The same for the counts that have a sign, of which there are three for each class; the most frequent
         ones are those of neighbours of stereocentres.
@@ -59,9 +59,9 @@ class Words(nn.Module):
     """Count how many atoms are centres of each of a vocabulary of substructures.
 
     Where the input has a molecular graph, the substructure around an atom is looked up by its identifier.
-    Elsewhere it is perceived: a linear map of the atom's token names it. The counts are whole numbers on
-    purpose: trees split on sparse counts far better than on dense columns, of which every one tells all
-    molecules apart.
+    Elsewhere, and where it is not known what the classes stand for, it is perceived: a linear map of the
+    atom's token names it. The counts are whole numbers on purpose: trees split on sparse counts far better
+    than on dense columns, of which every one tells all molecules apart.
 
     The ``signed`` counts add +1 or -1 for each atom whose neighbours all differ, by the sense in which they
     are arranged around it (`arrangement`): in one column for all such atoms, and in columns for the class of
@@ -85,11 +85,16 @@ class Words(nn.Module):
             self.register_buffer(f"signed_{k}", torch.arange(n) % config.classes[k])
 
     @property
+    def named(self) -> bool:
+        """Whether it is known what the classes stand for; checkpoints of version 1 do not say."""
+        return all(bool(self.get_buffer(f"vocabulary_{k}").any()) for k in range(len(self.heads)))
+
+    @property
     def vocabularies(self) -> list[NDArray[np.uint32]] | None:
         """Identifiers of the Morgan environments that the classes stand for; None if they are unknown."""
-        found = [self.get_buffer(f"vocabulary_{k}") for k in range(len(self.heads))]
-        if not all(vocabulary.any() for vocabulary in found):
+        if not self.named:
             return None
+        found = [self.get_buffer(f"vocabulary_{k}") for k in range(len(self.heads))]
         return [vocabulary.cpu().numpy().astype(np.uint32) for vocabulary in found]
 
     def name_classes(self, vocabularies: Sequence[NDArray[np.uint32]]) -> None:
@@ -124,7 +129,7 @@ class Words(nn.Module):
 
     def classes(self, encoded: Tensor, atoms: AtomBatch) -> Tensor:
         """Class in each vocabulary [N, V] of the encoded atoms [N, width] of a batch, -1 for none."""
-        told = atoms.environments
+        told = atoms.environments if self.named else None
         graph = encoded.new_zeros(len(encoded), dtype=torch.bool)
         if told is not None:
             known = told.new_zeros(len(atoms)).index_add(0, atoms.molecule, told.any(1).long()) > 0
@@ -185,6 +190,7 @@ def arrangement(batch: AtomBatch, ranks: Tensor) -> tuple[Tensor, Tensor]:
     Parameters
     ----------
     batch : AtomBatch
+        With bonds, or close atoms are bonded.
     ranks : LongTensor of shape [N]
         The same for equivalent atoms (`priorities`).
 

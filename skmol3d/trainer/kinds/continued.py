@@ -22,12 +22,13 @@ def vocabularies_of(checkpoint: str | None) -> list[np.ndarray] | None:
     return encoder.words.vocabularies if isinstance(encoder, REM3DI) else None
 
 
-def start_from(encoder: REM3DI, checkpoint: str, data: PackedSet, index: np.ndarray) -> REM3DI:
+def start_from(encoder: REM3DI, checkpoint: str, data: PackedSet, index: np.ndarray) -> None:
     """Load the weights of another REM3DI of the same sizes into ``encoder``.
 
     Its words are kept if both name the same environments. A checkpoint that does not say which it names is
     asked to name those of some of the molecules ``index`` of ``data``. If the vocabularies differ the words
-    start afresh; in either case a line is printed.
+    start afresh; in either case a line is printed. The compression, which is measured at the end, is not
+    loaded, nor the charges of the surface if one of the two has none.
 
     Raises
     ------
@@ -37,18 +38,26 @@ def start_from(encoder: REM3DI, checkpoint: str, data: PackedSet, index: np.ndar
     other = hub.from_pretrained(checkpoint)
     if not isinstance(other, REM3DI):
         raise ValueError(f"recipe.initial: {checkpoint} is a {type(other).__name__}, not a REM3DI")
-    own, found = ({k: v for k, v in e.state_dict().items() if k[:6] != "words."} for e in (encoder, other))
+    apart: tuple[str, ...] = ("words.", "compress.")
+    if encoder.surface is None or other.surface is None:
+        apart = (*apart, "surface.")
+    own, found = (
+        {k: v for k, v in e.state_dict().items() if not k.startswith(apart)} for e in (encoder, other)
+    )
     wrong = [k for k in own | found if k not in own or k not in found or own[k].shape != found[k].shape]
     if wrong:
         names = ", ".join(sorted(wrong))
         raise ValueError(f"recipe.initial: {checkpoint} differs from the recipe's model in {names}")
     fresh = why_afresh(encoder, other, data, index)
     if fresh is None:
-        found |= {f"words.{k}": v for k, v in other.words.heads.state_dict(prefix="heads.").items()}
+        ours = encoder.words.state_dict()
+        for name, value in other.words.state_dict().items():
+            # Which columns there are the recipe says; version 1 did not say what the classes name.
+            if name in ours and ours[name].shape == value.shape and not name.startswith("vocabulary"):
+                found[f"words.{name}"] = value
     if main_process() and encoder.words.heads:
         print(f"{checkpoint}: its words {'are kept' if fresh is None else f'start afresh: {fresh}'}")
     encoder.load_state_dict(encoder.state_dict() | found)
-    return encoder
 
 
 def why_afresh(encoder: REM3DI, other: REM3DI, data: PackedSet, index: np.ndarray) -> str | None:

@@ -1,4 +1,4 @@
-"""What an encoder's row needs beyond its weights: charges, levels and the compression, measured on training molecules."""
+"""What a row needs beyond the weights: charges, levels and the compression, from training molecules."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from skmol3d.trainer.data.sets import PackedSet
 
 RIDGE = 1e-2  # elements with few atoms in the sample
 LEVELS = 2  # per standard deviation of a column of `surface`
+SAMPLE = 4000  # training molecules of each set that the rows are measured on
 
 
 @torch.no_grad()
@@ -57,12 +58,29 @@ def measure_charges(
         surface.charge_bias[number] = mean.to(surface.charge_bias)
 
 
+def check_size(encoder: REM3DI, train: list[np.ndarray]) -> None:
+    """Refuse before training what `measure_rows` could not do after it.
+
+    Raises
+    ------
+    ValueError
+        If the row has too many dense columns for so few molecules.
+    """
+    molecules, size = sum(min(len(index), SAMPLE) for index in train), encoder.config.dense
+    if size and molecules <= size:
+        raise ValueError(
+            f"model.dense: {size} columns need more than {size} molecules, there are {molecules}"
+        )
+
+
 @torch.no_grad()
 def measure_words(
     encoder: REM3DI, sets: list[PackedSet], train: list[np.ndarray], molecules: int = 10_000
 ) -> None:
     """Give columns with a sign to the classes that are most frequent next to stereocentres."""
     words = encoder.words
+    if not words.config.signed:
+        return
     seen = [torch.zeros(n, dtype=torch.int64) for n in words.config.classes]
     for data, index in zip(sets, train, strict=True):
         sample = np.random.default_rng(0).permutation(index)[:molecules]
@@ -70,7 +88,8 @@ def measure_words(
             batch, targets = data.batch(part)
             batch = replace(batch, environments=targets["environments"].long())
             assert batch.environments is not None
-            classes = words.classes(batch.positions.new_zeros(len(batch.numbers), 0), batch)
+            nothing = batch.positions.new_zeros(len(batch.numbers), encoder.config.width)
+            classes = words.classes(nothing, batch)
             sense, neighbours = arrangement(batch, priorities(batch, batch.environments[:, WIDEST]))
             near = classes[neighbours[sense != 0]].flatten(0, 1)
             for k in range(len(words.config.signed)):
@@ -82,9 +101,9 @@ def measure_words(
 
 @torch.no_grad()
 def measure_rows(
-    encoder: REM3DI, sets: list[PackedSet], train: list[np.ndarray], molecules: int = 4000
+    encoder: REM3DI, sets: list[PackedSet], train: list[np.ndarray], molecules: int = SAMPLE
 ) -> None:
-    """Fit the compression, and the levels of ``surface`` and ``chiral``, to training molecules of each set."""
+    """Fit the compression and the levels of ``surface`` and ``chiral`` to training molecules of each set."""
     if not encoder.config.dense:
         return
     encoder.eval()

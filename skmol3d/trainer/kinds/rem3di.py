@@ -22,23 +22,27 @@ from skmol3d.trainer.data.corpus import CorpusStatistics, with_targets
 from skmol3d.trainer.data.sets import PackedSet
 from skmol3d.trainer.kinds.base import LoopRecipe, Place, write_metrics
 from skmol3d.trainer.kinds.continued import start_from, vocabularies_of
-from skmol3d.trainer.kinds.finish import measure_charges, measure_rows, measure_words
+from skmol3d.trainer.kinds.finish import check_size, measure_charges, measure_rows, measure_words
 from skmol3d.trainer.loop import main_process, train
 from skmol3d.trainer.objectives.encoder import EncoderObjective, EncoderPart
 from skmol3d.trainer.objectives.regularisation import effective_dimension
 from skmol3d.trainer.probe import LinearProbe, read_probes
 
 ABOUT = """REM3DI descriptor (arXiv:2607.19977) over the frozen potential `{potential}`: pair-biased
-transformer over heavy atoms, pooled statistics, a chiral block that changes sign between mirror images,
-{words}and plain statistics of the potential's features over all atoms.{started}
+transformer over heavy atoms, whose pooled statistics are joined by plain statistics of the potential's
+features over all atoms, and a chiral block that changes sign between mirror images.{words}{surface}{started}
 
 **Limits.** Elements below only, and molecules like those of the data below. Descriptors of flexible molecules
-depend on the conformer. The chiral block of a flexible achiral molecule is that of its conformer, not zero.
+depend on the conformer (words of a molecular graph do not). The chiral block of a flexible achiral molecule
+is that of its conformer, not zero.
 
 Metrics below: the training losses on held-out molecules of the first entry (squared errors of standardised
 targets; cross-entropies for environments and handedness).
 """
-WORDS = "counts of words (the class of atom environment that a linear map of each token names), "
+WORDS = """
+Counts of words: how many atoms have each of the most frequent environments, by the molecular graph, or as a
+linear map of each token names them where there is none; some also by the handedness of their atoms."""
+SURFACE = " Columns of the molecular surface, from charges that are linear in the potential's features."
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,8 @@ class REM3DIRecipe(LoopRecipe):
         Share of heavy atoms whose elements the loss ``substructures`` hides.
     probe : Probe or None
     model : dict
-        Fields of `REM3DIConfig` but ``backbone``, which is the potential's, and ``words.classes``.
+        Fields of `REM3DIConfig` but ``backbone``, which is the potential's, and ``words.classes``. Sizes of
+        ``words.columns`` and ``words.signed`` are the most that there will be.
     """
 
     kind: str = "rem3di"
@@ -160,10 +165,10 @@ class REM3DIRecipe(LoopRecipe):
             )
         if main_process():
             write_metrics(place, evaluate(best))
-        encoder = best.encoder
-        assert isinstance(encoder, REM3DI)
-        measure_rows(encoder, corpus.sets, corpus.train)
-        return encoder.eval()
+        trained = best.encoder
+        assert isinstance(trained, REM3DI)
+        measure_rows(trained, corpus.sets, corpus.train)
+        return trained.eval()
 
     def read_potential(self, place: Place) -> Potential:
         """The potential; ValueError if the checkpoint is another encoder."""
@@ -178,23 +183,29 @@ class REM3DIRecipe(LoopRecipe):
         torch.manual_seed(self.seed)
         model = {"backbone": config_to_dict(potential.config.backbone), **self.model}
         # Words are the classes that `environments` teaches: without it there is nothing to count.
-        words = {**self.model.get("words", {}), "classes": list(corpus.statistics.classes)}
+        classes = corpus.statistics.classes
+        words = {**self.model.get("words", {}), "classes": list(classes)}
+        for name in ("columns", "signed"):  # a small corpus has fewer classes than a recipe has columns for
+            words[name] = [min(pair) for pair in zip(words.get(name, ()), classes, strict=False)]
         model["words"] = words if "environments" in self.weights else {}
         encoder = REM3DI(config_from_dict(REM3DIConfig, model, "recipe.model"))
+        check_size(encoder, corpus.train)
         encoder.backbone.load_state_dict(potential.backbone.state_dict())
         encoder.words.name_classes(corpus.statistics.vocabularies)
         measure_features(encoder, corpus.sets, corpus.train)
-        measure_charges(encoder, corpus.sets, corpus.train)
         measure_words(encoder, corpus.sets, corpus.train)
-        if self.initial is None:
-            return encoder
-        return start_from(encoder, self.initial, corpus.sets[0], corpus.train[0])
+        if self.initial is not None:
+            start_from(encoder, self.initial, corpus.sets[0], corpus.train[0])
+        if encoder.surface is not None and not encoder.surface.charge_weight.any():
+            measure_charges(encoder, corpus.sets, corpus.train)
+        return encoder
 
     def about(self) -> str:
         """The method and its limits."""
         return ABOUT.format(
             potential=self.potential,
             words=WORDS if self.weights.get("environments") else "",
+            surface=SURFACE if self.model.get("surface") else "",
             started="" if self.initial is None else f" It started from `{self.initial}`.",
         )
 

@@ -1,120 +1,304 @@
-"""Counts of words: against a loop, and as a block of REM3DI."""
+"""Words: counts of environments by RDKit, or perceived; signed ones by the handedness of their atoms."""
 
 import numpy as np
 import pytest
 import torch
-from encoder_examples import collate, example, moved, rem3di, reordered, rotation
+from encoder_examples import collate, embedded, example, moved, rem3di, reordered, rotation
 from rdkit import Chem
+from rdkit.Chem import rdFingerprintGenerator as generators
 
-from skmol3d.encoders import AtomBatch
-from skmol3d.encoders.rem3di.words import LONGEST_PATH, Words, WordsConfig, path_lengths, with_neighbours
-from skmol3d.structures import ConformerSettings, embed, read_molecule
-from skmol3d.trainer.data.examples import atom_environments
+from skmol3d.encoders.rem3di.words import Words, WordsConfig, arrangement, priorities
+from skmol3d.structures import atom_environments, read_molecule
 
-ITEMS = [example(name) for name in ("CH3CONH2", "C5H5N", "H2O")]
-
-
-def test_counts_against_a_loop():
-    torch.manual_seed(0)
-    config = WordsConfig((5, 3), (0, 1), (1,), (1, 0), columns=4, folded=50, confidence=0.4, pair_classes=2)
-    words = Words(6, config).double()
-    batch = AtomBatch.from_arrays([example("CH3CONH2"), example("C5H5N"), example("H2O")])
-    encoded = torch.randn(len(batch.numbers), 6).double()
-    assert words.sizes == {"words": 4 + 3 + 50, "pairs": 100}
-    expected = np.zeros((3, 4 + 3 + 50 + 100))
-    classes = [[], []]
-    for atom, m in zip(encoded, batch.molecule.tolist(), strict=True):
-        for k, head in enumerate(words.heads):
-            probability = (head.weight @ atom + head.bias).softmax(0).tolist()
-            classes[k].append(int(np.argmax(probability)))
-            expected[m, 4 * k + classes[k][-1] % 4] += max(probability) > 0.4
-    assert 0 < expected.sum() < 2 * len(encoded)
-    paths, start = path_lengths(batch), 0
-    for m, count in enumerate(batch.counts.tolist()):
-        for i in range(count):
-            near = [classes[1][start + j] for j in range(count) if paths[m, i, j] == 1]
-            key = 31 * ((classes[1][start + i] * 7919 + 77) % 1_000_003)
-            key += 17 * sum((c * 104_729 + 991) ** 2 % 1_000_003 for c in near)
-            expected[m, 7 + key % 1_000_003 % 50] += 1
-            for j in range(i):
-                for k, vocabulary in enumerate((1, 0)):
-                    low, high = sorted(min(classes[vocabulary][start + a], 2) for a in (i, j))
-                    key = (high * (high + 1) // 2 + low) * 12 + int(paths[m, i, j])
-                    expected[m, 57 + 50 * k + key * 7919 % 50] += 1
-        start += count
-    np.testing.assert_array_equal(words(encoded, batch).detach().numpy(), expected)
+SMILES = [
+    "CC(=O)Nc1ccc(O)cc1",
+    "C[C@H](N)C(=O)O",
+    "CCC[S@](C)=O",
+    "C[N+](C)(C)CC(=O)[O-]",
+    "FC(Cl)=C1CC1",
+    "OC[C@@H](O)[C@H](O)CBr",
+    "[NH4+]",
+]
+MIRROR = np.diag([1.0, 1.0, -1.0])
 
 
-@pytest.mark.parametrize("smiles", ["CC(=O)Nc1ccc(O)cc1OC", "O=S(=O)(C)C#N", "C[C@H](N)C(=O)OC1CC1"])
-def test_one_step_of_morgan_from_perfect_words_of_radius_1_is_radius_2(smiles):
-    """Atoms share a hash of their true classes of radius 1 if and only if they share that of radius 2."""
-    made = embed(read_molecule(smiles), ConformerSettings())
-    environments = atom_environments(read_molecule(smiles).mol)
-    heavy = made.numbers > 1
-    batch = AtomBatch.from_arrays([(made.numbers[heavy], made.positions[0][heavy], 0, None)])
-    classes = np.unique(environments[heavy, 1], return_inverse=True)[1]
-    hashed = with_neighbours(torch.from_numpy(classes), batch, path_lengths(batch) == 1).numpy()
-    second = environments[heavy, 2]
-    same = hashed[:, None] == hashed
-    assert (same == (second[:, None] == second)).all()
-    assert len(set(hashed)) > len(set(classes)) or len(set(second)) == len(set(classes))
+def known(smiles):
+    """Environments [heavy atoms, 6] of molecules."""
+    found = [atom_environments(Chem.AddHs(Chem.MolFromSmiles(text))) for text in smiles]
+    return np.concatenate([e[e.any(1)] for e in found])
 
 
-@pytest.mark.parametrize(
-    "smiles",
-    ["CC(=O)Nc1ccc(O)cc1", "CCCCCCCCCCCCCCO", "C1CC1C#CS(=O)(=O)NBr", "FC(F)(F)[Si](C)(C)CI", "OB(O)P"],
-)
-def test_path_lengths_are_those_of_rdkit(smiles):
-    made = embed(read_molecule(smiles), ConformerSettings())
-    mol = Chem.RWMol()
-    for number in made.numbers.tolist():
-        mol.AddAtom(Chem.Atom(number))
-    for i, j in made.bonds.tolist():
-        mol.AddBond(i, j, Chem.BondType.SINGLE)
-    expected = np.minimum(Chem.GetDistanceMatrix(mol.GetMol()), LONGEST_PATH + 1)
-    short = example("H2O")
-    for bonds in (None, made.bonds):  # read off the geometry, or given
-        water = (*short[:3], None if bonds is None else [[0, 1], [0, 2]])
-        batch = AtomBatch.from_arrays([water, (made.numbers, made.positions[0], 0, bonds)])
-        paths = path_lengths(batch).numpy()
-        np.testing.assert_array_equal(paths[1], expected)
-        assert sorted(paths[0, :3, :3].ravel().tolist()) == [0, 0, 0, 1, 1, 1, 1, 2, 2]
+def vocabularies(smiles):
+    """Every second environment of the molecules, so that others have no class; not in their order."""
+    rng = np.random.default_rng(0)
+    everything = (np.unique(column[column > 0]) for column in known(smiles).T)
+    return [rng.permutation(column)[: len(column) // 2 + 1] for column in everything]
 
 
-@pytest.mark.parametrize(
-    "smiles", ["C1C2CC1C2", "CC12CC(C1)(C2)C(=O)O", "Ic1ccccc1I", "FS(F)(F)(F)(F)c1ccccc1"]
-)
-def test_given_bonds_count_where_a_geometry_misleads(smiles):
-    made = embed(read_molecule(smiles), ConformerSettings())
-    given, guessed = (
-        path_lengths(AtomBatch.from_arrays([(made.numbers, made.positions[0], 0, bonds)]))[0]
-        for bonds in (made.bonds, None)
-    )
-    mol = read_molecule(smiles).mol
-    np.testing.assert_array_equal(given, np.minimum(Chem.GetDistanceMatrix(mol), LONGEST_PATH + 1))
-    assert (given != guessed).any()  # or this test says nothing
+VOCABULARIES = vocabularies(SMILES)
+CLASSES = tuple(map(len, VOCABULARIES))
+COLUMNS = (*CLASSES[:2], CLASSES[2] - 2, *CLASSES[3:5])  # not all classes, nor all vocabularies
 
 
-def test_blocks_count_every_token_whatever_the_pose_and_order():
-    assert list(rem3di().output_blocks()) == ["invariant", "chiral"]
-    config = WordsConfig((9, 4), (0, 1), (1,), (1,), columns=6, folded=20, confidence=0.0)
-    encoder = rem3di(words=config)
+@pytest.fixture(scope="module")
+def encoder():
+    """Words only of what is counted; what is perceived is random."""
+    made = rem3di(words=WordsConfig(CLASSES, COLUMNS, CLASSES[:2], confidence=0.2))
+    made.words.name_classes(VOCABULARIES)
+    return made
+
+
+def blocks(encoder, *items):
     sizes = encoder.output_blocks()
-    assert list(sizes) == ["invariant", "chiral", "words", "pairs"]
-    assert (sizes["words"], sizes["pairs"]) == (6 + 4 + 20, 20)
+    return dict(zip(sizes, encoder(collate(*items)).split(list(sizes.values()), 1), strict=True))
 
-    def counts(*items):
-        return encoder(collate(*items))[:, sizes["invariant"] + sizes["chiral"] :]
 
-    rows = counts(*ITEMS)
-    heavy = torch.tensor([(item[0] > 1).sum() for item in ITEMS]).double()
-    for part, expected in zip(
-        rows.split([6, 4, 20, 20], 1), [heavy] * 3 + [heavy * (heavy - 1) / 2], strict=True
-    ):
-        torch.testing.assert_close(part.sum(1), expected)
-    assert len(rows.unique(dim=0)) == len(ITEMS)
-    for item, row in zip(ITEMS, rows, strict=True):
-        turned = moved(item, rotation(3) @ np.diag([1.0, -1.0, 1.0]), [3.0, 0.0, -8.0])
+def words(encoder, *items):
+    return blocks(encoder, *items)["words"]
+
+
+def signed(encoder, *items):
+    return blocks(encoder, *items)["signed"]
+
+
+def same(found, expected):
+    np.testing.assert_array_equal(found.numpy(), expected.numpy())
+
+
+# --- counts ----------------------------------------------------------------------------------------------
+
+
+def test_words_of_a_graph_are_counts_of_the_morgan_fingerprint(encoder):
+    """Counted by RDKit from the SMILES, without a geometry."""
+    found = words(encoder, *map(embedded, SMILES))
+    assert found.shape == (len(SMILES), sum(COLUMNS))
+    for text, row in zip(SMILES, found, strict=True):
+        expected = []
+        for k, size in enumerate(COLUMNS):
+            features = generators.GetMorganFeatureAtomInvGen() if k >= 3 else None
+            counts = []
+            for radius in range(k % 3 + 1):
+                generator = generators.GetMorganGenerator(
+                    radius=radius, includeRedundantEnvironments=True, atomInvariantsGenerator=features
+                )
+                fingerprint = generator.GetSparseCountFingerprint(Chem.MolFromSmiles(text))
+                counts.append(fingerprint.GetNonzeroElements())
+            less = counts[-2] if k % 3 else {}
+            own = {bit: n - less.get(bit, 0) for bit, n in counts[-1].items()}
+            if k == 3:  # atoms without a feature have the identifier 0, which stands for no label
+                own[1] = own.get(1, 0) + own.pop(0, 0)
+            expected += [own.get(int(bit), 0) for bit in VOCABULARIES[k][:size]]
+        assert row.tolist() == expected
+    assert found.sum(1).min() > 0
+
+
+def test_words_of_a_graph_know_nothing_of_conformer_pose_or_order(encoder):
+    for text in SMILES[:6]:
+        item = embedded(text)
+        expected = words(encoder, item)
         order = np.random.default_rng(1).permutation(len(item[0]))
-        torch.testing.assert_close(counts(turned)[0], row)
-        torch.testing.assert_close(counts(reordered(item, order))[0], row)
+        for other in (
+            *(embedded(text, seed) for seed in (1, 2)),
+            moved(item, rotation(3) @ MIRROR, [3.0, 0.0, -8.0]),
+            reordered(item, order),
+            (*item[:3], None, item[4]),
+        ):
+            same(words(encoder, other), expected)
+
+
+def test_a_bare_geometry_is_perceived_as_in_a_loop_over_atoms(encoder):
+    item = embedded(SMILES[0])[:4]
+    tokens = encoder.tokens(collate(item))
+    expected = [np.zeros(size) for size in COLUMNS]
+    passed = 0
+    for atom in tokens.encoded[0]:
+        for counts, head in zip(expected, encoder.words.heads, strict=False):
+            probability = (head.weight @ atom + head.bias).softmax(0)
+            best = int(probability.argmax())
+            if probability[best] > 0.2 and best < len(counts):
+                counts[best] += 1
+            passed += probability[best] <= 0.2
+    assert passed > 0  # some are too uncertain to count
+    found = words(encoder, item)[0]
+    np.testing.assert_array_equal(found, np.concatenate(expected))
+    assert found.sum() > 0
+    order = np.random.default_rng(1).permutation(len(item[0]))
+    same(words(encoder, reordered(moved(item, rotation(2) @ MIRROR), order))[0], found)
+
+
+def test_a_batch_may_hold_graphs_and_bare_geometries(encoder):
+    graph, bare = embedded(SMILES[1]), (*embedded(SMILES[0])[:4], None)
+    alone = [words(encoder, item) for item in (graph, bare)]
+    same(words(encoder, graph, bare), torch.cat(alone))
+    same(words(encoder, bare, graph), torch.cat(alone[::-1]))
+    # Without any label (an isotope of hydrogen stays in the graph) it is a bare geometry.
+    unlabelled = (*bare[:4], np.zeros((len(bare[0]), 6), np.uint32))
+    same(words(encoder, unlabelled), alone[1])
+
+
+def test_classes_without_names_are_perceived_in_any_case():
+    """Of checkpoints of version 1 it is not known what they count: no graph says that it is nothing."""
+    encoder = rem3di(words=WordsConfig(CLASSES, COLUMNS, confidence=0.0))
+    assert encoder.words.vocabularies is None
+    item = embedded(SMILES[0])
+    found = words(encoder, item)
+    same(found, words(encoder, item[:4]))
+    assert found.sum() > 0
+
+
+def test_names_of_classes_come_back():
+    made = Words(4, WordsConfig(CLASSES))
+    made.name_classes(VOCABULARIES)
+    assert made.sizes == {"words": 0, "signed": 0}
+    for found, expected in zip(made.vocabularies, VOCABULARIES, strict=True):
+        np.testing.assert_array_equal(found, expected)
+        assert found.dtype == np.uint32
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"classes": (3, 0)}, "classes must be positive"),
+        ({"classes": (3,), "columns": (3, 4)}, "columns must be sizes of some of the 1 vocabularies"),
+        ({"classes": (3,), "signed": (-1,)}, "signed must be sizes"),
+        ({"classes": (3,), "confidence": 1.0}, "confidence must be in"),
+    ],
+)
+def test_settings_that_make_no_sense(settings, message):
+    with pytest.raises(ValueError, match=message):
+        WordsConfig(**settings)
+
+
+# --- handedness ------------------------------------------------------------------------------------------
+
+CHIRAL = [
+    ("CC[C@H](C)O", "CC[C@@H](C)O"),
+    ("C[C@H](N)C(=O)OCC", "C[C@@H](N)C(=O)OCC"),
+    ("CCC[S@](C)=O", "CCC[S@@](C)=O"),
+    ("OC[C@@H](O)[C@H](O)CBr", "OC[C@H](O)[C@@H](O)CBr"),
+    ("CC[P@](C)(=O)c1ccccc1", "CC[P@@](C)(=O)c1ccccc1"),
+]
+ACHIRAL = ["CCCC(C)C", "NCC(=O)O", "CN(CC)C(C)C", "CS(C)=O", "O[C@H](C)[C@H](C)O"]  # the last is meso
+
+
+@pytest.fixture(scope="module")
+def handed():
+    """Every environment of the molecules has a class and a signed column."""
+    environments = known([text for pair in CHIRAL for text in pair] + ACHIRAL)
+    every = [np.unique(column[column > 0]) for column in environments.T]
+    sizes = tuple(map(len, every))
+    made = rem3di(words=WordsConfig(sizes, (), sizes, confidence=0.0))
+    made.words.name_classes(every)
+    return made
+
+
+@pytest.mark.parametrize("pair", CHIRAL)
+def test_signed_words_of_mirror_images_are_opposite(handed, pair):
+    item = embedded(pair[0])
+    row = signed(handed, item)
+    assert row.abs().sum() > 0
+    for bonds, environments in ((item[3], item[4]), (None, item[4]), (None, None)):
+        given = (*item[:3], bonds, environments)
+        same(signed(handed, moved(given, MIRROR)), -signed(handed, given))
+    same(signed(handed, moved(item, MIRROR @ rotation(3), [4.0, 5.0, -6.0])), -row)
+    same(signed(handed, embedded(pair[1])), -row)
+
+
+@pytest.mark.parametrize("smiles", [pair[0] for pair in CHIRAL])
+def test_signed_words_are_those_of_the_enantiomer_not_of_conformer_or_order(handed, smiles):
+    items = [embedded(smiles, seed) for seed in range(4)]
+    rows = signed(handed, *items)
+    for row in rows:
+        same(row, rows[0])
+    for seed in range(3):
+        order = np.random.default_rng(seed).permutation(len(items[0][0]))
+        same(signed(handed, reordered(items[0], order))[0], rows[0])
+
+
+@pytest.mark.parametrize("smiles", ACHIRAL)
+def test_signed_words_of_achiral_molecules_are_zero(handed, smiles):
+    """Amines too, which turn over, and meso forms, whose centres cancel."""
+    assert not signed(handed, *(embedded(smiles, seed) for seed in range(3))).any()
+
+
+def test_signed_words_tell_diastereomers_apart(handed):
+    first, second = ("OC[C@@H](O)[C@H](O)CBr", "OC[C@@H](O)[C@@H](O)CBr")
+    rows = signed(handed, embedded(first), embedded(second))
+    assert (rows[0] != rows[1]).any()
+    assert (rows[0] != -rows[1]).any()
+
+
+def test_arrangement_by_hand():
+    """Seen from the carbon, Br, Cl, F in descending rank; hydrogen has the lowest."""
+    ends = np.array([[1.0, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])
+    numbers = np.array([6, 35, 17, 9, 1])
+    positions = np.concatenate([np.zeros((1, 3)), 1.1 * ends])
+    batch = collate((numbers, positions, 0, [[0, k] for k in range(1, 5)]))
+    for ranks, order in ((batch.numbers, [0, 1, 2]), (99 - batch.numbers, [3, 2, 1])):
+        sense, neighbours = arrangement(batch, ranks)
+        assert sense.tolist() == [np.sign(np.linalg.det(ends[order])), 0, 0, 0, 0]
+        assert neighbours.tolist() == [[1 + k for k in order], *([k] * 3 for k in range(1, 5))]
+    sense, neighbours = arrangement(batch, torch.tensor([6, 35, 17, 17, 1]))  # two are equivalent
+    assert not sense.any()
+    assert (neighbours == torch.arange(5)[:, None]).all()
+
+
+def test_priorities_go_by_element_shells_and_identity():
+    """The first difference decides; equivalent atoms have the same rank."""
+    mol = read_molecule("OC[C@@H](C(C)C)CCBr").mol
+    numbers, positions, charge, bonds, environments = embedded("OC[C@@H](C(C)C)CCBr")
+    batch = collate((numbers, positions, charge, bonds))
+    ranks = priorities(batch, torch.from_numpy(environments[:, 2].astype(np.int64)))
+    place = {
+        name: mol.GetSubstructMatch(Chem.MolFromSmarts(smarts))[0]
+        for name, smarts in {
+            "Br": "Br",
+            "O": "O",
+            "CO": "[CH2]O",
+            "CBr": "[CH2]Br",
+            "branch": "[CH](C)(C)C",
+            "CC": "[CH2]C[Br]",
+            "H": "[#1]",
+        }.items()
+    }
+    assert mol.GetAtomWithIdx(place["CC"]).GetDegree() == 4
+    order = sorted(place, key=lambda name: -int(ranks[place[name]]))
+    assert order[:4] == ["Br", "O", "CBr", "CO"]
+    assert order[-1] == "H"
+    methyls = [match[0] for match in mol.GetSubstructMatches(Chem.MolFromSmarts("[CH3]"))]
+    assert len(methyls) == 2
+    assert ranks[methyls[0]] == ranks[methyls[1]]
+
+
+def test_signed_words_are_those_of_the_ranked_neighbours(handed):
+    """One centre: its sense, and the same for the class of its first, second and third neighbour."""
+    text = "CC[C@H](C)O"
+    item = embedded(text)
+    row = signed(handed, item)[0]
+    batch = collate(item)
+    sense, neighbours = arrangement(batch, priorities(batch, batch.environments[:, 2]))
+    (centre,) = sense.nonzero().tolist()
+    sense, near = sense[centre[0]], neighbours[centre[0]]
+    assert row[0] == sense
+    assert batch.numbers[near].tolist() == [8, 6, 6]
+    expected = [np.zeros(1 + 3 * sum(handed.config.words.signed))]
+    expected[0][0] = sense
+    for rank, atom in enumerate(near.tolist()):
+        start = 1 + rank * sum(handed.config.words.signed)
+        for k, vocabulary in enumerate(handed.words.vocabularies):
+            expected[0][start + list(vocabulary).index(item[4][atom, k])] = sense
+            start += len(vocabulary)
+    np.testing.assert_array_equal(row, expected[0])
+
+
+@pytest.mark.parametrize("name", ["H2O", "NH3", "H2", "CH4"])
+def test_small_molecules_have_no_arrangement(name):
+    batch = collate(example(name))
+    assert not arrangement(batch, batch.numbers)[0].any()
+
+
+def test_a_pyramid_of_sulfur_counts_and_of_nitrogen_does_not():
+    pyramid = np.array([[0, 0, 0.5], [1, 0, 0], [-0.5, 0.9, 0], [-0.5, -0.9, 0]]) * 1.2
+    for number, counts in ((16, True), (15, True), (7, False), (6, False)):
+        batch = collate(([number, 9, 8, 6], pyramid, 0, [[0, 1], [0, 2], [0, 3]]))
+        assert arrangement(batch, batch.numbers)[0][0].abs() == counts

@@ -14,6 +14,7 @@ from skmol3d.trainer.data.corpus import CorpusStatistics, with_targets
 from skmol3d.trainer.data.sources import read_set
 from skmol3d.trainer.kinds import continued
 
+SMALLER = ENCODER["model"] | {"dense": 4}  # of seven molecules, without charges
 STILL = {"steps": 1, "learning_rate": 1e-12, "warmup": 1, "ema": 0.5}
 
 
@@ -42,7 +43,7 @@ def test_words_are_kept_on_the_same_corpus(trained, data_root, tmp_path, capsys)
 
 def test_another_corpus_takes_over_the_vocabularies(trained, data_root, tmp_path, capsys):
     """Its own would be other environments in another order, and columns would change their meaning."""
-    made = started(trained, data_root, tmp_path, data=[{"path": "corpus"}], seed=1)
+    made = started(trained, data_root, tmp_path, data=[{"path": "corpus"}], seed=1, model=SMALLER)
     before = hub.from_pretrained(str(trained / "tiny-rem3di"))
     for own, other in zip(made.words.vocabularies, before.words.vocabularies, strict=True):
         np.testing.assert_array_equal(own, other)
@@ -76,7 +77,7 @@ def test_words_of_other_environments_start_afresh(trained, encoder, corpus, caps
     assert torch.equal(made.words.heads[0].weight, untouched)
     assert "its words start afresh: they name other environments" in capsys.readouterr().out
     for name, value in made.state_dict().items():
-        assert name.startswith("words.") or torch.equal(value, encoder.state_dict()[name])
+        assert name.startswith(("words.", "compress.")) or torch.equal(value, encoder.state_dict()[name])
 
 
 def test_words_of_another_number_start_afresh(trained, encoder, corpus, capsys):
@@ -122,3 +123,19 @@ def test_start_from_something_else(trained, encoder, corpus):
     without = REM3DI(dataclasses.replace(encoder.config, words=WordsConfig()))
     continued.start_from(without, str(trained / "tiny-rem3di"), corpus, np.arange(30))
     assert torch.equal(without.state_dict()["readout.0.bias"], encoder.state_dict()["readout.0.bias"])
+
+
+def test_the_surface_comes_along_and_the_compression_does_not(trained, data_root, tmp_path):
+    """A corpus without charges has no other; a checkpoint without either may be started from all the same."""
+    made = started(trained, data_root, tmp_path, data=[{"path": "corpus"}], model=SMALLER)
+    before = hub.from_pretrained(str(trained / "tiny-rem3di"))
+    torch.testing.assert_close(made.surface.charge_weight, before.surface.charge_weight)
+    assert made.output_blocks()["dense"] == 4
+    plain = REM3DI(dataclasses.replace(before.config, dense=0, surface=False))
+    folder = hub.save_pretrained(plain, tmp_path / "plain", "Without.")
+    again = REM3DI(before.config)
+    again.words.name_classes(before.words.vocabularies)
+    corpus = with_targets(read_set(data_root / "labels.npz"), data_root / "targets.npz", "labels")
+    continued.start_from(again, str(folder), corpus, np.arange(30))
+    assert torch.equal(again.readout[0].bias, plain.readout[0].bias)
+    assert not again.surface.charge_weight.any()

@@ -15,7 +15,7 @@ from skmol3d.trainer.logs import Saving
 MORE = [f"{head}{tail}" for head in ("CCO", "c1ccccc1", "CC(=O)N", "C[C@H](N)") for tail in "CNOSF"]
 SMALL = [
     *("model.width=16", "model.layers=1", "model.heads=2", "model.pair_width=4", "model.readout=24"),
-    *("model.chiral=4", "targets.bits=64", "schedule.steps=4", "schedule.minutes=null"),
+    *("model.chiral=4", "model.dense=16", "targets.bits=64", "schedule.steps=4", "schedule.minutes=null"),
 ]
 
 
