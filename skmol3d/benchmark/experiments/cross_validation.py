@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--n", type=int, default=20_000, help="distinct molecules (default: 20000)")
     parser.add_argument("--n-jobs", type=int, default=1, help="processes that make conformers")
     parser.add_argument("--model", default="rem3di-small")
-    parser.add_argument("--blocks", nargs="+", default=["invariant"], help="(default: invariant)")
+    parser.add_argument("--blocks", nargs="+", default=["dense"], help="(default: dense)")
     parser.add_argument("--cache-dir")
     parser.add_argument("--conformer-bytes", type=int, help="bound of the conformers in memory")
     parser.add_argument("--row-bytes", type=int, help="bound of the rows in memory")

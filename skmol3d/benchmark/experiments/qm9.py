@@ -148,7 +148,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     atoms = read_geometries(args.geometries, set(gaps.index) | set(dipoles.index))
     scalar = Mo3ENetFeaturizer(model=args.mo3enet, errors="nan")
     vector = Mo3ENetFeaturizer(model=args.mo3enet, output="vector", errors="nan")
-    dense = REM3DIFeaturizer(model=args.rem3di, blocks=("invariant", "chiral", "potential"))
+    dense = REM3DIFeaturizer(model=args.rem3di, blocks=("surface", "dense", "chiral"))
     invariant = {
         "ECFP counts": lambda keys: ECFPFeaturizer(count=True).fit_transform(smiles[keys]),
         "REM3DI, dense blocks": lambda keys: dense.fit_transform([atoms[key] for key in keys]),
