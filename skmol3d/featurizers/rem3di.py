@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from skmol3d import inference
 from skmol3d.featurizers.encoder_base import EncoderFeaturizer
+from skmol3d.hub import loaded
 from skmol3d.structures import Conformers, Molecule, atom_environments
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class REM3DIFeaturizer(EncoderFeaturizer):
@@ -128,6 +134,40 @@ class REM3DIFeaturizer(EncoderFeaturizer):
         self.errors = errors
         self.cache_dir = cache_dir
         self.verbose = verbose
+
+    def describe_columns(self) -> pd.DataFrame:
+        """Say what each column means, so that a coefficient of a linear model can be read.
+
+        Returns
+        -------
+        DataFrame
+            A row for each column, in order: ``column`` (as in `get_feature_names_out`), ``block``,
+            ``meaning``; and for words, signed or not, the Morgan environment: ``kind`` ("atom types", as in
+            ECFP, or "features", as in FCFP), ``radius``, ``identifier`` (RDKit's), and what the checkpoint's
+            table says of it, if it has one: ``smarts`` (of atom types), ``features`` of the central atom,
+            ``example`` (a fragment, written from its centre).
+        """
+        import pandas as pd
+
+        from skmol3d.encoders.rem3di.columns import Column, columns_of
+        from skmol3d.hub.folder import WORDS
+
+        encoder, checkpoint, _ = self._load()
+        _, places = self._columns(encoder)
+        every = columns_of(encoder)
+        table = pd.DataFrame([every[i] for i in places], columns=list(Column._fields))
+        _, folder = loaded.find_checkpoint(checkpoint.model, checkpoint.revision, checkpoint.commit)
+        key, told = ["kind", "radius", "identifier"], ["smarts", "features", "example"]
+        if (folder / WORDS).is_file():
+            names = pd.read_csv(folder / WORDS)[key + told].drop_duplicates(key)
+        else:
+            names = pd.DataFrame(columns=key + told)
+        types = {"kind": object, "radius": "Int64", "identifier": "Int64"}
+        table = table.astype(types).merge(names.astype(types), how="left", on=key)
+        copies = self.n_conformers if self.conformer_pooling == "all" else 1
+        table = pd.concat([table] * copies, ignore_index=True)
+        table.insert(0, "column", self._feature_names())
+        return table
 
     def _items(self, molecule: Molecule, made: Conformers) -> list[inference.Item]:
         environments = None if molecule.mol is None else atom_environments(molecule.mol)

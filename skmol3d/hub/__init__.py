@@ -1,6 +1,7 @@
 """Checkpoints: where a name leads, and how an encoder is read from there, saved, published and shared.
 
-A checkpoint is a folder with ``config.json``, ``model.safetensors`` and ``README.md`` (the model card).
+A checkpoint is a folder with ``config.json``, ``model.safetensors`` and ``README.md`` (the model card). That
+of a REM3DI may also hold ``words.csv``, which names its words.
 Only JSON and safetensors are ever read: nothing is unpickled and no code comes with a checkpoint.
 """
 

@@ -20,6 +20,7 @@ from skmol3d.encoders.registry import ENCODERS
 from skmol3d.hub.allowance import Allowance
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+WORDS = "words.csv"  # what the columns of words count; not all checkpoints have it
 FORMAT = "skmol3d-encoder"
 FRONT_MATTER = """\
 ---
@@ -159,7 +160,9 @@ def _mismatches(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> 
     return sorted(wrong)
 
 
-def save_pretrained(encoder: nn.Module, folder: str | Path, card: str, half: bool = False) -> Path:
+def save_pretrained(
+    encoder: nn.Module, folder: str | Path, card: str, half: bool = False, words: str | None = None
+) -> Path:
     """Write ``encoder`` as a checkpoint folder.
 
     Files are written under temporary names and renamed at the end, so that an interrupted save leaves an
@@ -176,6 +179,8 @@ def save_pretrained(encoder: nn.Module, folder: str | Path, card: str, half: boo
     half : bool, default=False
         Store the parameters as float16 (they load as float32). Buffers stay float32: they are few, and
         rounding them, say reference energies of hundreds of eV, would be felt.
+    words : str, optional
+        Names of a REM3DI's words (CSV), as `skmol3d.trainer.word_names` makes them.
 
     Returns
     -------
@@ -216,10 +221,14 @@ def save_pretrained(encoder: nn.Module, folder: str | Path, card: str, half: boo
         card = FRONT_MATTER.format(encoder=cls.name) + card
     config = json.dumps(asdict(manifest), indent=2) + "\n"
     files = {WEIGHTS: weights, CONFIG: config.encode(), CARD: card.encode()}
+    if words is not None:
+        files[WORDS] = words.encode()
     # Next to their final places, because a rename is atomic only within one file system.
     with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as unfinished:
         for file, content in files.items():
             (Path(unfinished) / file).write_bytes(content)
         for file in files:
             os.replace(Path(unfinished) / file, folder / file)
+    if words is None:  # those of a checkpoint that was replaced are not this one's
+        (folder / WORDS).unlink(missing_ok=True)
     return folder

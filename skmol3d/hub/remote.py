@@ -21,7 +21,7 @@ from huggingface_hub.errors import (
 )
 from torch import nn
 
-from skmol3d.hub.folder import CARD, CONFIG, WEIGHTS, CheckpointError, save_pretrained
+from skmol3d.hub.folder import CARD, CONFIG, WEIGHTS, WORDS, CheckpointError, save_pretrained
 
 HUB_TIMEOUT = 10.0  # seconds for the first question to the Hub
 
@@ -98,7 +98,7 @@ def _fetch(
     # The first file notes in the cache where the branch stands; the others come from that very commit.
     hf_hub_download(repo_id, CONFIG, revision=revision, token=token, cache_dir=cache_dir)
     snapshot = _snapshot(repo_id, revision, cache_dir)
-    for file in (WEIGHTS, CARD):
+    for file in (WEIGHTS, CARD, WORDS):
         if file in offered:
             hf_hub_download(repo_id, file, revision=snapshot.commit, token=token, cache_dir=cache_dir)
     return snapshot
@@ -132,13 +132,18 @@ def _explain(error: Exception) -> str:
 
 
 def push_to_hub(
-    encoder: nn.Module, repo_id: str, card: str, token: str | bool | None = None, private: bool = False
+    encoder: nn.Module,
+    repo_id: str,
+    card: str,
+    token: str | bool | None = None,
+    private: bool = False,
+    words: str | None = None,
 ) -> str:
     """Publish ``encoder`` on the Hugging Face Hub in one commit.
 
     Parameters
     ----------
-    encoder, card
+    encoder, card, words
         See `save_pretrained`.
     repo_id : str
         ``owner/name``; created if it does not exist.
@@ -159,11 +164,12 @@ def push_to_hub(
     """
     api = HfApi(token=token)
     with tempfile.TemporaryDirectory() as scratch:
-        folder = save_pretrained(encoder, scratch, card)
+        folder = save_pretrained(encoder, scratch, card, words=words)
         try:
             api.create_repo(repo_id, private=private, exist_ok=True)
             # One commit for all files: nobody who loads meanwhile gets the weights without their config.
-            additions = [CommitOperationAdd(file, folder / file) for file in (CONFIG, WEIGHTS, CARD)]
+            files = (CONFIG, WEIGHTS, CARD, *([] if words is None else [WORDS]))
+            additions = [CommitOperationAdd(file, folder / file) for file in files]
             message = f"Upload {vars(type(encoder))['name']} encoder"
             return api.create_commit(repo_id, additions, commit_message=message).oid
         except _HUB_ERRORS as error:

@@ -9,9 +9,10 @@ from rdkit import Chem
 from rdkit.Chem import AllChem
 
 from skmol3d import REM3DIFeaturizer, hub
-from skmol3d.encoders.rem3di import REM3DI
+from skmol3d.encoders.rem3di import REM3DI, REM3DIConfig
+from skmol3d.encoders.rem3di.words import WordsConfig
 from skmol3d.featurizers import cache, spellings
-from skmol3d.structures import ConformerSettings, boltzmann_weights, embed, read_molecule
+from skmol3d.structures import ConformerSettings, atom_environments, boltzmann_weights, embed, read_molecule
 
 SMILES = ["CCO", "c1ccccc1", "C[C@H](N)C(=O)O", "CCCCCCCC", "C", "CC(C)(C)O"]
 
@@ -113,6 +114,27 @@ def test_blocks(make):
     )
     names = make(blocks=("chiral",)).get_feature_names_out()
     assert names.tolist() == [f"rem3di_chiral_{i}" for i in range(4)]
+
+
+def test_words_come_from_the_graph_of_a_molecule_and_are_perceived_for_bare_atoms(tmp_path):
+    """Of one geometry; neither gets the other's row from the cache, and both may be in one call."""
+    mol = conformers("CC(=O)Nc1ccc(O)cc1", 1)
+    atoms = Atoms([a.GetAtomicNum() for a in mol.GetAtoms()], mol.GetConformer().GetPositions())
+    environments = atom_environments(mol)
+    vocabularies = [np.unique(column[column > 0]) for column in environments.T]
+    sizes = tuple(map(len, vocabularies))
+    small = {"width": 8, "layers": 1, "heads": 2, "pair_width": 4, "readout": 8, "chiral": 4}
+    encoder = REM3DI(REM3DIConfig(words=WordsConfig(sizes, sizes[:2], confidence=0.0), **small))
+    encoder.words.name_classes(vocabularies)
+    hub.save_pretrained(encoder, tmp_path, "Words.")
+    featurizer = REM3DIFeaturizer(str(tmp_path), device="cpu", blocks=("words",))
+    rows = featurizer.fit_transform([mol, atoms, "CC(=O)Nc1ccc(O)cc1"])
+    expected = [(environments[:, k] == bit).sum() for k in (0, 1) for bit in vocabularies[k]]
+    assert rows[0].tolist() == rows[2].tolist() == expected
+    assert rows[1].tolist() != expected  # the weights are random
+    assert rows[1].sum() == rows[0].sum()
+    cache.clear()
+    np.testing.assert_array_equal(featurizer.transform([atoms, mol]), rows[[1, 0]])
 
 
 def test_enantiomers_differ_in_sign_of_the_chiral_block(make):

@@ -151,3 +151,13 @@ def test_older_versions_are_upgraded(
     edit_config(folder, config={})
     with pytest.raises(CheckpointError, match=r"config\.json: no rem3di \(version \d\) .*KeyError"):
         from_pretrained(folder)
+
+
+def test_names_of_words_stay_with_their_checkpoint(encoder: nn.Module, tmp_path: Path) -> None:
+    """They decide nothing, may be missing, and go when another checkpoint takes the folder."""
+    before = fingerprint(save_pretrained(encoder, tmp_path, CARD))
+    assert fingerprint(save_pretrained(encoder, tmp_path, CARD, words="column,smarts\n")) == before
+    assert (tmp_path / "words.csv").read_text() == "column,smarts\n"
+    assert same(from_pretrained(tmp_path), encoder)
+    save_pretrained(encoder, tmp_path, CARD)
+    assert not (tmp_path / "words.csv").exists()

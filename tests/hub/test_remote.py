@@ -49,6 +49,11 @@ def test_push_and_load_back(
     assert server.requests == []
 
 
+def test_names_of_words_travel(encoder: nn.Module, server: HubServer) -> None:
+    push_to_hub(encoder, "me/tiny", CARD, token=TOKEN, words="column,smarts\n")
+    assert (resolve("me/tiny") / "words.csv").read_text() == "column,smarts\n"
+
+
 def test_a_branch_is_followed_and_a_commit_is_not(encoder: nn.Module, server: HubServer) -> None:
     first = push_to_hub(encoder, "me/tiny", CARD, token=TOKEN)
     assert same(from_pretrained("me/tiny"), encoder)

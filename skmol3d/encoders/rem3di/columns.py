@@ -1,0 +1,100 @@
+"""What each column of a REM3DI row means."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from skmol3d.encoders.rem3di.encoder import REM3DI
+from skmol3d.encoders.rem3di.surface import COLUMNS
+from skmol3d.encoders.rem3di.words import RANKS
+
+KINDS = ("atom types", "features")
+"""Of vocabularies: those of ECFP and, after them, those of FCFP."""
+RADII = 3
+NEIGHBOUR = ("first", "second", "third")
+UNITS = {
+    "Å²": ("area", "polar_area"),
+    "e Å²": ("charge_area",),
+    "e² Å²": ("charge2_area",),
+    "V Å²": ("potential_area",),
+    "V² Å²": ("potential2_area",),
+    "eV": ("solvation", "self_solvation", "best_solvated"),
+    "Å³": ("volume",),
+    "V": ("highest_potential", "lowest_potential"),
+    "e": ("highest_charge", "lowest_charge"),
+    "e Å": ("dipole",),
+    "Å": ("mean_Born", "longest_Born", "axis", "radius", "farthest"),
+}
+"""Of columns of the surface whose names start like this; the others are numbers."""
+
+
+class Column(NamedTuple):
+    """A column of a row.
+
+    Attributes
+    ----------
+    block : str
+    meaning : str
+    kind : str or None
+        One of `KINDS`, for columns about Morgan environments.
+    radius : int or None
+        Of the environment, in bonds.
+    identifier : int or None
+        RDKit's number of the environment; None too where the checkpoint does not say.
+    """
+
+    block: str
+    meaning: str
+    kind: str | None = None
+    radius: int | None = None
+    identifier: int | None = None
+
+
+def columns_of(encoder: REM3DI) -> list[Column]:
+    """All columns of the encoder's rows, in their order."""
+    made = {
+        "words": _words(encoder),
+        "signed": _signed(encoder),
+        "surface": [Column("surface", _with_unit(name)) for name in COLUMNS],
+    }
+    others = {
+        "dense": "compressed statistics of the network's and the potential's atoms",
+        "invariant": "statistic of the network's atoms",
+        "potential": "statistic of the potential's atoms",
+        "chiral": "sum of pseudoscalars",
+    }
+    found = []
+    for block, size in encoder.output_blocks().items():
+        found += made[block] if block in made else [Column(block, others[block])] * size
+    return found
+
+
+def _words(encoder: REM3DI) -> list[Column]:
+    return [
+        _word(encoder, "words", "number of atoms with this environment", k, place)
+        for k, size in enumerate(encoder.words.config.columns)
+        for place in range(size)
+    ]
+
+
+def _signed(encoder: REM3DI) -> list[Column]:
+    words = encoder.words
+    found = [Column("signed", "stereocentres, + or - by the arrangement of their neighbours")]
+    for rank in range(RANKS):
+        meaning = f"the same of those whose {NEIGHBOUR[rank]} neighbour has this environment"
+        for k in range(len(words.config.signed)):
+            places = words.get_buffer(f"signed_{k}").tolist()
+            found += [_word(encoder, "signed", meaning, k, place) for place in places]
+    return found
+
+
+def _word(encoder: REM3DI, block: str, meaning: str, k: int, place: int) -> Column:
+    vocabularies = encoder.words.vocabularies
+    known = vocabularies is not None and place < len(vocabularies[k])
+    identifier = int(vocabularies[k][place]) if vocabularies is not None and known else None
+    return Column(block, meaning, KINDS[k // RADII], k % RADII, identifier)
+
+
+def _with_unit(name: str) -> str:
+    unit = next((unit for unit, starts in UNITS.items() if name.startswith(starts)), None)
+    return name if unit is None else f"{name} ({unit})"
