@@ -162,8 +162,10 @@ class REM3DIFeaturizer(EncoderFeaturizer):
             names = pd.read_csv(folder / WORDS)[key + told].drop_duplicates(key)
         else:
             names = pd.DataFrame(columns=key + told)
-        types = {"kind": object, "radius": "Int64", "identifier": "Int64"}
-        table = table.astype(types).merge(names.astype(types), how="left", on=key)
+        for part in (table, names):
+            for name in ("radius", "identifier"):
+                part[name] = part[name].astype("Int64")
+        table = table.merge(names, how="left", on=key)
         copies = self.n_conformers if self.conformer_pooling == "all" else 1
         table = pd.concat([table] * copies, ignore_index=True)
         table.insert(0, "column", self._feature_names())

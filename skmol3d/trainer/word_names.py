@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from rdkit import Chem, RDLogger
+from rdkit import Chem, rdBase
 
 from skmol3d import hub
 from skmol3d.encoders.rem3di import REM3DI
@@ -140,9 +140,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     encoder = hub.from_pretrained(args.checkpoint)
     if not isinstance(encoder, REM3DI):
         raise SystemExit(f"{args.checkpoint}: not a REM3DI")
-    RDLogger.DisableLog("rdApp.*")
     texts = (record.structure for record in read_records(args.smiles))
-    table = name_words(encoder, (text for text in texts if isinstance(text, str)))
+    with rdBase.BlockLogs():
+        table = name_words(encoder, (text for text in texts if isinstance(text, str)))
     table.to_csv(args.checkpoint / WORDS, index=False)
     print(f"{args.checkpoint / WORDS}: {table['example'].notna().sum()} of {len(table)} columns have a name")
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,19 @@ import torch
 from torch import nn
 
 from skmol3d import hub
+from skmol3d.encoders.rem3di import REM3DI
 
 
 def reinitialised(encoder: nn.Module, seed: int) -> nn.Module:
-    """An encoder of the same configuration with random weights."""
+    """An encoder of the same configuration with random weights.
+
+    Of a REM3DI the columns are not compressed, since the compression is measured and not drawn.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         config: Any = encoder.config
+        if isinstance(encoder, REM3DI):
+            config = replace(config, dense=0)
         return type(encoder)(config).eval()
 
 
