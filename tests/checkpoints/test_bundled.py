@@ -128,6 +128,8 @@ def test_rows_are_continuous(featurizer):
 def test_conformers_of_a_molecule_are_closer_than_other_molecules(featurizer):
     several = clone(featurizer).set_params(n_conformers=CONFORMERS, conformer_pooling="all")
     rows = several.transform(FLEXIBLE).reshape(len(FLEXIBLE) * CONFORMERS, -1)
+    if several.get_params().get("blocks") == ("surface",):
+        rows = StandardScaler().fit_transform(rows)  # its columns have units
     molecule = np.repeat(np.arange(len(FLEXIBLE)), CONFORMERS)
     apart, same = distances(rows, rows), molecule[:, None] == molecule
     farthest = np.where(same, apart, 0.0).max(axis=1)

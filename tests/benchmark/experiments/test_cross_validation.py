@@ -31,7 +31,7 @@ def test_each_molecule_is_computed_once(tiny_checkpoint, tmp_path, capsys):
     file.write_text(
         "C[C@H](N)C(=O)O\nC[C@@H](N)C(=O)O\nOCC\nCCO\nC(\n" + "".join(f"{'C' * i}O\n" for i in range(3, 21))
     )
-    options = ["--input", str(file), "--model", tiny_checkpoint]
+    options = ["--input", str(file), "--model", tiny_checkpoint, "--blocks", "invariant"]
     cross_validation.main(options)
     out = capsys.readouterr().out
     assert "molecules: 21; without mirror images: 20; fits of the pipeline: 51" in out
@@ -43,7 +43,8 @@ def test_each_molecule_is_computed_once(tiny_checkpoint, tmp_path, capsys):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Ill-conditioned matrix")
 def test_without_room_for_rows_only_encodings_are_repeated(tiny_checkpoint, capsys):
-    cross_validation.main(["--n", "20", "--model", tiny_checkpoint, "--row-bytes", "0"])
+    options = ["--n", "20", "--model", tiny_checkpoint, "--blocks", "invariant"]
+    cross_validation.main([*options, "--row-bytes", "0"])
     found = numbers(capsys.readouterr().out)
     assert found["made"] == 20
     assert found["encoded"] > 1000
