@@ -22,14 +22,13 @@ class REM3DIFeaturizer(EncoderFeaturizer):
 
     - ``words`` count the substructures around the atoms. Where the input has a molecular graph, it says
       which; for a bare geometry the network perceives them.
-    - ``signed`` counts words by the handedness of their centres.
+    - ``signed`` counts words by the handedness of the stereocentre next to them.
     - ``surface`` has columns with a physical meaning: areas by element, charge and potential, solvation,
       shape.
     - ``dense`` is what the network knows of the whole molecule, compressed.
-    - ``chiral`` sums pseudoscalars of the potential.
 
-    ``signed`` and ``chiral`` change sign between mirror images, the others are the same. `describe_columns`
-    says what each column means: the substructure of a word as SMARTS, what is measured of the surface.
+    ``signed`` changes sign between mirror images, the others are the same. `describe_columns` says what each
+    column means: the substructure of a word as SMARTS, what is measured of the surface.
 
     Rows are float32 and depend on their molecule alone. Conformers and rows are cached per molecule, in
     memory within the process (`skmol3d.set_cache_bytes` bounds it), so that the folds of a grid search

@@ -10,11 +10,6 @@ CLIP = 5.0  # standard deviations
 STEP = 0.5  # standard deviations: coarser costs kernels and ridge more than it gives forests
 
 
-def rounded(columns: Tensor) -> Tensor:
-    """Columns in standard deviations to whole multiples of `STEP`; opposite for opposite columns."""
-    return (columns / STEP).round() * STEP
-
-
 class Compression(nn.Module):
     """A linear map from ``columns`` standardised columns to ``size``, rounded to half standard deviations.
 
@@ -49,7 +44,7 @@ class Compression(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         """Compressed rows [B, size] of ``rows`` [B, columns]."""
-        return rounded(self.unrounded(rows))
+        return (self.unrounded(rows) / STEP).round() * STEP
 
     def unrounded(self, rows: Tensor) -> Tensor:
         """The same before rounding."""

@@ -13,7 +13,7 @@ from skmol3d.encoders.backbones import AnyBackboneConfig, EquivariantTransformer
 from skmol3d.encoders.config import check_positive
 from skmol3d.encoders.layers import Bessel, PairBiasedBlock, PairRepresentation, Pooling, random_walks
 from skmol3d.encoders.protocols import Backbone
-from skmol3d.encoders.rem3di.dense import Compression, rounded
+from skmol3d.encoders.rem3di.dense import Compression
 from skmol3d.encoders.rem3di.surface import COLUMNS, Surface
 from skmol3d.encoders.rem3di.words import HEAVIEST, Words, WordsConfig
 
@@ -57,7 +57,7 @@ class REM3DIConfig:
     surface : bool
         Whether there is a block ``surface``.
     chiral : int
-        Pseudoscalar channels, and columns of the chiral block.
+        Pseudoscalar channels, and columns of the chiral block where ``dense`` is 0.
     hydrogens : bool
         Whether hydrogens are tokens. The backbone sees them in any case; without them pairs are four times
         fewer.
@@ -141,14 +141,17 @@ class Tokens:
 class REM3DI(nn.Module):
     """Molecular descriptor from the atom features of a potential (arXiv:2607.19977).
 
-    A row has up to five blocks. ``dense`` is what attention over the atoms and plain statistics of the
+    A row has up to four blocks. ``dense`` is what attention over the atoms and plain statistics of the
     potential's own features know, compressed; ``words`` (ours) count the substructures that atoms are centres
     of; ``surface`` (ours) has columns with a physical meaning. These are the same for a molecule and its
-    mirror image. ``signed`` counts words by the handedness of their atoms, and ``chiral`` sums pseudoscalars:
-    both change sign between mirror images. To keep the promises exact the pseudoscalars never enter the
-    tokens (the authors' code concatenates them): they are gated by the tokens, which are parity-even, and
-    pooled through odd maps alone. Before it is compressed, ``dense`` stands as ``invariant`` and
-    ``potential``.
+    mirror image. ``signed`` counts words by the handedness of the centre next to them, and changes sign
+    between mirror images.
+
+    Where it is not compressed, ``dense`` stands as ``invariant`` and ``potential``, and next to them
+    ``chiral``, sums of pseudoscalars, which change sign too. (Compressed rows do without: among a thousand
+    columns its few told enantiomers apart worse than ``signed``, and were noise to kernels.) To keep the
+    promises exact the pseudoscalars never enter the tokens (the authors' code concatenates them): they are
+    gated by the tokens, which are parity-even, and pooled through odd maps alone.
 
     Parameters
     ----------
@@ -163,7 +166,6 @@ class REM3DI(nn.Module):
     scalar_mean: Tensor
     scalar_std: Tensor
     vector_rms: Tensor
-    chiral_scale: Tensor
 
     def __init__(self, config: REM3DIConfig, backbone: Backbone | None = None) -> None:
         super().__init__()
@@ -174,7 +176,6 @@ class REM3DI(nn.Module):
         self.register_buffer("scalar_mean", torch.zeros(scalars))
         self.register_buffer("scalar_std", torch.ones(scalars))
         self.register_buffer("vector_rms", torch.ones(vectors))
-        self.register_buffer("chiral_scale", torch.ones(config.chiral))
         self.project = nn.Linear(scalars, config.width, bias=False)
         self.radial = Bessel(config.radial, config.radial_length)
         self.pair = PairRepresentation(encoding, scalars, config.pair_width)
@@ -206,7 +207,8 @@ class REM3DI(nn.Module):
             dense = {"dense": self.config.dense}
         else:
             dense = {"invariant": self.pool.size, "potential": self.pool_backbone.size}
-        blocks = {**self.words.sizes, "surface": surface, **dense, "chiral": self.config.chiral}
+            dense["chiral"] = self.config.chiral
+        blocks = {**self.words.sizes, "surface": surface, **dense}
         return {name: size for name, size in blocks.items() if size}
 
     def forward(self, batch: AtomBatch) -> Tensor:
@@ -229,13 +231,13 @@ class REM3DI(nn.Module):
             blocks.append(self.surface(tokens.batch, tokens.standardised))
         rows = self.uncompressed(tokens)
         blocks.append(self.compress(rows) if self.config.dense else rows)
-        chiral = self.chiral(tokens)
-        blocks.append(rounded(chiral) if self.config.dense else chiral)
+        if not self.config.dense:
+            blocks.append(self.chiral(tokens))
         return torch.cat(blocks, 1)
 
     def chiral(self, tokens: Tokens) -> Tensor:
         """Pooled pseudoscalars [B, chiral] of encoded tokens."""
-        return self.chiral_mix((tokens.pseudoscalars * tokens.real[..., None]).sum(1)) / self.chiral_scale
+        return self.chiral_mix((tokens.pseudoscalars * tokens.real[..., None]).sum(1))
 
     def uncompressed(self, tokens: Tokens) -> Tensor:
         """Invariant columns and the backbone's statistics [B, columns] of encoded tokens."""
@@ -316,7 +318,6 @@ class REM3DI(nn.Module):
             kept = {"classes": words["classes"], "confidence": words.get("confidence", 0.5)}
             config = {**config, "words": {**kept, "columns": columns}}
         if version < 3:
-            state.setdefault("chiral_scale", torch.ones(config.get("chiral", REM3DIConfig.chiral)))
             empty = {"mean": (0,), "scale": (0,), "matrix": (0, 0)}
             state.update({f"compress.{name}": torch.zeros(shape) for name, shape in empty.items()})
         return config, state

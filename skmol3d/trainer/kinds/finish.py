@@ -103,21 +103,19 @@ def measure_words(
 def measure_rows(
     encoder: REM3DI, sets: list[PackedSet], train: list[np.ndarray], molecules: int = SAMPLE
 ) -> None:
-    """Fit the compression and the levels of ``surface`` and ``chiral`` to training molecules of each set."""
+    """Fit the compression and the levels of ``surface`` to training molecules of each set."""
     if not encoder.config.dense:
         return
     encoder.eval()
-    dense, surface, chiral = [], [], []
+    dense, surface = [], []
     for data, index in zip(sets, train, strict=True):
         sample = np.random.default_rng(0).permutation(index)[:molecules]
         for part in bucketed(data.sizes, sample, 2048, np.random.default_rng(0)):
             tokens = encoder.tokens(data.batch(part)[0].to(encoder.scalar_mean.device))
             dense.append(encoder.uncompressed(tokens))
-            chiral.append(encoder.chiral(tokens))
             if encoder.surface is not None:
                 charges = encoder.surface.charges(tokens.batch, tokens.standardised)
                 surface.append(encoder.surface.unrounded(tokens.batch, charges))
     encoder.compress.fit(torch.cat(dense))
-    encoder.chiral_scale.mul_(torch.cat(chiral).square().mean(0).sqrt().clamp(min=1e-6))
     if encoder.surface is not None:
         encoder.surface.step.copy_(torch.cat(surface).std(0) / LEVELS)

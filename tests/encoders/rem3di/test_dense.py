@@ -7,7 +7,7 @@ from encoder_examples import collate, embedded, moved, rem3di
 from sklearn.preprocessing import StandardScaler
 
 from skmol3d import hub
-from skmol3d.encoders.rem3di.dense import CLIP, STEP, Compression, rounded
+from skmol3d.encoders.rem3di.dense import CLIP, STEP, Compression
 
 
 def correlated(rows, columns, seed=0):
@@ -84,12 +84,7 @@ def test_too_few_molecules_or_columns():
         rem3di(dense=12)
 
 
-def test_opposite_columns_stay_opposite_when_rounded():
-    values = torch.tensor([0.25, 0.7499, 0.75, 1.25, -3.1, 1e-9, 0.0])
-    assert torch.equal(rounded(-values), -rounded(values))
-
-
-def test_rows_of_an_encoder_are_on_levels_and_chiral_ones_opposite(tmp_path):
+def test_rows_of_an_encoder_are_on_levels(tmp_path):
     """And a saved encoder has the same."""
     encoder = rem3di(dense=8, pooling=("mean", "max"), backbone_pooling=("sum",)).float()
     items = [embedded(text) for text in ("C[C@H](N)C(=O)O", "CC[C@H](C)O", "CCO", "c1ccncc1", "CC(=O)NC")]
@@ -99,9 +94,8 @@ def test_rows_of_an_encoder_are_on_levels_and_chiral_ones_opposite(tmp_path):
         batch.numbers, batch.positions.float(), batch.counts, batch.charge.float(), batch.bonds
     )
     encoder.compress.fit(encoder.uncompressed(encoder.tokens(batch)))
-    encoder.chiral_scale.copy_(encoder.chiral(encoder.tokens(batch)).square().mean(0).sqrt())
     rows = encoder(batch)
-    assert encoder.output_blocks() == {"dense": 8, "chiral": 5}
+    assert encoder.output_blocks() == {"dense": 8}
     assert torch.equal(rows / STEP, (rows / STEP).round())
     mirrored = type(batch)(
         batch.numbers,
@@ -110,9 +104,6 @@ def test_rows_of_an_encoder_are_on_levels_and_chiral_ones_opposite(tmp_path):
         batch.charge,
         batch.bonds,
     )
-    dense, chiral = encoder(mirrored).split([8, 5], 1)
-    assert torch.equal(chiral, -rows[:, 8:])
-    assert chiral.any()
-    assert (dense == rows[:, :8]).double().mean() > 0.95  # rounding may tip over
+    assert (encoder(mirrored) == rows).double().mean() > 0.95  # rounding may tip over
     again = hub.from_pretrained(hub.save_pretrained(encoder, tmp_path, "Compressed."))
     assert torch.equal(again(batch), rows)
