@@ -29,7 +29,8 @@ class ApplicabilityDomain(OutlierMixin, BaseEstimator):
     every column was divided by its largest absolute value in training: with fingerprints, counts and dense
     columns alike, a molecule that shares nothing with the training set is then far away. (Euclidean distances
     of standardised columns are not used: in sparse columns they call a molecule near that has next to none of
-    them, such as methane.)
+    them, such as methane.) Of REM3DI's rows take ``blocks=("surface",)``: its dense columns are relative to
+    drug-like molecules, next to which all small ones look alike.
 
     **What is promised:** of new molecules drawn as the training molecules were, a fraction of at least about
     `coverage` is inside, whatever the rows are. **What is not:** that predictions inside are right, or those

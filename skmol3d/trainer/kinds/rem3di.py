@@ -30,11 +30,11 @@ from skmol3d.trainer.probe import LinearProbe, read_probes
 
 ABOUT = """REM3DI descriptor (arXiv:2607.19977) over the frozen potential `{potential}`: pair-biased
 transformer over heavy atoms, whose pooled statistics are joined by plain statistics of the potential's
-features over all atoms, and a chiral block that changes sign between mirror images.{words}{surface}{started}
+features over all atoms; compressed where the recipe says `dense`, and followed by a chiral block that changes
+sign between mirror images where it does not.{words}{surface}{started}
 
 **Limits.** Elements below only, and molecules like those of the data below. Descriptors of flexible molecules
-depend on the conformer (words of a molecular graph do not). The chiral block of a flexible achiral molecule
-is that of its conformer, not zero.
+depend on the conformer (words of a molecular graph do not).
 
 Metrics below: the training losses on held-out molecules of the first entry (squared errors of standardised
 targets; cross-entropies for environments and handedness).
