@@ -128,16 +128,11 @@ def rdkit_words(smiles: list[str]) -> NDArray[np.float32]:
         )
         for invariants in (None, rdFingerprintGenerator.GetMorganFeatureAtomInvGen())
     ]
-    rows = np.full((len(smiles), 2 * WORD_COLUMNS), np.nan, np.float32)
-    with rdBase.BlockLogs():
-        for row, text in zip(rows, smiles, strict=True):
-            try:
-                molecule = read_molecule(text)
-            except StructureError:
-                continue
-            heavy = Chem.RemoveHs(molecule.mol)
-            row[:] = np.concatenate([generator.GetCountFingerprintAsNumPy(heavy) for generator in generators])
-    return rows
+
+    def counts(molecule: Chem.Mol) -> NDArray:
+        return np.concatenate([generator.GetCountFingerprintAsNumPy(molecule) for generator in generators])
+
+    return _rows(smiles, 2 * WORD_COLUMNS, counts).astype(np.float32)
 
 
 def rdkit_descriptors(smiles: list[str]) -> NDArray[np.float32]:
@@ -148,17 +143,24 @@ def rdkit_descriptors(smiles: list[str]) -> NDArray[np.float32]:
     from rdkit.Chem import Descriptors
 
     names = [name for name, _ in Descriptors._descList]
-    rows = np.full((len(smiles), len(names)), np.nan)
+
+    def values(molecule: Chem.Mol) -> list[float]:
+        found = Descriptors.CalcMolDescriptors(molecule, missingVal=np.nan, silent=True)
+        return [found[name] for name in names]
+
+    rows = _rows(smiles, len(names), values)
+    rows[np.isinf(rows)] = np.nan
+    return rows.clip(-DESCRIPTOR_BOUND, DESCRIPTOR_BOUND).astype(np.float32)
+
+
+def _rows(smiles: list[str], columns: int, function: Callable) -> NDArray[np.float64]:
+    """What a function makes of molecules without explicit hydrogens; NaN for a bad SMILES."""
+    rows = np.full((len(smiles), columns), np.nan)
     with rdBase.BlockLogs():
         for row, text in zip(rows, smiles, strict=True):
             try:
                 molecule = read_molecule(text)
             except StructureError:
                 continue
-
-            values = Descriptors.CalcMolDescriptors(
-                Chem.RemoveHs(molecule.mol), missingVal=np.nan, silent=True
-            )
-            row[:] = [values[name] for name in names]
-    rows[np.isinf(rows)] = np.nan
-    return rows.clip(-DESCRIPTOR_BOUND, DESCRIPTOR_BOUND).astype(np.float32)
+            row[:] = function(Chem.RemoveHs(molecule.mol))
+    return rows

@@ -9,10 +9,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from ase.data import covalent_radii
 from torch import Tensor
 
 ORGANIC = (1, 5, 6, 7, 8, 9, 14, 15, 16, 17, 34, 35, 53)
 MAX_NUMBER = 119
+BOND_TOLERANCE = 1.25
+"""Atoms of a batch without bonds are bonded if closer than this times the sum of their covalent radii
+(Cordero et al. 2008, doi:10.1039/b801115j). Plain, since it runs on a GPU for every batch;
+`skmol3d.structures` gives bonds with every molecule, and perceives them better where the input has none."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +35,8 @@ class AtomBatch:
     charge : Tensor of shape [B]
         Total formal charges, e.
     bonds : LongTensor of shape [2, M] or None
-        Bonded pairs as indices into the N atoms, each bond once. Only the ``2d`` structure encoding needs
-        them.
+        Bonded pairs as indices into the N atoms, each bond once. Without them close
+        atoms count as bonded, but the ``2d`` structure encoding refuses.
     environments : LongTensor of shape [N, 6] or None
         Identifiers of the Morgan environments around each atom (`skmol3d.structures.atom_environments`), 0
         where there is none. Molecules whose graph is not known have zeros throughout.
@@ -117,6 +122,26 @@ class AtomBatch:
     def flat_index(self) -> Tensor:
         """LongTensor [B, longest]: the atom in each padded place, -1 where there is none."""
         return self.pad(torch.arange(len(self.numbers), device=self.counts.device), -1)
+
+    @cached_property
+    def bonded(self) -> Tensor:
+        """BoolTensor [B, longest, longest]: bonded pairs, by `bonds` or else by `BOND_TOLERANCE`."""
+        if self.bonds is None:
+            return self._near()
+        bonded = self.counts.new_zeros((len(self), *2 * self._grid[1:]), dtype=torch.bool)
+        for first, second in (self.bonds, self.bonds.flip(0)):
+            bonded[self.molecule[first], self.slot[first], self.slot[second]] = True
+        return bonded
+
+    def _near(self) -> Tensor:
+        positions = self.pad(self.positions)
+        radii = self.pad(positions.new_tensor(covalent_radii)[self.numbers])
+        mode = "donot_use_mm_for_euclid_dist"  # whose rounding is coarse
+        distance = torch.cdist(positions, positions, compute_mode=mode)
+        real = self.flat_index >= 0
+        close = distance < BOND_TOLERANCE * (radii[:, :, None] + radii[:, None])
+        itself = torch.eye(close.shape[1], dtype=torch.bool, device=close.device)
+        return close & real[:, :, None] & real[:, None] & ~itself
 
 
 def _environments(molecules: Sequence[tuple[Any, ...]]) -> Tensor | None:

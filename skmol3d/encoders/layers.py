@@ -61,14 +61,11 @@ def random_walks(tokens: AtomBatch, steps: int = 16) -> Tensor:
     """Powers [I, T, ..., T^steps] of the transition matrix of each molecular graph: [B, L, L, steps + 1]."""
     if tokens.bonds is None:
         raise ValueError("the 2d structure encoding needs bonds, and a molecule of this batch has none")
-    size = tokens.flat_index.shape[1]
-    adjacency = tokens.positions.new_zeros(len(tokens), size, size)
-    first, second = tokens.bonds
-    owner, a, b = tokens.molecule[first], tokens.slot[first], tokens.slot[second]
-    adjacency[owner, a, b] = 1.0
-    adjacency[owner, b, a] = 1.0
+    adjacency = tokens.bonded.to(tokens.positions)
     transition = adjacency / adjacency.sum(2, keepdim=True).clamp(min=1.0)
-    walk = torch.eye(size, dtype=transition.dtype, device=transition.device).expand_as(transition)
+    walk = torch.eye(adjacency.shape[1], dtype=transition.dtype, device=transition.device).expand_as(
+        transition
+    )
     powers = [walk]
     for _ in range(steps):
         walk = walk @ transition

@@ -71,7 +71,7 @@ def name_words(encoder: REM3DI, smiles: Iterable[str]) -> pd.DataFrame:
             for k, identifier in enumerate(identifiers):
                 key = KINDS[k // RADII], k % RADII, identifier
                 if key in wanted and key not in found:
-                    found[key] = _name(mol, atom, *key)
+                    found[key] = _name(mol, atom, *key[:2], identifiers)
     rows = []
     for name, column in columns:
         key = column.kind, column.radius, column.identifier
@@ -88,12 +88,12 @@ def _numbered(encoder: REM3DI) -> Iterable[tuple[int, Any]]:
 
 
 def _name(
-    mol: Chem.Mol, atom: Chem.Atom, kind: str, radius: int, identifier: int
+    mol: Chem.Mol, atom: Chem.Atom, kind: str, radius: int, identifiers: list[int]
 ) -> tuple[str | None, str | None, str]:
     example = _fragment(mol, atom, radius)
     if kind == "atom types":
         return environment_smarts(atom, radius), None, example
-    return None, _features(int(atom_environments(mol)[atom.GetIdx(), RADII])), example
+    return None, _features(identifiers[RADII]), example
 
 
 def environment_smarts(atom: Chem.Atom, radius: int) -> str:

@@ -202,13 +202,13 @@ class REM3DI(nn.Module):
 
     def output_blocks(self) -> dict[str, int]:
         """Names and sizes of the descriptor's blocks, in column order."""
-        surface = len(COLUMNS) if self.config.surface else 0
-        if self.config.dense:
-            dense = {"dense": self.config.dense}
-        else:
-            dense = {"invariant": self.pool.size, "potential": self.pool_backbone.size}
-            dense["chiral"] = self.config.chiral
-        blocks = {**self.words.sizes, "surface": surface, **dense}
+        plain = {
+            "invariant": self.pool.size,
+            "potential": self.pool_backbone.size,
+            "chiral": self.config.chiral,
+        }
+        dense = {"dense": self.config.dense} if self.config.dense else plain
+        blocks = {**self.words.sizes, "surface": len(COLUMNS) if self.config.surface else 0, **dense}
         return {name: size for name, size in blocks.items() if size}
 
     def forward(self, batch: AtomBatch) -> Tensor:
@@ -230,9 +230,7 @@ class REM3DI(nn.Module):
         if self.surface is not None:
             blocks.append(self.surface(tokens.batch, tokens.standardised))
         rows = self.uncompressed(tokens)
-        blocks.append(self.compress(rows) if self.config.dense else rows)
-        if not self.config.dense:
-            blocks.append(self.chiral(tokens))
+        blocks += [self.compress(rows)] if self.config.dense else [rows, self.chiral(tokens)]
         return torch.cat(blocks, 1)
 
     def chiral(self, tokens: Tokens) -> Tensor:

@@ -9,7 +9,6 @@ from ase.data.vdw_alvarez import vdw_radii
 from torch import Tensor, nn
 
 from skmol3d.encoders.atoms import MAX_NUMBER, AtomBatch
-from skmol3d.encoders.rem3di.words import bonds_of
 
 COULOMB = 14.3996  # eV Å / e²
 PROBE = 1.4  # Å, a water molecule
@@ -115,7 +114,7 @@ class Surface(nn.Module):
         pairs = real[:, :, None] & real[:, None] & ~torch.eye(x.shape[1], dtype=torch.bool, device=x.device)
         squared = (x[:, :, None] - x[:, None]).square().sum(-1)
         distance = torch.where(pairs, squared, 1.0).sqrt()
-        bonded = bonds_of(batch)
+        bonded = batch.bonded
         area = exposed_areas(radius, distance, pairs, bonded, numbers > 1) * real
         potential = COULOMB * (torch.where(pairs, q[:, None] / distance, 0.0)).sum(2)
         born = _born_radii(radius, distance, pairs)

@@ -7,16 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from ase.data import covalent_radii
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from skmol3d.encoders.atoms import AtomBatch
 
-BOND_TOLERANCE = 1.25
-"""Atoms of a batch without bonds are bonded if closer than this times the sum of their covalent radii
-(Cordero et al. 2008, doi:10.1039/b801115j). Plain, since it runs on a GPU for every batch;
-`skmol3d.structures` gives bonds with every molecule, and perceives them better where the input has none."""
 HEAVIEST = 96  # curium, the last element with a radius
 RANKS = 3  # neighbours of a stereocentre that have columns; the fourth is mostly a hydrogen
 PYRAMIDAL = (15, 16, 34)  # P, S, Se keep their handedness with three neighbours; amines turn over
@@ -118,11 +113,11 @@ class Words(nn.Module):
             return batch.positions.new_zeros(len(batch), 0)
         sense, neighbours = arrangement(batch, priorities(batch, identity))
         total = sense.new_zeros(len(batch)).index_add(0, batch.molecule, sense)
-        columns = [torch.full_like(classes[:, 0], -1) for _ in self.config.signed]
+        columns = []
         for k, size in enumerate(self.config.signed):
             place = classes.new_full((self.config.classes[k] + 1,), -1)  # the last for atoms of no class
             place[self.get_buffer(f"signed_{k}")] = torch.arange(size, device=place.device)
-            columns[k] = place[classes[:, k]]
+            columns.append(place[classes[:, k]])
         named = torch.stack(columns, 1)
         parts = [_tally(named[near], self.config.signed, sense, batch) for near in neighbours.T]
         return torch.cat([total[:, None], *parts], 1)
@@ -162,14 +157,14 @@ def _tally(classes: Tensor, columns: Sequence[int], weight: Tensor, atoms: AtomB
 
 
 def priorities(batch: AtomBatch, identity: Tensor) -> Tensor:
-    """Rank of every atom [N] among its neighbours' neighbours, in the spirit of Cahn, Ingold and Prelog.
+    """Ranks [N] by which the neighbours of an atom are told apart, in the spirit of Cahn, Ingold and Prelog.
 
     By atomic number, then those of the atoms bonded to it and of the next shell, the largest first, and last
     by ``identity`` [N], whole numbers that are the same for atoms with the same surroundings. Orders of bonds
     do not count, and the ranks are no CIP labels: they only must mean the same in different molecules.
     """
     numbers = batch.pad(batch.numbers)
-    bonded = bonds_of(batch)
+    bonded = batch.bonded
     near = bonded.to(batch.positions)
     itself = torch.eye(near.shape[1], dtype=torch.bool, device=near.device)
     second = ((near @ near) > 0) & ~bonded & ~itself
@@ -203,7 +198,7 @@ def arrangement(batch: AtomBatch, ranks: Tensor) -> tuple[Tensor, Tensor]:
     neighbours : LongTensor of shape [N, 3]
         These three, the highest first; the atom itself where the sense is 0.
     """
-    bonded = bonds_of(batch)
+    bonded = batch.bonded
     degree = bonded.sum(2)[batch.molecule, batch.slot]
     keeps = torch.isin(batch.numbers, batch.numbers.new_tensor(PYRAMIDAL))
     centre = ((degree == 4) | ((degree == 3) & keeps)).nonzero()[:, 0]
@@ -220,25 +215,3 @@ def arrangement(batch: AtomBatch, ranks: Tensor) -> tuple[Tensor, Tensor]:
     sense[centre] = torch.where((rank[:, :-1] > rank[:, 1:]).all(1), volume.sign(), 0.0)
     neighbours[centre] = torch.where((sense[centre] != 0)[:, None], found, neighbours[centre])
     return sense, neighbours
-
-
-def bonds_of(atoms: AtomBatch) -> Tensor:
-    """Bonded pairs [B, L, L]: bonds of the batch, or else those that `BOND_TOLERANCE` gives."""
-    if atoms.bonds is None:
-        return _near(atoms)
-    size, longest = atoms.flat_index.shape
-    bonded = atoms.flat_index.new_zeros((size, longest, longest), dtype=torch.bool)
-    for first, second in (atoms.bonds, atoms.bonds.flip(0)):
-        bonded[atoms.molecule[first], atoms.slot[first], atoms.slot[second]] = True
-    return bonded
-
-
-def _near(atoms: AtomBatch) -> Tensor:
-    positions = atoms.pad(atoms.positions)
-    radii = atoms.pad(positions.new_tensor(covalent_radii)[atoms.numbers])
-    mode = "donot_use_mm_for_euclid_dist"  # whose rounding is coarse
-    distance = torch.cdist(positions, positions, compute_mode=mode)
-    real = atoms.flat_index >= 0
-    close = distance < BOND_TOLERANCE * (radii[:, :, None] + radii[:, None])
-    itself = torch.eye(close.shape[1], dtype=torch.bool, device=close.device)
-    return close & real[:, :, None] & real[:, None] & ~itself

@@ -10,7 +10,6 @@ from rdkit import Chem
 from rdkit.Chem import rdFreeSASA
 
 from skmol3d.encoders.rem3di.surface import COLUMNS, COULOMB, OFFSET, PARTS, WATER, Surface, exposed_areas
-from skmol3d.encoders.rem3di.words import bonds_of
 
 SMILES = [
     *("CC(=O)Nc1ccc(O)cc1", "C[C@H](N)C(=O)O", "CCCS(C)=O", "OC[C@@H](O)[C@H](O)CBr", "c1ccc2ccccc2c1"),
@@ -58,7 +57,7 @@ def exposed(batch):
     pairs = real[:, :, None] & real[:, None] & ~torch.eye(x.shape[1], dtype=torch.bool)
     distance = torch.where(pairs, (x[:, :, None] - x[:, None]).square().sum(-1), 1.0).sqrt()
     radius = Surface(1).radii.double()[numbers]
-    return exposed_areas(radius, distance, pairs, bonds_of(batch), numbers > 1), radius, distance, pairs
+    return exposed_areas(radius, distance, pairs, batch.bonded, numbers > 1), radius, distance, pairs
 
 
 def test_charges_add_up_to_the_charge_of_each_molecule(made, items):

@@ -32,7 +32,7 @@ def old_checkpoint(folder, version):
     for name in ("dense", "surface"):
         del config[name]
     config["words"] = {"classes": list(classes), "confidence": 0.5, **OLD}
-    state = {k: v for k, v in encoder.state_dict().items() if not k.startswith(("compress.", "chiral_scale"))}
+    state = {k: v for k, v in encoder.state_dict().items() if not k.startswith("compress.")}
     if version == 1:
         state = {k: v for k, v in state.items() if "vocabulary" not in k}
     weights = safetensors.torch.save(state)
