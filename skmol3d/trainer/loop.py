@@ -185,9 +185,8 @@ class Pretraining(lightning.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         trained = [p for p in self.objective.parameters() if p.requires_grad]
-        return torch.optim.AdamW(
-            trained, lr=self.schedule.learning_rate, weight_decay=self.schedule.weight_decay
-        )
+        rate, decay = self.schedule.learning_rate, self.schedule.weight_decay
+        return torch.optim.AdamW(trained, lr=rate, weight_decay=decay, fused=True)
 
     def train_dataloader(self) -> Iterator[Batch]:
         step, processes = self.trainer.global_step, self.trainer.world_size

@@ -15,6 +15,7 @@ from skmol3d.trainer.objectives.encoder import KIND, EncoderPart, Setting, View
 from skmol3d.trainer.objectives.registry import Loss, objective
 
 IGNORED = -1
+ASKED = 0.25  # of the atoms of a training batch: ten thousand classes cost more than the encoder itself
 
 
 @objective(KIND, Loss("environments", "classes of ECFP and FCFP environments of atoms", "environments"))
@@ -43,6 +44,9 @@ class AtomEnvironments(EncoderPart):
     def forward(self, tokens: Tokens, labels: Tensor) -> Tensor:
         encoded = tokens.encoded[tokens.real]
         labels = labels[tokens.index].long()
+        if self.training:
+            asked = torch.rand(len(labels), device=labels.device) < ASKED
+            encoded, labels = encoded[asked], labels[asked]
         losses = []
         for k, head in enumerate(self.heads):
             known = labels[:, k] != IGNORED
