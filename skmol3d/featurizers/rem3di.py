@@ -22,6 +22,7 @@ class REM3DIFeaturizer(EncoderFeaturizer):
 
     - ``words`` count the substructures around the atoms. Where the input has a molecular graph, it says
       which; for a bare geometry the network perceives them.
+    - ``rare`` counts the substructures that have no column of their own, several of them in each of its.
     - ``signed`` counts words by the handedness of the stereocentre next to them.
     - ``surface`` has columns with a physical meaning: areas by element, charge and potential, solvation,
       shape.

@@ -40,7 +40,9 @@ def shipped(kind):
 
 
 def dense_blocks(model):
-    return [name for name in from_pretrained(model).output_blocks() if name not in ("words", "signed")]
+    return [
+        name for name in from_pretrained(model).output_blocks() if name not in ("words", "rare", "signed")
+    ]
 
 
 DENSE = [

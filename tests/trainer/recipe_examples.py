@@ -45,7 +45,7 @@ ENCODER = {
         "radial": 6,
         "readout": 12,
         "chiral": 4,
-        "words": {"columns": [8, 6], "signed": [4]},
+        "words": {"columns": [8, 6], "signed": [4], "folded": 5},
         "dense": 8,
         "surface": True,
     },

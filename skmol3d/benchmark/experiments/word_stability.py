@@ -116,7 +116,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         rows = rows.reshape(-1, args.seeds, rows.shape[1])
         start = 0
         for block, size in encoder.output_blocks().items():
-            if block in ("words", "signed"):
+            if block in ("words", "rare", "signed"):
                 same, used = agreement(rows[:, :, start : start + size])
                 lines.append([what, block, str(used), f"{same / max(used, 1):.2%}"])
             start += size

@@ -58,6 +58,7 @@ def columns_of(encoder: REM3DI) -> list[Column]:
         "surface": [Column("surface", _with_unit(name)) for name in COLUMNS],
     }
     others = {
+        "rare": "number of atoms with environments that have no column, folded",
         "dense": "compressed statistics of the network's and the potential's atoms",
         "invariant": "statistic of the network's atoms",
         "potential": "statistic of the potential's atoms",

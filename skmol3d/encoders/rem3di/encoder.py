@@ -141,11 +141,11 @@ class Tokens:
 class REM3DI(nn.Module):
     """Molecular descriptor from the atom features of a potential (arXiv:2607.19977).
 
-    A row has up to four blocks. ``dense`` is what attention over the atoms and plain statistics of the
+    A row has up to five blocks. ``dense`` is what attention over the atoms and plain statistics of the
     potential's own features know, compressed; ``words`` (ours) count the substructures that atoms are centres
-    of; ``surface`` (ours) has columns with a physical meaning. These are the same for a molecule and its
-    mirror image. ``signed`` counts words by the handedness of the centre next to them, and changes sign
-    between mirror images.
+    of, and ``rare`` those too rare for a column of their own, folded; ``surface`` (ours) has columns with a
+    physical meaning. These are the same for a molecule and its mirror image. ``signed`` counts words by the
+    handedness of the centre next to them, and changes sign between mirror images.
 
     Where it is not compressed, ``dense`` stands as ``invariant`` and ``potential``, and next to them
     ``chiral``, sums of pseudoscalars, which change sign too. (Compressed rows do without: among a thousand
@@ -225,6 +225,7 @@ class REM3DI(nn.Module):
             identity = self._identity(tokens, classes)
             blocks += [
                 self.words(classes, tokens.atoms),
+                self.words.rare(classes, tokens.atoms),
                 self.words.signed(everywhere, tokens.batch, identity),
             ]
         if self.surface is not None:

@@ -14,6 +14,7 @@ from skmol3d.encoders.atoms import AtomBatch
 
 HEAVIEST = 96  # curium, the last element with a radius
 RANKS = 3  # neighbours of a stereocentre that have columns; the fourth is mostly a hydrogen
+APART = 97  # so that small identifiers of different vocabularies do not share a column
 PYRAMIDAL = (15, 16, 34)  # P, S, Se keep their handedness with three neighbours; amines turn over
 
 
@@ -27,10 +28,14 @@ class WordsConfig:
         Classes of each vocabulary, the most frequent first: Morgan environments of radius 0, 1, 2 over atom
         types (as in ECFP), then the same over pharmacophoric features (FCFP).
     columns : tuple of int
-        How many classes of each vocabulary, the most frequent ones, have a column; others are not counted.
+        How many classes of each vocabulary, the most frequent ones, have a column; others may share one
+        (``folded``).
     signed : tuple of int
         The same for the counts that have a sign, of which there are three for each class; the most frequent
         ones are those of neighbours of stereocentres.
+    folded : int
+        Columns of the environments that have none of their own, by remainder of their identifiers: what is
+        rare in the corpus may be frequent in a series of molecules.
     confidence : float
         Probability that a perceived class must exceed to count.
     """
@@ -38,11 +43,14 @@ class WordsConfig:
     classes: tuple[int, ...] = ()
     columns: tuple[int, ...] = ()
     signed: tuple[int, ...] = ()
+    folded: int = 0
     confidence: float = 0.5
 
     def __post_init__(self) -> None:
         if any(n < 1 for n in self.classes):
             raise ValueError(f"classes must be positive numbers, got {self.classes}")
+        if self.folded < 0:
+            raise ValueError(f"folded must not be negative, got {self.folded}")
         if not 0 <= self.confidence < 1:
             raise ValueError(f"confidence must be in [0, 1), got {self.confidence}")
         for name, sizes in (("columns", self.columns), ("signed", self.signed)):
@@ -99,13 +107,35 @@ class Words(nn.Module):
 
     @property
     def sizes(self) -> dict[str, int]:
-        """Columns of plain and of signed counts."""
+        """Columns of plain, folded and signed counts."""
         signed = 1 + RANKS * sum(self.config.signed) if self.config.signed else 0
-        return {"words": sum(self.config.columns), "signed": signed}
+        return {"words": sum(self.config.columns), "rare": self.config.folded, "signed": signed}
 
     def forward(self, classes: Tensor, atoms: AtomBatch) -> Tensor:
         """Counts [B, words] of the `classes` [N, V] of the atoms of a batch."""
         return _tally(classes, self.config.columns, atoms.positions.new_ones(len(classes)), atoms)
+
+    def rare(self, classes: Tensor, atoms: AtomBatch) -> Tensor:
+        """Counts [B, rare] of environments without a column, from the `classes` [N, V] and the graph."""
+        size = self.config.folded
+        counts = atoms.positions.new_zeros(len(atoms) * size)
+        if size:
+            identifiers = self._identifiers(classes, atoms)
+            most = [*self.config.columns, *[0] * len(self.heads)][: len(self.heads)]
+            named = (classes >= 0) & (classes < classes.new_tensor(most))
+            vocabulary = torch.arange(len(most), device=classes.device)
+            place = (identifiers + APART * vocabulary) % size + size * atoms.molecule[:, None]
+            place = place[~named & (identifiers > 0)]
+            counts = counts.index_add(0, place, counts.new_ones(len(place)))
+        return counts.view(len(atoms), size)
+
+    def _identifiers(self, classes: Tensor, atoms: AtomBatch) -> Tensor:
+        """Of the environments [N, V] of atoms: what the graph says, or else their classes; 0 for none."""
+        names = [self.get_buffer(f"vocabulary_{k}")[own] for k, own in enumerate(classes.T)]
+        identifiers = torch.where(classes >= 0, torch.stack(names, 1), 0)
+        if atoms.environments is None or not self.named:
+            return identifiers
+        return torch.where(atoms.environments > 0, atoms.environments, identifiers)
 
     def signed(self, classes: Tensor, batch: AtomBatch, identity: Tensor) -> Tensor:
         """Counts [B, signed] from the ``classes`` [N, V] and ``identity`` [N] (`priorities`) of all atoms."""

@@ -15,7 +15,7 @@ from skmol3d.trainer.data.batches import bucketed
 from skmol3d.trainer.data.sets import PackedSet
 
 RIDGE = 1e-2  # elements with few atoms in the sample
-LEVELS = 2  # per standard deviation of a column of `surface`
+LEVELS = 8  # per standard deviation of a column of `surface`
 SAMPLE = 4000  # training molecules of each set that the rows are measured on
 
 

@@ -12,7 +12,9 @@ VOCABULARIES = [np.arange(n) + 10 * n for n in (4, 3, 5, 2)]
 
 
 def made(**settings):
-    encoder = rem3di(words=WordsConfig((4, 3, 5, 2), (2, 3, 0, 2), (0, 2)), surface=True, **settings)
+    encoder = rem3di(
+        words=WordsConfig((4, 3, 5, 2), (2, 3, 0, 2), (0, 2), folded=3), surface=True, **settings
+    )
     encoder.words.signed_1.copy_(torch.tensor([2, 0]))
     return encoder
 

@@ -7,7 +7,7 @@ from encoder_examples import collate, embedded, example, moved, rem3di, reordere
 from rdkit import Chem
 from rdkit.Chem import rdFingerprintGenerator as generators
 
-from skmol3d.encoders.rem3di.words import Words, WordsConfig, arrangement, priorities
+from skmol3d.encoders.rem3di.words import APART, Words, WordsConfig, arrangement, priorities
 from skmol3d.structures import atom_environments, read_molecule
 
 SMILES = [
@@ -37,13 +37,14 @@ def vocabularies(smiles):
 
 VOCABULARIES = vocabularies(SMILES)
 CLASSES = tuple(map(len, VOCABULARIES))
+FOLDED = 7
 COLUMNS = (*CLASSES[:2], CLASSES[2] - 2, *CLASSES[3:5])  # not all classes, nor all vocabularies
 
 
 @pytest.fixture(scope="module")
 def encoder():
     """Words only of what is counted; what is perceived is random."""
-    made = rem3di(words=WordsConfig(CLASSES, COLUMNS, CLASSES[:2], confidence=0.2))
+    made = rem3di(words=WordsConfig(CLASSES, COLUMNS, CLASSES[:2], FOLDED, confidence=0.2))
     made.words.name_classes(VOCABULARIES)
     return made
 
@@ -55,6 +56,10 @@ def blocks(encoder, *items):
 
 def words(encoder, *items):
     return blocks(encoder, *items)["words"]
+
+
+def rare(encoder, *items):
+    return blocks(encoder, *items)["rare"]
 
 
 def signed(encoder, *items):
@@ -126,6 +131,34 @@ def test_a_bare_geometry_is_perceived_as_in_a_loop_over_atoms(encoder):
     same(words(encoder, reordered(moved(item, rotation(2) @ MIRROR), order))[0], found)
 
 
+def test_what_has_no_column_is_folded(encoder):
+    found = rare(encoder, *map(embedded, SMILES))
+    for text, row in zip(SMILES, found, strict=True):
+        expected = np.zeros(FOLDED)
+        for atom in known([text]).astype(int):
+            for k, identifier in enumerate(atom):
+                size = COLUMNS[k] if k < len(COLUMNS) else 0
+                if identifier > 0 and identifier not in VOCABULARIES[k][:size]:
+                    expected[(identifier + k * APART) % FOLDED] += 1
+        np.testing.assert_array_equal(row, expected)
+    assert (found > 0).any(0).all()
+
+
+def test_of_a_bare_geometry_what_is_perceived_is_folded():
+    encoder = rem3di(words=WordsConfig(CLASSES, COLUMNS[:1], folded=FOLDED, confidence=0.0))
+    encoder.words.name_classes(VOCABULARIES)
+    item, graph = embedded(SMILES[0])[:4], embedded(SMILES[1])
+    expected = np.zeros(FOLDED)
+    for atom in encoder.tokens(collate(item)).encoded[0]:
+        for k, head in enumerate(encoder.words.heads):
+            best = int((head.weight @ atom + head.bias).argmax())
+            if k or best >= COLUMNS[0]:
+                expected[(int(VOCABULARIES[k][best]) + k * APART) % FOLDED] += 1
+    assert expected.sum() > 0
+    np.testing.assert_array_equal(rare(encoder, item)[0], expected)
+    same(rare(encoder, item, graph), torch.cat([rare(encoder, item), rare(encoder, graph)]))
+
+
 def test_a_batch_may_hold_graphs_and_bare_geometries(encoder):
     graph, bare = embedded(SMILES[1]), (*embedded(SMILES[0])[:4], None)
     alone = [words(encoder, item) for item in (graph, bare)]
@@ -149,7 +182,7 @@ def test_classes_without_names_are_perceived_in_any_case():
 def test_names_of_classes_come_back():
     made = Words(4, WordsConfig(CLASSES))
     made.name_classes(VOCABULARIES)
-    assert made.sizes == {"words": 0, "signed": 0}
+    assert made.sizes == {"words": 0, "rare": 0, "signed": 0}
     for found, expected in zip(made.vocabularies, VOCABULARIES, strict=True):
         np.testing.assert_array_equal(found, expected)
         assert found.dtype == np.uint32
@@ -161,6 +194,7 @@ def test_names_of_classes_come_back():
         ({"classes": (3, 0)}, "classes must be positive"),
         ({"classes": (3,), "columns": (3, 4)}, "columns must be sizes of some of the 1 vocabularies"),
         ({"classes": (3,), "signed": (-1,)}, "signed must be sizes"),
+        ({"classes": (3,), "folded": -1}, "folded must not be negative"),
         ({"classes": (3,), "confidence": 1.0}, "confidence must be in"),
     ],
 )

@@ -204,7 +204,7 @@ def test_handedness_is_odd(encoder, batch):
 
 
 def test_atom_environments_leave_out_atoms_without_a_class(encoder, batch):
-    module = AtomEnvironments(Words(8, WordsConfig((5, 3)))).double()
+    module = AtomEnvironments(Words(8, WordsConfig((5, 3)))).double().eval()
     n = len(batch.numbers)
     labels = torch.stack([torch.randint(-1, 5, (n,)), torch.randint(-1, 3, (n,))], 1)
     assert (labels == -1).any(0).all()
@@ -217,6 +217,17 @@ def test_atom_environments_leave_out_atoms_without_a_class(encoder, batch):
     assert module(tokens, labels).item() == pytest.approx(np.mean(losses))
     nothing = module(tokens, torch.full_like(labels, -1))
     assert nothing.item() == 0
+
+
+def test_atom_environments_ask_some_atoms_in_training(encoder, batch):
+    module = AtomEnvironments(Words(8, WordsConfig((5,)))).double()
+    labels = torch.randint(0, 5, (len(batch.numbers), 1))
+    tokens = encoder.tokens(batch)
+    torch.manual_seed(0)
+    drawn = torch.tensor([module(tokens, labels).item() for _ in range(400)])
+    drawn = drawn[drawn > 0]  # no atom was asked
+    assert drawn.std() > 0
+    assert drawn.mean().item() == pytest.approx(module.eval()(tokens, labels).item(), rel=0.05)
 
 
 def test_atom_environments_follow_the_tokens(batch):
