@@ -233,7 +233,7 @@ def test_atom_environments_ask_some_atoms_in_training(encoder, batch):
 def test_atom_environments_follow_the_tokens(batch):
     config = REM3DIConfig(BACKBONE, width=8, layers=1, heads=2, pair_width=4, radial=6, readout=12, chiral=4)
     encoder = REM3DI(config).double()
-    module = AtomEnvironments(Words(8, WordsConfig((5,)))).double()
+    module = AtomEnvironments(Words(8, WordsConfig((5,)))).double().eval()
     tokens = encoder.tokens(batch)
     labels = torch.randint(0, 5, (len(batch.numbers), 1))
     hydrogen = batch.numbers == 1
