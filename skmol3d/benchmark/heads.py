@@ -7,7 +7,7 @@ Every method meets the same heads and the same grids, with all of its columns:
 - ``forest``: random forest; the grid is read off the out-of-bag score of small forests, the winner is grown
   in full. Out-of-bag scoring costs a fraction of nested folds, and that is what lets every method have it.
 - ``kernel``: kernel ridge regression, MinMax kernel on counts and Gaussian on other columns, all chosen by
-  exact leave-one-out score (`skmol3d.benchmark.kernel_ridge`).
+  exact leave-one-out score (`skmol3d.estimators.kernel_ridge`).
 
 Inner scores of all heads tell of molecules that the model at hand has not met (one left out, a fold left
 out, or out of bag), so that a head can be chosen by them.
@@ -27,8 +27,8 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skmol3d.benchmark.kernel_ridge import fit_kernel_ridge
 from skmol3d.benchmark.scores import METRIC, Matrix, better, score
+from skmol3d.estimators.kernel_ridge import RowKernelRidge
 
 RIDGE_ALPHAS = np.logspace(-1, 5, 13)
 LOGISTIC_CS = np.logspace(-4, 0, 5)
@@ -102,7 +102,9 @@ def _forest(kind: str, X: Matrix, y: NDArray, X_test: Matrix, seed: int) -> Head
 
 
 def _kernel(kind: str, X: Matrix, y: NDArray, X_test: Matrix, seed: int) -> HeadFit:
-    return HeadFit(*fit_kernel_ridge(kind, X, y, X_test))
+    kernel = RowKernelRidge.fit(kind, X, y)
+    chosen = {name: f"{value:.4g}" for name, value in kernel.chosen.items()}
+    return HeadFit(kernel.predict(X_test), score(kind, y, kernel.left_out), chosen)
 
 
 HEADS: dict[str, Callable[[str, Matrix, NDArray, Matrix, int], HeadFit]] = {
