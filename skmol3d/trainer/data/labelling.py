@@ -132,10 +132,10 @@ def label_file(
     settings = settings or ConformerSettings(relax="mmff")
     if out.suffix != ".npz":
         raise ValueError(f"{out}: labels go to a .npz file")
-    if out.exists():
+    parts = out.with_name(out.name + ".parts")
+    if out.exists() and not (parts / "settings.json").exists():  # else a kill came while parts were removed
         raise FileExistsError(f"{out} exists already; remove it to label anew")
     inputs = (record.structure for record in read_records(source, smiles_column=column))
-    parts = out.with_name(out.name + ".parts")
     _begin(parts, source, {"column": column, "chunk": CHUNK, **asdict(settings)})
     counts = {"inputs": 0, "resumed": 0}
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import ase.io
 import numpy as np
@@ -188,6 +189,33 @@ def test_finished_parts_are_not_computed_again(table, tmp_path, monkeypatch):
 
     monkeypatch.setattr(labelling, "_merge", look)
     assert label_file(table, tmp_path / "out.npz", "Structure").resumed == 4
+
+
+@pytest.mark.parametrize("removed", [0, 1, 3])
+def test_a_run_that_was_killed_while_it_cleaned_up_ends_in_order(table, tmp_path, monkeypatch, removed):
+    """It had its output; the same command said that the output exists, and its parts stayed for ever."""
+    monkeypatch.setattr(labelling, "CHUNK", 2)
+    out, real = tmp_path / "out.npz", Path.unlink
+    left = [removed]
+
+    def killed(path, *arguments, **options):
+        if path.parent.name == "out.npz.parts":
+            if not left[0]:
+                raise KeyboardInterrupt
+            left[0] -= 1
+        real(path, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", killed)
+        with pytest.raises(KeyboardInterrupt):
+            label_file(table, out, "Structure")
+    written = out.read_bytes()
+    summary = label_file(table, out, "Structure")
+    assert (summary.inputs, summary.resumed) == (len(SMILES), len(SMILES) - 2 * removed)
+    assert out.read_bytes() == written
+    assert sorted(f.name for f in tmp_path.iterdir()) == ["in.csv", "out.npz", "out.npz.failures.csv"]
+    with pytest.raises(FileExistsError, match="exists already"):
+        label_file(table, out, "Structure")
 
 
 def test_parts_of_another_task_are_refused(table, tmp_path):
