@@ -63,7 +63,7 @@ class Targets:
 
 @dataclass(frozen=True)
 class Probe:
-    """Ridge regressions while it trains.
+    """Ridge regressions on the invariant columns while it trains.
 
     Attributes
     ----------
@@ -258,8 +258,9 @@ class Corpus:
 
 
 def encode(objective: Any, batch: AtomBatch) -> Tensor:
-    """All columns of the encoder, as a user's pipeline gets them."""
-    return objective.encoder(batch)
+    """The columns that training shapes; what else is in a row is measured when it is over."""
+    encoder = objective.encoder
+    return encoder.invariant(encoder.tokens(batch))
 
 
 def measure_features(
