@@ -59,8 +59,6 @@ def cosine_cutoff(distance: Tensor, cutoff: float) -> Tensor:
 
 def random_walks(tokens: AtomBatch, steps: int = 16) -> Tensor:
     """Powers [I, T, ..., T^steps] of the transition matrix of each molecular graph: [B, L, L, steps + 1]."""
-    if tokens.bonds is None:
-        raise ValueError("the 2d structure encoding needs bonds, and a molecule of this batch has none")
     adjacency = tokens.bonded.to(tokens.positions)
     transition = adjacency / adjacency.sum(2, keepdim=True).clamp(min=1.0)
     walk = torch.eye(adjacency.shape[1], dtype=transition.dtype, device=transition.device).expand_as(

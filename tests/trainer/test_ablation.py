@@ -29,6 +29,7 @@ def test_variants(recipe):
     assert set(found) == {
         "all",
         *(f"{word} {name}" for word in ("only", "without") for name in groups),
+        "all, structure 2d",
         "all, structure none",
         "all, random potential",
         "untrained encoder",
@@ -52,9 +53,9 @@ def test_runs_and_resumes(recipe, data_root, tmp_path, capsys):
     results = pd.read_csv(tmp_path / "out" / "results.csv").set_index("variant")
     assert results.loc["pooled backbone", "probe_r2"] != results.loc["pooled random backbone", "probe_r2"]
     assert results.loc["all", "probe_r2"] != results.loc["untrained encoder", "probe_r2"]
-    assert results["aligned_rmsd"].notna().sum() == 6  # the runs with geometry: all three, only, without two
+    assert results["aligned_rmsd"].notna().sum() == 7  # the runs with geometry: all four, only, without two
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("result.json")}
-    assert len(before) == len(results) == 12
+    assert len(before) == len(results) == 13
     ablation.main([str(path), *options, "--seeds", "0"])
     assert capsys.readouterr().out.split("| variant")[1] == first
     assert before == {p: p.stat().st_mtime_ns for p in before}

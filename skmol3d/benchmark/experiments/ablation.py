@@ -24,9 +24,11 @@ import torch
 from skmol3d import hub
 from skmol3d.benchmark.experiments.random_checkpoint import reinitialised
 from skmol3d.benchmark.report import markdown, spread
+from skmol3d.encoders.atoms import AtomBatch
 from skmol3d.encoders.pooled import PooledBackbone
 from skmol3d.trainer.kinds.base import Place
-from skmol3d.trainer.kinds.rem3di import Corpus, REM3DIRecipe, encode
+from skmol3d.trainer.kinds.finish import measure_rows
+from skmol3d.trainer.kinds.rem3di import Corpus, REM3DIRecipe
 from skmol3d.trainer.pretrain import read_recipe
 from skmol3d.trainer.probe import LinearProbe, read_probes
 
@@ -34,6 +36,8 @@ GROUPS = {
     "denoising": ("denoising",),
     "environments": ("environments",),
     "molecular targets": ("descriptors", "fingerprint", "electronic"),
+    "assays": ("assays",),
+    "pairs of conformers": ("invariance",),
     "handedness": ("handedness",),
     "substructures": ("substructures",),
     "geometry": ("distances", "angles", "dihedrals"),
@@ -55,7 +59,8 @@ def variants(recipe: REM3DIRecipe) -> dict[str, REM3DIRecipe]:
             found[f"only {name}"] = replace(recipe, weights=own)
             left = {k: v for k, v in weights.items() if k not in own}
             found[f"without {name}"] = replace(recipe, weights=left)
-    found["all, structure none"] = replace(recipe, model=recipe.model | {"structure": "none"})
+    for structure in ("2d", "none"):
+        found[f"all, structure {structure}"] = replace(recipe, model=recipe.model | {"structure": structure})
     others = ("all, random potential", "untrained encoder", "pooled backbone", "pooled random backbone")
     return found | dict.fromkeys(others, recipe)
 
@@ -76,6 +81,7 @@ def run(
             encoder = PooledBackbone(potential.backbone, potential.elements)
         elif name == "untrained encoder":
             encoder = recipe.build(corpus, potential).eval()
+            measure_rows(encoder, corpus.sets, corpus.train)
         else:
             # A collapse is a result here, not a reason to stop.
             encoder = recipe.run(Place(data, out, done), potential, corpus, collapse=0.0)
@@ -83,6 +89,12 @@ def run(
         done.mkdir(parents=True, exist_ok=True)
         result.write_text(json.dumps(probe.scores(_Frozen(encoder)) | marks, indent=1))
     return json.loads(result.read_text())
+
+
+def whole_rows(objective: Any, batch: AtomBatch) -> torch.Tensor:
+    """All columns of the encoder, as a user's pipeline gets them."""
+    rows: torch.Tensor = objective.encoder(batch)
+    return rows
 
 
 class _Frozen(torch.nn.Module):
@@ -122,7 +134,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as in pretrain")
     args = parser.parse_args(argv)
     recipe = read_recipe(args.recipe, args.set)
-    probe = LinearProbe(read_probes(args.probe), encode=encode, every=1)
+    probe = LinearProbe(read_probes(args.probe), encode=whole_rows, every=1)
     rows = []
     for seed in args.seeds:
         seeded = replace(recipe, seed=seed)

@@ -125,9 +125,11 @@ def test_2d_knows_the_bonds_and_none_does_not():
         assert ((rows[0] - rows[1]).abs().amax() > 1e-6) == changes
 
 
-def test_2d_without_bonds():
-    with pytest.raises(ValueError, match="2d structure encoding needs bonds"):
-        rem3di(structure="2d")(collate((*MOLECULES[0][:3], None)))
+def test_2d_without_bonds_takes_those_of_the_geometry():
+    numbers, positions, charge, bonds = example("CH3CONH2")
+    encoder = rem3di(structure="2d")
+    rows = [encoder(collate((numbers, positions, charge, known))) for known in (bonds, None)]
+    torch.testing.assert_close(rows[0], rows[1])
 
 
 def test_random_walks_by_hand():
