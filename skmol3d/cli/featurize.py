@@ -1,4 +1,4 @@
-"""Molecules or crystals in a file to rows of numbers in a file: one row per record, in their order."""
+"""Molecules or crystals in a file to rows of numbers, one per record, in order."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ EXAMPLE = "skmol3d featurize molecules.csv rows.parquet --keep activity --n-jobs
 USAGE = "skmol3d featurize INPUT OUTPUT [options]"
 NOTES = """\
 A run that was stopped continues when the same command is given again.
-Exit status: 0 if OUTPUT is complete, records that failed (rows of NaN) included;
+Exit status: 0 if OUTPUT is complete, with rows of NaN for records that failed;
 1 if all failed, or any with --errors raise; 2 for mistakes.
---model NAME --help and --crystals --help show what goes with other models.
+All parameters of a featurizer: --model NAME --help, or --crystals --help.
 
 """
 
@@ -38,9 +38,12 @@ SHOWN = 10
 HOW = ("errors", "verbose", "n_jobs", "device", "batch_size", "cache_dir")
 """Parameters of featurizers that rows do not depend on (beyond rounding): a stopped run may change them."""
 
+COMMON = ("n_jobs", "device", "cache_dir")
+"""Parameters of featurizers that the help shows beside records and files."""
+
 
 class Help(argparse.Action):
-    """Show the parameters of the featurizer that what stands before it on the command line asks for."""
+    """Show records and files, or all parameters of the featurizer that was named before it: a screen each."""
 
     def __init__(self, parameters: dict[str, argparse.Action], **settings: Any) -> None:
         super().__init__(nargs=0, default=argparse.SUPPRESS, help="show this help and exit", **settings)
@@ -51,11 +54,16 @@ class Help(argparse.Action):
         from skmol3d.cli import options
 
         if namespace.model is None and not namespace.crystals:
-            classes: list[Any] = [skmol3d.REM3DIFeaturizer]  # finding it by its checkpoint would import torch
+            # Finding the class by its checkpoint would import torch.
+            options.explain_parameters(self._parameters, [skmol3d.REM3DIFeaturizer])
+            hidden = [action for name, action in self._parameters.items() if name not in COMMON]
         else:
             revision = vars(namespace).get(f"{options.PREFIX}revision")
             classes = options.featurizer_classes(namespace.model, revision, namespace.crystals)
-        options.explain_parameters(self._parameters, classes)
+            options.explain_parameters(self._parameters, classes)
+            hidden = [action for action in parser._actions if action not in self._parameters.values()]
+        for action in hidden:
+            action.help = argparse.SUPPRESS
         parser.print_help()
         parser.exit()
 
@@ -81,7 +89,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--crystals",
         action="store_true",
-        help="records are crystals (.cif: always); Mo3ENet gives vectors",
+        help="records are crystals (.cif: always)",
     )
     add("--smiles-column", metavar="COLUMN", help="of a table (default: SMILES in any case)")
     add("--id-column", metavar="COLUMN", help="of a table, goes into OUTPUT (default: id or name)")
@@ -90,7 +98,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="COLUMN",
         action="append",
         default=[],
-        help="column or SD property that goes into OUTPUT (.npy: into a table beside it); may be repeated",
+        help="column or SD property for OUTPUT; may be repeated",
     )
     add("--errors", choices=["nan", "raise"], default="nan", help="failed records: rows of NaN, or no OUTPUT")
     add("--failures", metavar="FILE", type=Path, help="CSV table of all failed records and the reasons")
@@ -99,8 +107,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--model",
         metavar="NAME",
-        help=f"bundled checkpoint, folder or Hub id of any kind, or ecfp (default: {DEFAULT}); "
-        "crystals: also none, volume, inertia (default: mo3enet-small)",
+        help=f"bundled checkpoint, folder, Hub id, or ecfp (default: {DEFAULT}); "
+        "crystals: also none, volume, inertia (mo3enet-small)",
     )
     parameters = add_parameters(group)
     add("-h", "--help", action=Help, parameters=parameters)

@@ -1,7 +1,7 @@
-"""Label molecules with GFN2-xTB energies, forces, charges, dipoles and orbitals, for training.
+"""GFN2-xTB energies, forces, charges, dipoles and orbitals of molecules, for training.
 
-A killed run continues when the same command is given again. What cannot be labelled is listed in
-OUTPUT.failures.csv.
+A killed run continues when the same command is given again. What cannot be
+labelled is listed in OUTPUT.failures.csv.
 """
 
 import argparse

@@ -2,7 +2,7 @@
 
 import argparse
 
-EXAMPLE = "skmol3d pretrain rem3di-from-smiles --data DIR --out runs  # DIR/smiles.csv: a column of SMILES"
+EXAMPLE = "skmol3d pretrain rem3di-from-smiles --data DIR  # DIR/smiles.csv: SMILES"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

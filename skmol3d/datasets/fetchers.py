@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch
 
-from skmol3d.datasets.download import PinnedFile, fetch_file
+from skmol3d.datasets.download import PinnedFile, fetch_file, get_data_home
 
 PathLike = str | os.PathLike[str]
 
@@ -37,9 +37,7 @@ def _fetch(
     source = _manifest()["sources"][table["source"]]
     parts = []
     for entry in table["files"]:
-        file = PinnedFile(
-            source["repository"], source["commit"], entry["path"], entry["sha256"], entry["bytes"]
-        )
+        file = _pinned(source, entry)
         part = pd.read_csv(fetch_file(file, data_home, base_url, download_if_missing))
         if table["split"] == "file":  # the source splits by file: NAME_train.csv and NAME_test.csv
             part["split"] = Path(entry["path"]).stem.rpartition("_")[2]
@@ -59,6 +57,21 @@ def _fetch(
         unit=table["unit"],
         DESCR=_describe(name, table, source, len(frame)),
     )
+
+
+def _pinned(source: dict[str, Any], entry: dict[str, Any]) -> PinnedFile:
+    return PinnedFile(source["repository"], source["commit"], entry["path"], entry["sha256"], entry["bytes"])
+
+
+def fetched_files(data_home: PathLike | None = None) -> list[Path]:
+    """Files of the data sets that the cache folder holds, and no other files there."""
+    known = (
+        _pinned(_manifest()["sources"][table["source"]], entry).location
+        for table in _manifest()["tables"].values()
+        for entry in table["files"]
+    )
+    home = get_data_home(data_home)
+    return sorted(path for path in {home / location for location in known} if path.is_file())
 
 
 def _describe(name: str, table: dict[str, Any], source: dict[str, Any], n_rows: int) -> str:

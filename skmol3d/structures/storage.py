@@ -98,6 +98,12 @@ class Memory:
             self.size -= len(self._values.pop(self._keys.pop())) + self.OVERHEAD
 
 
+def files_of(folder: str | os.PathLike[str]) -> list[Path]:
+    """Files that a cache in this folder consists of: SQLite's, and its logs while it is in use."""
+    path = Path(folder).expanduser() / FILE_NAME
+    return [file for end in ("", "-wal", "-shm") if (file := path.with_name(path.name + end)).is_file()]
+
+
 class Disk:
     """Values in one table of an SQLite file that several processes may use at the same time.
 

@@ -11,7 +11,7 @@ import pytest
 import skmol3d
 from skmol3d.cli import VERBS, featurize, main
 
-SCREEN = 55
+SCREEN = 40
 """Lines."""
 
 
@@ -46,7 +46,7 @@ def test_without_a_verb_the_help_is_shown(capsys):
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_help_of_a_verb_fits_a_screen_and_shows_an_example(verb, monkeypatch, capsys):
-    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit, match="0"):
         main([verb, "--help"])
     lines = capsys.readouterr().out.splitlines()

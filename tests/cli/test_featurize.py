@@ -299,15 +299,20 @@ def test_a_full_disk_is_said_of_the_output_not_of_its_parts(folder, monkeypatch,
 @pytest.mark.parametrize(
     ("options", "shown", "hidden"),
     [
-        ([], "--blocks", "--radius"),
+        ([], "--keep", "--blocks"),
+        (["--model", "rem3di-small"], "--blocks", "--keep"),
         (["--model", "ecfp"], "--radius", "--blocks"),
         (["--model", "et-xtb-small"], "--pooling", "--blocks"),
         (["--crystals", "--model", "volume"], "--symprec", "--blocks"),
     ],
 )
-def test_help_shows_the_parameters_of_the_model_at_hand(options, shown, hidden, capsys):
+def test_help_shows_files_or_the_parameters_of_a_model_on_a_screen(
+    options, shown, hidden, capsys, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit, match="0"):
         main(["featurize", *options, "--help"])
     printed = capsys.readouterr().out
     assert shown in printed
     assert hidden not in printed
+    assert len(printed.splitlines()) <= 40

@@ -1,0 +1,33 @@
+"""Checkpoints of the Hugging Face Hub that were downloaded before."""
+
+from __future__ import annotations
+
+from huggingface_hub import CachedRepoInfo, CacheNotFound, constants, scan_cache_dir
+
+from skmol3d.hub.folder import CONFIG, CheckpointError, encoder_name
+
+
+def downloaded() -> dict[str, CachedRepoInfo]:
+    """Repositories in the Hub's cache that are skmol3d's, by id; those of other programs are left out."""
+    try:
+        repos = scan_cache_dir(constants.HF_HUB_CACHE).repos
+    except CacheNotFound:
+        return {}
+    return {repo.repo_id: repo for repo in sorted(repos, key=lambda repo: repo.repo_id) if _is_ours(repo)}
+
+
+def _is_ours(repo: CachedRepoInfo) -> bool:
+    for revision in repo.revisions:
+        if (revision.snapshot_path / CONFIG).is_file():
+            try:
+                return bool(encoder_name(revision.snapshot_path))
+            except CheckpointError:
+                continue
+    return False
+
+
+def forget(repos: dict[str, CachedRepoInfo]) -> None:
+    """Delete downloaded repositories; they are downloaded again when they are asked for."""
+    hashes = [revision.commit_hash for repo in repos.values() for revision in repo.revisions]
+    if hashes:
+        scan_cache_dir(constants.HF_HUB_CACHE).delete_revisions(*hashes).execute()
