@@ -1,9 +1,13 @@
-"""`import skmol3d` costs nothing that was not asked for."""
+"""`import skmol3d` costs nothing that was not asked for, and one version is told everywhere."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+import skmol3d
 
 HEAVY = {"torch", "rdkit", "sklearn", "scipy", "pandas", "numpy", "ase", "huggingface_hub", "lightning"}
 
@@ -24,3 +28,8 @@ def test_imports_are_lazy(statement, allowed):
     code = f"{statement}\nimport sys; print(*({HEAVY!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert set(done.stdout.split()) <= allowed
+
+
+def test_the_citation_is_of_this_version():
+    citation = (Path(__file__).parents[1] / "CITATION.cff").read_text(encoding="utf-8")
+    assert re.findall("^version: (.*)$", citation, re.MULTILINE) == [skmol3d.__version__]

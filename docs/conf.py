@@ -1,0 +1,40 @@
+"""The documentation site: `make docs` builds it into docs/_build/html."""
+
+import re
+
+import skmol3d
+
+project = "skmol3d"
+author = "the skmol3d developers"
+version = release = skmol3d.__version__
+
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.mathjax", "numpydoc"]
+exclude_patterns = ["_build", "**.ipynb_checkpoints"]
+myst_enable_extensions = ["dollarmath", "amsmath"]
+myst_heading_anchors = 3
+nb_execution_mode = "off"  # notebooks are committed with the outputs that the tests check
+
+# Single backticks in docstrings are names: those of ours become links, others stay code.
+default_role = "py:obj"
+autosummary_generate = True
+autodoc_typehints = "none"  # numpydoc's sections say the types, with shapes
+numpydoc_show_class_members = False  # the template of a class lists them
+
+templates_path = ["_templates"]
+html_theme = "pydata_sphinx_theme"
+html_title = f"skmol3d {release}"
+html_show_sourcelink = False
+html_theme_options = {
+    "show_prev_next": False,
+    "navigation_with_keys": False,
+    "secondary_sidebar_items": ["page-toc"],
+}
+
+
+def setup(app):
+    app.connect("autodoc-skip-member", skip_routing)
+
+
+def skip_routing(app, what, name, obj, skip, options):
+    """Leave out scikit-learn's metadata routing, whose docstrings refer to its own user guide."""
+    return True if re.fullmatch(r"set_\w+_request|get_metadata_routing", name) else None
