@@ -15,7 +15,8 @@ from skmol3d.featurizers import (
     StructureFeaturizer,
     all_featurizers,
 )
-from skmol3d.featurizers.crystal import BASELINES
+from skmol3d.featurizers.crystal import EMBEDDINGS
+from skmol3d.featurizers.crystal_rows import BASELINES
 
 DEFAULT = "rem3di-small"
 
@@ -129,7 +130,7 @@ def featurizer_classes(
 
 
 def _default(crystals: bool) -> str:
-    return str(inspect.signature(CrystalFeaturizer).parameters["model"].default) if crystals else DEFAULT
+    return EMBEDDINGS["mo3enet"] if crystals else DEFAULT
 
 
 def given_parameters(args: argparse.Namespace) -> dict[str, Any]:

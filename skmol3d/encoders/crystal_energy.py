@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from skmol3d.encoders.config import check_positive
+
+POOLED = 13
+"""Columns at the end of a row of `CrystalFeaturizer` that rows did not have when version 1 was trained."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class CrystalEnergyConfig:
         Share of their outputs that is dropped in training.
     """
 
-    columns: int = 268
+    columns: int = 281
     targets: tuple[str, ...] = ("energy",)
     width: int = 256
     layers: int = 4
@@ -53,7 +57,7 @@ class CrystalEnergy(nn.Module):
     """
 
     name: ClassVar[str] = "crystal-energy"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     Config: ClassVar[type] = CrystalEnergyConfig
     column_mean: Tensor
     column_scale: Tensor
@@ -94,5 +98,14 @@ class CrystalEnergy(nn.Module):
     def upgrade(
         cls, config: dict[str, Any], state: dict[str, Tensor], version: int
     ) -> tuple[dict[str, Any], dict]:
-        """Nothing to upgrade: this is the first version."""
+        """Give a network of version 1, which knew one independent molecule alone, the columns that rows have
+        had since, with weights of zero: what it says of a crystal of one molecule stays the same."""
+        config = config | {"columns": config["columns"] + POOLED}
+        state = dict(state)
+        for name, size, value in (
+            ("start.weight", (len(state["start.weight"]), POOLED), 0.0),
+            ("column_mean", (POOLED,), 0.0),
+            ("column_scale", (POOLED,), 1.0),
+        ):
+            state[name] = torch.cat([state[name], torch.full(size, value)], dim=-1)
         return config, state

@@ -35,7 +35,8 @@ class CrystalEnergyRegressor(RegressorMixin, BaseEstimator):
     The bundled "crystal-energy-small" learned to emulate two energy functions on synthesised P1 crystals of
     small molecules, and orders neither the lattice energies of different compounds nor the polymorphs of one:
     on the X23 set its predictions correlate with the published lattice energies less than the mere number of
-    heavy atoms does (``python -m skmol3d.benchmark.experiments.x23 FILE`` prints it). Train your own.
+    heavy atoms does (``python -m skmol3d.benchmark.experiments.x23 FILE`` prints it). It has seen crystals of
+    one independent molecule alone, and gives the columns for several no weight. Train your own.
 
     Parameters
     ----------

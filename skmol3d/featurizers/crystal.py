@@ -1,4 +1,4 @@
-"""Molecular crystals as rows: an embedding of the molecule, and twelve numbers of cell and pose."""
+"""Molecular crystals as rows: an embedding of the molecules, and numbers of cell and poses."""
 
 from __future__ import annotations
 
@@ -13,19 +13,22 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from skmol3d.featurizers.base import MoleculeFeaturizer, StructureFeaturizer
+from skmol3d.featurizers.crystal_rows import (
+    BASELINES,
+    SEVERAL,
+    Described,
+    as_atoms,
+    baselines,
+    formula,
+    read_crystals,
+)
 from skmol3d.structures import iter_inputs
 
 if TYPE_CHECKING:
     from skmol3d.crystals import RigidMolecule  # with its module comes spglib, which is an extra
 
-Floats = NDArray[np.float64]
-
-BASELINES = {"none": (), "volume": ("volume",), "inertia": ("inertia_x", "inertia_y", "inertia_z")}
-"""Descriptions of the molecule that the paper compares with, and their columns."""
-
-MEANS = np.array([1.2037] * 3 + [1.5656, 1.5728, 1.5579] + [0.5] * 3 + [0.0, 0.0, np.pi / 2])
-SCALES = np.array([0.6088] * 3 + [0.2339, 0.2075, 0.2598] + [0.289] * 3 + [2.08, 2.08, 1.38])
-"""Of the parameters, lengths in molecular radii: the constants in the code of the paper's authors."""
+EMBEDDINGS = {"mo3enet": "mo3enet-small", "rem3di": "rem3di-small"}
+"""Embeddings of molecules by name, and their default checkpoints."""
 
 BLOCK = 16
 """Crystals sent to a worker process at a time."""
@@ -33,17 +36,14 @@ BLOCK = 16
 TOGETHER = 1024
 """Molecules that are described together."""
 
-SAME = 1e-3
-"""Å; coordinates that differ by less are equal when atoms are put in order."""
-
 
 class CrystalFeaturizer(StructureFeaturizer):
-    """Molecular crystals as rows: an embedding of the molecule beside twelve cell and pose parameters.
+    """Molecular crystals as rows: an embedding of the molecules beside numbers of cell and poses.
 
     A crystal of one independent molecule is its molecule, its space group and twelve numbers: the lengths
     and angles of the cell, and the molecule's place and orientation in it (arXiv:2405.13791, section 4.4 and
     appendix F). A row holds the molecule as it is described in its standard orientation, then the twelve
-    numbers, standardised:
+    numbers, standardised, p:
 
     - lengths over the radius of the molecule (its centroid's distance to the farthest atom), minus 1.2037,
       over 0.6088;
@@ -54,25 +54,40 @@ class CrystalFeaturizer(StructureFeaturizer):
     These constants are those of the authors' code, so that there is nothing to fit. The columns of the
     molecule come as they are: put a `StandardScaler` before a regressor that needs one scale.
 
+    **Several independent molecules** (Z' > 1, co-crystals, hydrates, salts) are pooled. With n_i of the Z
+    molecules in the cell copies of molecule i, w_i = n_i / Z, e_i its embedding, and the largest of the radii
+    r for all of them, a row begins with the means ē = Σ w_i e_i and p̄ = Σ w_i p_i, which are e and p if there
+    is one molecule. Then come thirteen columns:
+
+    - ``spread_u`` to ``spread_theta_z``: (Σ w_i (p_i - p̄)²)^(1/2) of places and rotation vectors;
+    - ``molecules``: the number of independent molecules; ``z_prime``: Z over the operations of the group,
+      below one for molecules on symmetry elements, which are described as a whole;
+    - ``spacing``: s / r with s = (V/Z)^(1/3) and the cell's volume V; ``neighbours``, ``distance``,
+      ``alignment``, ``others``: how the molecules lie to each other, see `surroundings`.
+
+    A mean does not say which molecule is where: two crystals that differ in nothing but that two molecules
+    have changed places differ in the last four columns alone.
+
     `transform` takes any collection whose items are `ase.Atoms`, pymatgen Structures, `MolecularCrystal`
     objects (taken as they describe themselves), or paths to .cif, .extxyz or .xyz files of one crystal each;
     or a single path to such a file, for all of its crystals.
 
-    Rows do not depend on the cell in which a crystal is given, its origin and orientation, the order of the
-    atoms, or which of the symmetry copies were listed; see `MolecularCrystal`, which also says how symmetric
-    molecules are oriented. The space group is not part of a row: compare crystals of one group (as the paper
-    does with P1), or add it as a column.
+    Rows do not depend on the cell in which a crystal is given, its origin and orientation, the order of atoms
+    and molecules, or which of the symmetry copies were listed; see `MolecularCrystal`, which also says how
+    symmetric molecules are oriented. The space group is not part of a row: compare crystals of one group (as
+    the paper does with P1), or add it as a column.
 
-    Molecules on symmetry elements (Z' < 1) are described as a whole. Crystals of several independent
-    molecules (Z' > 1, co-crystals, hydrates, salts) count as failed, since a row holds one, and so do those
-    of single atoms, which have no radius. Needs the extra `crystals`.
+    Disordered crystals, and those without their hydrogen atoms, fail, and so do crystals of nothing but
+    single atoms, which have no radius. Needs the extra `crystals`.
 
     Parameters
     ----------
-    molecule : {"mo3enet", "none", "volume", "inertia"} or featurizer, default="mo3enet"
-        Columns that describe the molecule:
+    molecule : {"mo3enet", "rem3di", "none", "volume", "inertia"} or featurizer, default="mo3enet"
+        Columns that describe the molecules:
 
-        - "mo3enet": the vector rows of `Mo3ENetFeaturizer` with `model`.
+        - "mo3enet": the vector rows of `Mo3ENetFeaturizer` with `model`. A crystal fails if one of its
+          molecules has other elements or more atoms than the checkpoint knows.
+        - "rem3di": the rows of `REM3DIFeaturizer` with `model`: more elements, and larger molecules.
         - "none": no column.
         - "volume": that of its van der Waals spheres (Å³), exact to about 2 %.
         - "inertia": its principal inertia vectors (Å²). In the standard orientation they lie along x, y and
@@ -83,9 +98,11 @@ class CrystalFeaturizer(StructureFeaturizer):
           ``Mo3ENetFeaturizer(output="scalar", device="cuda")``: its rows for the molecule in its standard
           orientation, given as `ase.Atoms`. Those that need bonds (ECFP) do not work. Its own `errors` and
           `verbose` do not count.
-    model, revision, device, batch_size, cache_dir
-        Parameters of `Mo3ENetFeaturizer`, for ``molecule="mo3enet"`` alone: a featurizer brings its own. The
-        crystals themselves are read anew each time.
+    model : str or None, default=None
+        Checkpoint of the embedding; None stands for "mo3enet-small" or "rem3di-small".
+    revision, device, batch_size, cache_dir
+        Parameters of `Mo3ENetFeaturizer` or `REM3DIFeaturizer`. Like `model` for these two alone: a
+        featurizer brings its own. The crystals themselves are read anew each time.
     symprec : float, default=0.01
         Å by which atoms may miss their symmetric places. Loosely relaxed crystals need 0.1 to be recognised
         as symmetric.
@@ -115,7 +132,7 @@ class CrystalFeaturizer(StructureFeaturizer):
     >>> from skmol3d import CrystalFeaturizer
     >>> atoms = crystal("CO", [(0, 0, 0), (0.118,) * 3], spacegroup=205, cellpar=[5.64] * 3 + [90] * 3)
     >>> CrystalFeaturizer(molecule="inertia").fit_transform([atoms]).shape
-    (1, 15)
+    (1, 28)
     """
 
     item = "crystal"
@@ -123,7 +140,7 @@ class CrystalFeaturizer(StructureFeaturizer):
     def __init__(
         self,
         molecule: str | MoleculeFeaturizer = "mo3enet",
-        model: str = "mo3enet-small",
+        model: str | None = None,
         revision: str | None = None,
         device: str = "auto",
         batch_size: int | None = None,
@@ -175,10 +192,10 @@ class CrystalFeaturizer(StructureFeaturizer):
         if isinstance(self.molecule, StructureFeaturizer):
             if not isinstance(self.molecule, MoleculeFeaturizer):
                 raise ValueError(f"molecule must take molecules; {type(self.molecule).__name__} does not")
-        elif self.molecule not in ("mo3enet", *BASELINES):
+        elif self.molecule not in (*EMBEDDINGS, *BASELINES):
+            names = ", ".join(map(repr, (*EMBEDDINGS, *BASELINES)))
             raise ValueError(
-                "molecule must be one of 'mo3enet', 'none', 'volume', 'inertia', or a featurizer of"
-                f" molecules; got {self.molecule!r}"
+                f"molecule must be one of {names}, or a featurizer of molecules; got {self.molecule!r}"
             )
         if not isinstance(self.symprec, Real) or not float(self.symprec) > 0:
             raise ValueError(f"symprec must be a positive number (Å); got {self.symprec!r}")
@@ -188,18 +205,22 @@ class CrystalFeaturizer(StructureFeaturizer):
         made: MoleculeFeaturizer
         if isinstance(self.molecule, MoleculeFeaturizer):
             made = clone(self.molecule).set_params(errors="nan", verbose=0)
-        elif self.molecule == "mo3enet":
+        elif self.molecule in EMBEDDINGS:
             from skmol3d.featurizers.mo3enet import Mo3ENetFeaturizer
+            from skmol3d.featurizers.rem3di import REM3DIFeaturizer
 
-            made = Mo3ENetFeaturizer(
-                model=self.model,
-                revision=self.revision,
-                output="vector",
-                device=self.device,
-                batch_size=self.batch_size,
-                errors="nan",
-                cache_dir=self.cache_dir,
-            )
+            common: dict[str, Any] = {
+                "model": self.model or EMBEDDINGS[self.molecule],
+                "revision": self.revision,
+                "device": self.device,
+                "batch_size": self.batch_size,
+                "errors": "nan",
+                "cache_dir": self.cache_dir,
+            }
+            if self.molecule == "mo3enet":
+                made = Mo3ENetFeaturizer(output="vector", **common)
+            else:
+                made = REM3DIFeaturizer(**common)
         else:
             return None
         fitted = getattr(self, "molecule_", None)
@@ -212,7 +233,7 @@ class CrystalFeaturizer(StructureFeaturizer):
 
         made = self._molecule_featurizer()
         names = BASELINES[str(self.molecule)] if made is None else made.get_feature_names_out()
-        return [f"crystal_{name}" for name in (*names, *PARAMETERS)]
+        return [f"crystal_{name}" for name in (*names, *PARAMETERS, *SEVERAL)]
 
     def _n_features(self) -> int:
         return len(self._feature_names())
@@ -235,108 +256,53 @@ class CrystalFeaturizer(StructureFeaturizer):
 
         starts = range(0, len(inputs), BLOCK)
         blocks = Parallel(n_jobs=self.n_jobs if len(starts) > 1 else 1, return_as="generator")(
-            delayed(_read)(inputs[start : start + BLOCK], float(self.symprec)) for start in starts
+            delayed(read_crystals)(inputs[start : start + BLOCK], float(self.symprec)) for start in starts
         )
         made = self._molecule_featurizer()
         reasons: dict[int, str] = {}
-        molecules: dict[int, RigidMolecule] = {}
+        found: dict[int, Described] = {}
         for start, block in zip(starts, blocks, strict=True):
-            for i, found in enumerate(block, start):
-                if isinstance(found, str):
-                    reasons[i] = found
+            for i, one in enumerate(block, start):
+                if isinstance(one, str):
+                    reasons[i] = one
                 else:
-                    molecules[i], rows[i, -len(MEANS) :] = found
+                    found[i] = one
                 if made is None or i in reasons:
                     advance(1)
-        places = np.array(list(molecules), dtype=int)
+        if not found:
+            return reasons
+        molecules = [molecule for one in found.values() for molecule in one.molecules]
+        counts = np.array([len(one.molecules) for one in found.values()])
+        ends = np.cumsum(counts)
         if made is not None:
-            described, refused = _described(made, list(molecules.values()), advance)
+            described, refused = _described(made, molecules, ends, advance)
         else:
-            described, refused = _baselines(str(self.molecule), list(molecules.values()))
-        rows[places, : -len(MEANS)] = described
-        for k, reason in refused.items():
-            reasons[int(places[k])] = f"its molecule: {reason}"
-            rows[places[k]] = np.nan
+            described, refused = baselines(str(self.molecule), molecules)
+        weights = np.concatenate([one.weights for one in found.values()])
+        pooled = np.add.reduceat(weights[:, None] * described, ends - counts)
+        places = np.array(list(found))
+        rows[places] = np.hstack([pooled, [one.columns for one in found.values()]])
+        for k, i in enumerate(places.repeat(counts).tolist()):
+            if k in refused and i not in reasons:
+                reasons[i] = f"its molecule {formula(molecules[k])}: {refused[k]}"
+                if self.molecule == "mo3enet":
+                    reasons[i] += "; molecule='rem3di' has wider limits"
+                rows[i] = np.nan
         return reasons
 
 
-def _read(values: list[object], symprec: float) -> list[tuple[RigidMolecule, Floats] | str]:
-    """Molecules and standardised parameters [12] of crystals, or the reasons why there are none."""
-    from skmol3d.crystals import CrystalError, MolecularCrystal
-
-    results: list[tuple[RigidMolecule, Floats] | str] = []
-    for value in values:
-        try:
-            crystal = value if isinstance(value, MolecularCrystal) else MolecularCrystal.read(value, symprec)
-            results.append(_describe(crystal))
-        except CrystalError as error:
-            results.append(str(error))
-    return results
-
-
-def _describe(crystal: Any) -> tuple[RigidMolecule, Floats]:
-    from ase import Atoms
-
-    from skmol3d.crystals import CrystalError
-
-    if len(crystal.molecules) > 1:
-        formulas = [Atoms(m.numbers).get_chemical_formula() for m in crystal.molecules]
-        raise CrystalError(f"{len(formulas)} independent molecules ({', '.join(formulas)}); a row holds one")
-    molecule = crystal.molecules[0]
-    if len(molecule.numbers) == 1:
-        raise CrystalError("its molecules are single atoms, which have no radius")
-    parameters = crystal.parameters[0].copy()
-    parameters[:3] /= np.linalg.norm(molecule.positions, axis=1).max()
-    return molecule, (parameters - MEANS) / SCALES
-
-
-def _as_atoms(molecule: RigidMolecule) -> Any:
-    """The molecule in its standard orientation, with the atoms ordered by element, then by place."""
-    from ase import Atoms
-
-    # Featurizers may break a molecule's symmetry by the order of its atoms.
-    keys = []
-    for column in molecule.positions.T:
-        order = np.argsort(column)
-        ranks = np.empty(len(column), int)
-        ranks[order] = np.cumsum(np.diff(column[order], prepend=column[order[0]]) > SAME)
-        keys.append(ranks)
-    order = np.lexsort([*keys[::-1], molecule.numbers])
-    return Atoms(molecule.numbers[order], molecule.positions[order])
-
-
 def _described(
-    featurizer: MoleculeFeaturizer, molecules: list[RigidMolecule], advance: Callable[[int], Any]
+    featurizer: MoleculeFeaturizer,
+    molecules: list[RigidMolecule],
+    ends: NDArray[np.intp],
+    advance: Callable[[int], Any],
 ) -> tuple[NDArray[np.float32], dict[int, str]]:
-    """Rows [n, columns] of molecules, and the reasons of those that are NaN."""
-    if not molecules:
-        return np.empty((0, len(featurizer.get_feature_names_out())), np.float32), {}
+    """Rows [n, columns] of molecules, and the reasons of those that are NaN; `ends` counts by crystals."""
     featurizer = copy.copy(featurizer)  # its failures are those of this call, whatever other threads do
-    parts = []
-    for rows in featurizer.iter_transform([_as_atoms(m) for m in molecules], TOGETHER):
+    parts, done = [], 0
+    for rows in featurizer.iter_transform([as_atoms(m) for m in molecules], TOGETHER):
         parts.append(rows)
-        advance(len(rows))
+        before, done = done, done + len(rows)
+        advance(int(((before < ends) & (ends <= done)).sum()))
     failed = featurizer.failures_
     return np.concatenate(parts), dict(zip(failed["index"], failed["reason"], strict=True))
-
-
-def _baselines(name: str, molecules: list[RigidMolecule]) -> tuple[NDArray[np.float32], dict[int, str]]:
-    """Rows [n, columns] of one of the `BASELINES`, and the reasons of those that are NaN."""
-    from skmol3d.crystals import CrystalError
-    from skmol3d.crystals.pose import orienting_points
-
-    rows = np.full((len(molecules), len(BASELINES[name])), np.nan, np.float32)
-    reasons: dict[int, str] = {}
-    for i, molecule in enumerate(molecules):
-        if name == "inertia":
-            squares = (orienting_points(molecule.numbers, molecule.positions) ** 2).sum(0)
-            rows[i] = (squares.sum() - squares) * [molecule.handedness, 1, 1]
-        elif name == "volume":
-            from skmol3d.crystals.energies import pad_molecules
-            from skmol3d.crystals.synthesis import molecular_volumes
-
-            try:
-                rows[i] = molecular_volumes(*pad_molecules([(molecule.numbers, molecule.positions)])).item()
-            except CrystalError as error:
-                reasons[i] = str(error)
-    return rows, reasons

@@ -14,6 +14,7 @@ from sklearn.model_selection import cross_val_score
 from sklearn.utils.estimator_checks import check_estimator
 
 from skmol3d import CrystalEnergyRegressor, hub
+from skmol3d.encoders.crystal_energy import CrystalEnergy, CrystalEnergyConfig
 from skmol3d.estimators import crystal_energy
 
 SMALL = {"width": 32, "layers": 2, "batch_size": 32, "epochs": 30}
@@ -134,3 +135,18 @@ def test_refusals(data):
     with pytest.raises(ValueError, match="et-xtb-small: a checkpoint of potential, not of crystal-energy"):
         CrystalEnergyRegressor.from_pretrained("et-xtb-small")
     assert "et-xtb-small" in hub.bundled()
+
+
+def test_networks_of_rows_without_the_columns_for_several_molecules_say_the_same():
+    """Version 1 knew 268 columns; rows have had thirteen more behind them since."""
+    config = {"columns": 15, "targets": ("a", "b"), "width": 8, "layers": 1, "dropout": 0.0}
+    old = CrystalEnergy(CrystalEnergyConfig(**config)).eval()
+    rng = np.random.default_rng(0)
+    for value in old.state_dict().values():
+        value.copy_(torch.from_numpy(rng.uniform(0.5, 1.5, value.shape)))
+    config, state = CrystalEnergy.upgrade(config, old.state_dict(), 1)
+    new = CrystalEnergy(CrystalEnergyConfig(**config)).eval()
+    new.load_state_dict(state)
+    rows = torch.from_numpy(rng.normal(size=(20, 28))).float()
+    torch.testing.assert_close(new(rows), old(rows[:, :15]))
+    assert CrystalEnergyRegressor.from_pretrained("crystal-energy-small").n_features_in_ == 281

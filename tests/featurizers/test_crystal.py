@@ -2,12 +2,13 @@
 
 import pickle
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import molecule
-from crystal_examples import CHIRAL, DRY_ICE, pack, write_cif
+from crystal_examples import CHIRAL, DRY_ICE, pack, random_crystal, scrambled, write_cif
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
@@ -19,6 +20,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skmol3d import CrystalFeaturizer, Mo3ENetFeaturizer, REM3DIFeaturizer, hub
 from skmol3d.crystals import PARAMETERS, MolecularCrystal
+from skmol3d.crystals.surroundings import surroundings
 from skmol3d.featurizers import (
     MoleculeFeaturizer,
     StructureFeaturizer,
@@ -27,6 +29,9 @@ from skmol3d.featurizers import (
 )
 
 K = 80  # vectors of the tiny Mo3ENet
+WATER = Atoms("OHH", [(0, 0, 0), (0.76, 0.59, 0), (-0.76, 0.59, 0)])
+NEW = 13  # columns at the end, for several independent molecules
+TWELVE = slice(-NEW - 12, -NEW)
 
 
 def rewritten(atoms, seed):
@@ -59,7 +64,7 @@ def crystals():
 
 def test_a_row_is_the_molecule_and_twelve_standardised_numbers(make, crystals, tiny_mo3enet):
     rows = make().fit_transform(crystals)
-    assert rows.shape == (3, 4 * K + 12)
+    assert rows.shape == (3, 4 * K + 12 + NEW)
     assert rows.dtype == np.float32
     for row, atoms in zip(rows, crystals, strict=True):
         found = MolecularCrystal.read(atoms)
@@ -73,9 +78,12 @@ def test_a_row_is_the_molecule_and_twelve_standardised_numbers(make, crystals, t
         expected += [(alpha - 1.5656) / 0.2339, (beta - 1.5728) / 0.2075, (gamma - 1.5579) / 0.2598]
         expected += [(place - 0.5) / 0.289 for place in rest[:3]]
         expected += [rest[3] / 2.08, rest[4] / 2.08, (rest[5] - np.pi / 2) / 1.38]
-        np.testing.assert_allclose(row[4 * K :], expected, atol=1e-5)
+        np.testing.assert_allclose(row[TWELVE], expected, atol=1e-5)
+        assert not row[-NEW : -NEW + 6].any()
+        assert row[-NEW + 6 : -NEW + 8].tolist() == [1, 1]
+        assert row[-1] == 0
     for name in ("none", "volume", "inertia"):
-        np.testing.assert_array_equal(make(name).transform(crystals)[:, -12:], rows[:, -12:])
+        np.testing.assert_array_equal(make(name).transform(crystals)[:, -12 - NEW :], rows[:, 4 * K :])
 
 
 def test_cell_of_a_row_by_hand(make):
@@ -123,20 +131,134 @@ def test_any_featurizer_describes_the_molecule(make, crystals, tiny_checkpoint):
     rows = featurizer.transform(crystals)
     rigid = [MolecularCrystal.read(atoms).molecules[0] for atoms in crystals]
     expected = inner.transform([Atoms(m.numbers, m.positions) for m in rigid]).to_numpy()
-    np.testing.assert_allclose(rows[:, :-12], expected, atol=1e-4)
+    np.testing.assert_allclose(rows[:, : -12 - NEW], expected, atol=1e-4)
     assert featurizer.molecule_ is not inner
     assert not hasattr(inner, "checkpoint_")
     names = featurizer.get_feature_names_out().tolist()
-    assert names[:-12] == [f"crystal_{name}" for name in inner.get_feature_names_out()]
+    assert names[: -12 - NEW] == [f"crystal_{name}" for name in inner.get_feature_names_out()]
     assert clone(featurizer).set_params(molecule__blocks=("invariant",)).molecule.blocks == ("invariant",)
 
 
 def test_names_of_columns(make):
     names = make().get_feature_names_out().tolist()
     blocks = [f"crystal_mo3enet_{block}_{i}" for block in ("x", "y", "z", "scalar") for i in range(K)]
-    assert names == [*blocks, *(f"crystal_{name}" for name in PARAMETERS)]
+    poses = [f"crystal_spread_{name}" for name in PARAMETERS[6:]]
+    more = ["molecules", "z_prime", "spacing", "neighbours", "distance", "alignment", "others"]
+    assert names == [
+        *blocks,
+        *(f"crystal_{name}" for name in PARAMETERS),
+        *poses,
+        *(f"crystal_{name}" for name in more),
+    ]
     assert make("volume").get_feature_names_out()[:2].tolist() == ["crystal_volume", "crystal_a"]
-    assert len(make("inertia").get_feature_names_out()) == 15
+    assert len(make("inertia").get_feature_names_out()) == 28
+
+
+# --- several independent molecules -----------------------------------------------------------------------
+
+
+def test_a_hydrate_by_hand(make):
+    """Means over all molecules of the cell, of which there are twice as many off the centres as on them."""
+    benzene = molecule("C6H6")
+    atoms = pack(2, WATER, seed=3)
+    on_the_centre = Atoms(benzene.numbers, benzene.positions, cell=atoms.cell, pbc=True)
+    crystal = MolecularCrystal.read(atoms + on_the_centre)
+    assert [len(copies) for copies in crystal.copies] == [2, 1]
+    inertia = make("inertia").transform([crystal])[0]
+    flat = 6 * 1.395248**2  # of the ring of carbon atoms, about an axis in its plane half of it
+    water, ring = (
+        make("inertia").transform([MolecularCrystal.read(pack(1, one))])[0, :3] for one in (WATER, benzene)
+    )
+    np.testing.assert_allclose(ring, [flat / 2, flat / 2, flat], rtol=1e-4)
+    np.testing.assert_allclose(inertia[:3], (2 * water + ring) / 3, rtol=1e-4)
+
+    radius = np.linalg.norm(benzene.positions, axis=1).max()
+    np.testing.assert_allclose(
+        inertia[3:6], (crystal.parameters[0, :3] / radius - 1.2037) / 0.6088, rtol=1e-5
+    )
+    one, other = crystal.parameters[:, 6:9]
+    np.testing.assert_allclose(inertia[9:12], ((2 * one + other) / 3 - 0.5) / 0.289, atol=1e-5)
+    # Of the values x, x and y: the mean square of their deviations is 2/9 (x - y)².
+    np.testing.assert_allclose(inertia[15:18], abs(one - other) * np.sqrt(2 / 9) / 0.289, atol=1e-5)
+    assert inertia[21:23].tolist() == [2, 1.5]
+    assert inertia[23] == pytest.approx(
+        (crystal.cell[0] @ np.cross(*crystal.cell[1:]) / 3) ** (1 / 3) / radius
+    )
+    np.testing.assert_allclose(inertia[24:], surroundings(crystal)[1:], rtol=1e-6)
+
+
+def test_molecules_that_only_look_independent_change_nothing_but_their_number(make):
+    """A crystal in P2_1/c, and the same one described in P1 with the four molecules of its cell."""
+    atoms = pack(14, CHIRAL, seed=5)
+    crystal = MolecularCrystal.read(atoms)
+    copies = [(crystal.molecules[0].numbers, place) for place in crystal.copies[0]]
+    low = MolecularCrystal.from_molecules(copies, crystal.cell)
+    rows = make("volume").transform([crystal, low])
+    names = [name.removeprefix("crystal_") for name in make("volume").get_feature_names_out()]
+    at = [names.index(name) for name in ("volume", "spacing", "neighbours", "distance", "alignment")]
+    np.testing.assert_allclose(rows[0, at], rows[1, at], rtol=0.02)
+    assert rows[:, names.index("molecules")].tolist() == [1, 4]
+    others = rows[:, names.index("others")]
+    assert others[0] == 0
+    assert others[1] > 0.5  # the rest are copies by the lattice
+
+
+@settings(max_examples=10, deadline=None, database=None, derandomize=True)
+@given(
+    st.sampled_from([1, 2, 4, 14, 19, 33]),
+    st.sampled_from(
+        [
+            (CHIRAL, CHIRAL),  # Z' = 2
+            (CHIRAL, molecule("C6H6")),  # a co-crystal
+            (CHIRAL, WATER, WATER),  # a dihydrate
+            (molecule("CH4"), Atoms("Br"), Atoms("Cl")),  # single atoms, as in salts
+        ]
+    ),
+    st.integers(0, 1000),
+)
+def test_rows_of_several_molecules_do_not_depend_on_how_the_crystal_is_written(
+    several, number, molecules, seed
+):
+    atoms = random_crystal(number, seed, molecules)
+    rows = several.transform([atoms, rewritten(atoms, seed), scrambled(atoms, seed + 1)])
+    np.testing.assert_allclose(rows[1:], rows[[0, 0]], atol=2e-4)
+    described = MolecularCrystal.read(atoms)
+    assert rows[0, -7] == len(described.molecules) == len(molecules)
+    # The order of the independent molecules is the description's own; rows do not look at it.
+    turned = replace(
+        described, parameters=described.parameters[::-1].copy(), molecules=described.molecules[::-1]
+    )
+    np.testing.assert_allclose(several.transform([turned]), rows[:1], atol=2e-4)
+
+
+@pytest.fixture(scope="module")
+def several(tiny_checkpoint):
+    return CrystalFeaturizer("rem3di", tiny_checkpoint, device="cpu")
+
+
+def test_any_copy_of_each_molecule_may_stand_in_the_file(several, tmp_path):
+    atoms = pack(14, CHIRAL, WATER, seed=3)
+    rng = np.random.default_rng(0)
+    bases = [0, 4 * len(CHIRAL)]
+    listed = []
+    for _ in range(3):
+        sites = [
+            base + int(rng.integers(4)) * len(one) + i
+            for base, one in zip(bases, (CHIRAL, WATER), strict=True)
+            for i in range(len(one))
+        ]
+        listed.append(rng.permutation(sites))
+    paths = [write_cif(tmp_path / f"{i}.cif", atoms, 14, sites) for i, sites in enumerate(listed)]
+    rows = several.transform([atoms, *paths])
+    np.testing.assert_allclose(rows, np.tile(rows[0], (len(rows), 1)), atol=2e-4)
+
+
+def test_rem3di_is_a_choice_with_its_own_checkpoint(several):
+    assert CrystalFeaturizer("rem3di").fit([]).molecule_.model == "rem3di-small"
+    assert CrystalFeaturizer().fit([]).molecule_.model == "mo3enet-small"
+    names = several.get_feature_names_out()
+    inner = [f"crystal_{name}" for name in several.fit([]).molecule_.get_feature_names_out()]
+    assert names[: -12 - NEW].tolist() == inner
 
 
 # --- what rows do not depend on --------------------------------------------------------------------------
@@ -232,6 +354,9 @@ def test_fit_pins_the_checkpoint(crystals, tiny_mo3enet, tmp_path):
     with pytest.raises(ValueError, match="not the one this Mo3ENetFeaturizer was fitted with"):
         featurizer.transform(crystals[:1])
     # New parameters count, and so does a new fit.
-    assert featurizer.set_params(model=tiny_mo3enet).transform(crystals[:1]).shape == (1, 4 * K + 12)
-    assert featurizer.set_params(model=folder).fit(crystals).transform(crystals[:1]).shape == (1, 4 * K + 12)
+    assert featurizer.set_params(model=tiny_mo3enet).transform(crystals[:1]).shape == (1, 4 * K + 12 + NEW)
+    assert featurizer.set_params(model=folder).fit(crystals).transform(crystals[:1]).shape == (
+        1,
+        4 * K + 12 + NEW,
+    )
     assert not hasattr(featurizer.set_params(molecule="none").fit(crystals), "molecule_")
