@@ -143,10 +143,9 @@ class REM3DIRecipe(LoopRecipe):
         if main_process():
             corpus.statistics.save(place.logs)
         first, shown = corpus.sets[0], corpus.held_out[0][:600]
-        sample = np.random.default_rng(0).permutation(corpus.train[0])[:300]
 
         def evaluate(objective: nn.Module) -> dict[str, float]:
-            calibrate(objective, first, sample)
+            calibrate(objective, corpus.sets, corpus.train, self.shares)
             return held_out_losses(objective, first, shown)
 
         packed = Mixture(
@@ -283,19 +282,26 @@ def measure_features(
     encoder.vector_rms.copy_(torch.cat(vectors).mean(0).sqrt().clamp(min=1e-6))
 
 
-def calibrate(objective: Any, data: PackedSet, index: np.ndarray) -> None:
-    """Set the read-outs' standardisation to the columns of ``objective`` over training molecules.
+def calibrate(
+    objective: Any, sets: list[PackedSet], train: list[np.ndarray], shares: list[float], molecules: int = 400
+) -> None:
+    """Set the read-outs' standardisation to the columns of ``objective`` over what it trains on.
 
-    In training it follows the raw weights; the averaged ones, which are evaluated, have other columns.
+    In training it follows the raw weights; the averaged ones, which are evaluated, have other columns. Each
+    set has its share: those with larger molecules have larger sums.
     """
     objective.eval()
     encoder = objective.encoder
+    rows = []
     with torch.no_grad():
-        rows = torch.cat(
-            [encoder.invariant(encoder.tokens(batch)) for batch, _ in _passes(objective, data, index)]
-        )
-    objective.standardise.mean.copy_(rows.mean(0))
-    objective.standardise.variance.copy_(rows.var(0))
+        for data, index, share in zip(sets, train, shares, strict=True):
+            count = round(molecules * share / sum(shares))
+            sample = np.random.default_rng(0).permutation(index)[:count]
+            parts = _passes(objective, data, sample)
+            rows += [encoder.invariant(encoder.tokens(batch)) for batch, _ in parts]
+    columns = torch.cat(rows)
+    objective.standardise.mean.copy_(columns.mean(0))
+    objective.standardise.variance.copy_(columns.var(0))
 
 
 def held_out_losses(objective: Any, data: PackedSet, index: np.ndarray) -> dict[str, float]:

@@ -10,7 +10,11 @@ from recipe_examples import ENCODER, POTENTIAL, run
 from trainer_examples import SMILES
 
 from skmol3d import REM3DIFeaturizer
+from skmol3d.trainer.kinds import rem3di
+from skmol3d.trainer.kinds.base import Place
 from skmol3d.trainer.logs import Saving
+from skmol3d.trainer.objectives.encoder import EncoderObjective
+from skmol3d.trainer.pretrain import parse_recipe
 
 MORE = [f"{head}{tail}" for head in ("CCO", "c1ccccc1", "CC(=O)N", "C[C@H](N)") for tail in "CNOSF"]
 SMALL = [
@@ -40,6 +44,27 @@ def test_a_file_of_smiles_is_enough(name, tmp_path):
     assert not any(word in card for word in ("license", "ChEMBL", "xTB"))
     failures = tmp_path / "out" / "rem3di-from-smiles.run" / "packed" / name / "shard_0000.failures.csv"
     assert pd.read_csv(failures)["reason"].tolist() == ["3 heavy atoms, not 4 to 45"]
+
+
+def test_read_outs_are_calibrated_on_every_entry_by_its_share(trained, data_root, tmp_path):
+    """Sums over large molecules are larger: what fits one entry alone misjudges the losses on others."""
+    recipe = parse_recipe(ENCODER | {"potential": str(trained / "tiny-potential"), "probe": None})
+    place = Place(data_root, tmp_path, tmp_path / "logs")
+    corpus = rem3di.Corpus.read(recipe, place)
+    assert len(corpus.sets) > 1
+    encoder = recipe.build(corpus, recipe.read_potential(place))
+    objective = EncoderObjective(encoder, corpus.statistics, list(recipe.weights))
+    shares = [3.0, *[1.0] * (len(corpus.sets) - 1)]
+    counts = [round(8 * share / sum(shares)) for share in shares]
+    rem3di.calibrate(objective, corpus.sets, corpus.train, shares, molecules=8)
+    rows = []
+    for data, index, count in zip(corpus.sets, corpus.train, counts, strict=True):
+        for row in np.random.default_rng(0).permutation(index)[:count]:
+            tokens = encoder.tokens(data.batch(np.array([row]))[0])
+            rows.append(encoder.invariant(tokens).detach())
+    rows = torch.cat(rows)
+    torch.testing.assert_close(objective.standardise.mean, rows.mean(0))
+    torch.testing.assert_close(objective.standardise.variance, rows.var(0))
 
 
 class Killed(Exception):
