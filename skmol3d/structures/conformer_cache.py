@@ -26,8 +26,8 @@ A conformer takes 12 bytes an atom, and a molecule 260 more: that is 80,000 drug
 WINDOW = 1024  # molecules that are looked up together
 FLUSH = 64  # conformers that a killed process may lose
 
-# First byte of a stored value.
-MADE, FAILED, TRANSIENT = b"c", b"f", b"t"
+# First byte of a stored value. Failures of before strained rings were embedded have another: tried anew.
+MADE, FAILED, TRANSIENT = KINDS = b"c", b"g", b"t"
 
 
 class _ConformerCache(Cache):
@@ -120,7 +120,8 @@ def _window(
         for image in embedded
     ]
     images = {key: image.molecule for key, image in zip(keys, embedded, strict=True)}  # each once
-    values = CACHE.get((key for key, image in images.items() if image.coordinates is None), cache_dir)
+    kept = CACHE.get((key for key, image in images.items() if image.coordinates is None), cache_dir)
+    values = {key: value for key, value in kept.items() if value[:1] in KINDS}
     todo = {key: image for key, image in images.items() if key not in values}
     made = zip(todo, generate(todo.values(), settings, n_jobs), strict=True)
     passed: dict[bytes, Conformers | StructureError] = {}  # what is not kept

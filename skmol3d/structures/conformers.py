@@ -21,7 +21,7 @@ from skmol3d.structures.enantiomers import embedded_enantiomer
 from skmol3d.structures.errors import StructureError, TransientError, rdkit_reason, rdkit_silence
 from skmol3d.structures.isolated import call_isolated
 from skmol3d.structures.molecule import Molecule
-from skmol3d.structures.stereo import ring_stereo_possible, ring_systems, stereo_kept
+from skmol3d.structures.stereo import embed_strained, ring_stereo_possible, ring_systems, stereo_kept
 
 EV_PER_KCAL_MOL = 0.04336411530877085
 BOLTZMANN_EV_PER_K = 8.617333262e-5
@@ -236,10 +236,12 @@ def _embed_one(mol: Chem.Mol, seed: int, attempts: int, clock: _Clock) -> None:
         if _climb(mol, seed, 0, TRIAL, clock) is None:
             return
         if not ring_stereo_possible(mol, systems, seed, math.ceil(clock.left())):
+            if embed_strained(mol, seed, math.ceil(clock.left())):
+                return
             clock.left()
             raise StructureError(
-                "impossible stereochemistry: the marks of stereocentres shared by rings (bridgeheads, ring "
-                "fusions) contradict each other in 3D"
+                "impossible stereochemistry, or strained beyond what RDKit embeds: the marks of "
+                "stereocentres shared by rings (bridgeheads, ring fusions)"
             )
     causes: dict[int, int] = {}
     for rung in range(3):
@@ -248,6 +250,8 @@ def _embed_one(mol: Chem.Mol, seed: int, attempts: int, clock: _Clock) -> None:
             return
         for cause, count in enumerate(failures):
             causes[cause] = causes.get(cause, 0) + count
+    if systems and embed_strained(mol, seed, math.ceil(clock.left())):
+        return
     worst = rdDistGeom.EmbedFailureCauses.values[max(causes, key=lambda cause: causes[cause])]
     raise StructureError(
         f"no conformer in 3 x {attempts} attempts (most failed at {worst.name.lower().replace('_', ' ')})"

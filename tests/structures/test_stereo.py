@@ -1,15 +1,18 @@
 """Stereo marks that rings cannot have are found out early (REVIEW B3)."""
 
+import numpy as np
 import pytest
+from rdkit import Chem
 from rdkit.Chem import rdDistGeom
 
 from skmol3d.structures import ConformerSettings, StructureError, conformers, embed, read_molecule
-from skmol3d.structures.stereo import ring_stereo_possible, ring_systems
+from skmol3d.structures.stereo import STRAINED, ring_stereo_possible, ring_systems, stereo_kept
 
 IMPOSSIBLE = [
     "Cn1cc(Nc2nccc(N3C[C@H]4CC[C@H](C3)N4C(=O)NCC#N)n2)cn1",  # bridgeheads of a diazabicyclooctane
     "C1C[C@@H]2C[C@@H]1[C@H]1C[C@@H]21",
     "CCCCS(=O)(=O)N1[C@H]2CC[C@H]1CC(Oc1ncnc(Oc3cccnc3C)c1C)C2",
+    "CO[C@H]1C[C@@H]2N[C@H]21",
     "O=C1C=CC(=O)[C@H]2C[C@H]12",  # a cyclopropane fused to both sides
 ]
 POSSIBLE = [
@@ -20,6 +23,28 @@ POSSIBLE = [
     "CC1(C)S[C@@H]2[C@H](NC(=O)Cc3ccccc3)C(=O)N2[C@H]1C(=O)O",  # penicillin G
     "C[C@]12CC(=O)[C@H]1CC[N+]2(C)C",
 ]
+STRAINED_BUT_REAL = [  # marks and rings of QM9's B3LYP geometries
+    "C[C@@]12O[C@]1(C)[C@H]1C[C@H]12",
+    "CC(=O)[C@H]1O[C@H]2C[C@H]21",
+    "CO[C@H]1C[C@H]2N[C@@H]12",
+    "C1O[C@@H]2[C@H]1[C@@H]1O[C@H]21",
+    "C1=C[C@H]2[C@H]3[C@H]4[C@@H]1[C@H]4N32",
+    "N#C[C@@]12CC(=O)[C@@H]1N2",
+]
+
+
+@pytest.mark.parametrize("relax", [None, "mmff"])
+@pytest.mark.parametrize("smiles", STRAINED_BUT_REAL)
+def test_centres_of_three_and_four_membered_rings_are_embedded(smiles, relax):
+    """They lie outside of the tetrahedron of their neighbours: 952 of 20,000 of QM9 were refused."""
+    molecule = read_molecule(smiles)
+    made = embed(molecule, ConformerSettings(relax=relax))
+    mol = Chem.Mol(molecule.mol)
+    mol.AddConformer(Chem.Conformer(len(made.numbers)))
+    mol.GetConformer().SetPositions(made.positions[0])
+    assert stereo_kept(mol)
+    bonds = made.positions[0][made.bonds]
+    assert np.linalg.norm(bonds[:, 0] - bonds[:, 1], axis=1).max() < 1.75
 
 
 @pytest.mark.slow
@@ -38,7 +63,7 @@ def test_contradictions_are_named_after_few_attempts(smiles, monkeypatch):
         embed(molecule, ConformerSettings())
     whole = [count for atoms, count in attempts if atoms == len(molecule.numbers)]
     assert whole[0] == conformers.TRIAL
-    assert sum(count for _, count in attempts) <= conformers.TRIAL + 100
+    assert sum(count for _, count in attempts) <= conformers.TRIAL + 100 + STRAINED
 
 
 @pytest.mark.parametrize("smiles", POSSIBLE)
