@@ -299,8 +299,8 @@ def test_a_full_disk_is_said_of_the_output_not_of_its_parts(folder, monkeypatch,
 @pytest.mark.parametrize(
     ("options", "shown", "hidden"),
     [
-        ([], "--keep", "--blocks"),
-        (["--model", "rem3di-small"], "--blocks", "--keep"),
+        ([], "--failures", "--blocks"),
+        (["--model", "rem3di-small"], "--blocks", "--failures"),
         (["--model", "ecfp"], "--radius", "--blocks"),
         (["--model", "et-xtb-small"], "--pooling", "--blocks"),
         (["--crystals", "--model", "volume"], "--symprec", "--blocks"),
