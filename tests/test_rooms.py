@@ -15,6 +15,7 @@ import pytest
 import skmol3d
 
 PACKAGE = Path(skmol3d.__file__).parent
+LONGEST = 350  # lines
 STOREYS = (
     {"files"},
     {"structures"},
@@ -111,6 +112,11 @@ def test_no_circle_of_modules():
         TopologicalSorter({m: {other for other, _ in found} for m, found in GRAPH.items()}).prepare()
     except CycleError as error:
         pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_no_file_is_too_long():
+    files = [*SOURCES.values(), *Path(__file__).parent.rglob("*.py")]
+    assert {path.name: lines for path in files if (lines := path.read_text().count("\n")) > LONGEST} == {}
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skmol3d import CrystalFeaturizer, Mo3ENetFeaturizer, REM3DIFeaturizer, hub
+from skmol3d import CrystalFeaturizer, Mo3ENetFeaturizer, REM3DIFeaturizer
 from skmol3d.crystals import PARAMETERS, MolecularCrystal
 from skmol3d.crystals.surroundings import surroundings
 from skmol3d.featurizers import (
@@ -341,22 +341,3 @@ def test_pipelines_clone_pickle_and_search(make):
     )
     scores = search.fit(described, y).cv_results_["mean_test_score"]
     assert np.isfinite(scores).all()
-
-
-def test_fit_pins_the_checkpoint(crystals, tiny_mo3enet, tmp_path):
-    encoder = hub.from_pretrained(tiny_mo3enet)
-    folder = str(hub.save_pretrained(encoder, tmp_path / "mine", card="first"))
-    featurizer = CrystalFeaturizer(model=folder).fit(crystals)
-    assert featurizer.molecule_.checkpoint_.model == folder
-    for parameter in encoder.parameters():
-        parameter.data.mul_(1.1)
-    hub.save_pretrained(encoder, folder, card="second")
-    with pytest.raises(ValueError, match="not the one this Mo3ENetFeaturizer was fitted with"):
-        featurizer.transform(crystals[:1])
-    # New parameters count, and so does a new fit.
-    assert featurizer.set_params(model=tiny_mo3enet).transform(crystals[:1]).shape == (1, 4 * K + 12 + NEW)
-    assert featurizer.set_params(model=folder).fit(crystals).transform(crystals[:1]).shape == (
-        1,
-        4 * K + 12 + NEW,
-    )
-    assert not hasattr(featurizer.set_params(molecule="none").fit(crystals), "molecule_")

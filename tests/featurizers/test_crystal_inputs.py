@@ -12,7 +12,7 @@ from ase.build import molecule
 from ase.spacegroup import crystal
 from crystal_examples import CHIRAL, DRY_ICE, pack, write_cif
 
-from skmol3d import CrystalFeaturizer, Mo3ENetFeaturizer
+from skmol3d import CrystalFeaturizer, Mo3ENetFeaturizer, hub
 from skmol3d.crystals import MolecularCrystal
 from skmol3d.featurizers import (
     FeaturizationError,
@@ -194,3 +194,20 @@ def test_invalid_parameters(make, params, message):
     for use in (featurizer.fit, featurizer.transform):
         with pytest.raises(ValueError, match=message):
             use([DRY_ICE])
+
+
+def test_fit_pins_the_checkpoint(crystals, tiny_mo3enet, tmp_path):
+    encoder = hub.from_pretrained(tiny_mo3enet)
+    folder = str(hub.save_pretrained(encoder, tmp_path / "mine", card="first"))
+    featurizer = CrystalFeaturizer(model=folder).fit(crystals)
+    shape = 1, featurizer.get_feature_names_out().size
+    assert featurizer.molecule_.checkpoint_.model == folder
+    for parameter in encoder.parameters():
+        parameter.data.mul_(1.1)
+    hub.save_pretrained(encoder, folder, card="second")
+    with pytest.raises(ValueError, match="not the one this Mo3ENetFeaturizer was fitted with"):
+        featurizer.transform(crystals[:1])
+    # New parameters count, and so does a new fit.
+    assert featurizer.set_params(model=tiny_mo3enet).transform(crystals[:1]).shape == shape
+    assert featurizer.set_params(model=folder).fit(crystals).transform(crystals[:1]).shape == shape
+    assert not hasattr(featurizer.set_params(molecule="none").fit(crystals), "molecule_")

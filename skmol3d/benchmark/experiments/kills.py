@@ -54,12 +54,12 @@ def command(verb: str, folder: Path, out: Path) -> list[str]:
     return [*start, *paths, "--device", "cpu", "--resume"]
 
 
-def prepare(verb: str, folder: Path) -> None:
+def prepare(verb: str, folder: Path, molecules: int) -> None:
     """Write what the command reads."""
     from skmol3d.datasets import load_small_organics
     from skmol3d.trainer.data.labelling import label_file
 
-    smiles = list(load_small_organics().data)[: 400 if verb == "label" else 20]
+    smiles = list(load_small_organics().data)[: molecules if verb == "label" else 20]
     (folder / "molecules.smi").write_text("\n".join([*smiles, "no SMILES", ""]))
     if verb == "pretrain":
         label_file(folder / "molecules.smi", folder / "labels.npz")
@@ -96,12 +96,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("verb", choices=("label", "pretrain"))
     parser.add_argument("--kills", type=int, default=20, help="signals (default: 20)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--molecules", type=int, default=400, help="to label (default: 400)")
     args = parser.parse_args(argv)
     rng = np.random.default_rng(args.seed)
     wrong: list[str] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        prepare(args.verb, folder)
+        prepare(args.verb, folder, args.molecules)
         whole = folder / "whole"
         whole.mkdir()
         start = time.perf_counter()

@@ -7,8 +7,10 @@ from recipe_examples import run
 
 from skmol3d import CrystalEnergyRegressor, CrystalFeaturizer
 from skmol3d.crystals.synthesis import Synthesis
+from skmol3d.hub import resolve
 from skmol3d.trainer.data.synthetic_crystals import make_part, read_parts
 from skmol3d.trainer.kinds.crystal_energy import clip, scores, split
+from skmol3d.trainer.pretrain import read_recipe
 
 MOLECULES = [molecule(name) for name in ("CH3CH2OH", "CH3CN", "CH3OCH3", "HCOOH", "CH3CHO")]
 
@@ -41,6 +43,21 @@ def test_the_shipped_recipe_ends_in_a_checkpoint_with_its_card(crystals, tmp_pat
     assert f"`made` (share 1): {len(found)} crystals of 5 molecules with 3 heavy atoms. Five" in card
     assert "license: cc0-1.0" in card
     assert f"{len(train)} crystals of 2 molecules, 2 epochs" in card
+
+
+def test_the_shipped_checkpoint_is_what_its_recipe_says():
+    recipe = read_recipe("crystal-energy-small", [])
+    config = CrystalEnergyRegressor.from_pretrained("crystal-energy-small").network_.config
+    assert (config.width, config.layers, config.dropout) == (recipe.width, recipe.layers, recipe.dropout)
+    card = " ".join((resolve("crystal-energy-small") / "README.md").read_text(encoding="utf-8").split())
+    assert f'`CrystalFeaturizer(model="{recipe.embedding}")`' in card
+    assert (
+        f"{recipe.epochs} epochs, width {recipe.width}, dropout {recipe.dropout:g}, "
+        f"weight decay {recipe.weight_decay:g}"
+    ) in card
+    train, _, _ = split(np.arange(9216), recipe.validation, recipe.held_out)
+    assert "of 9,216 QM9 molecules" in card
+    assert f"of {len(train):,} molecules" in card
 
 
 def test_parts_of_a_split_share_no_molecule():
