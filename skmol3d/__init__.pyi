@@ -1,5 +1,12 @@
 from .calculator import PotentialCalculator
-from .estimators import ApplicabilityDomain, CrystalEnergyRegressor, EquivariantRidge, SkipFailures
+from .estimators import (
+    ApplicabilityDomain,
+    CrystalEnergyRegressor,
+    EquivariantRidge,
+    REM3DIClassifier,
+    REM3DIRegressor,
+    SkipFailures,
+)
 from .featurizers import (
     CrystalFeaturizer,
     ECFPFeaturizer,
@@ -19,7 +26,9 @@ __all__ = [
     "Mo3ENetFeaturizer",
     "PotentialCalculator",
     "PotentialFeaturizer",
+    "REM3DIClassifier",
     "REM3DIFeaturizer",
+    "REM3DIRegressor",
     "SkipFailures",
     "__version__",
     "drop_failures",

@@ -1,6 +1,15 @@
 from .applicability_domain import ApplicabilityDomain
 from .crystal_energy import CrystalEnergyRegressor
 from .equivariant_ridge import EquivariantRidge
+from .finetuning.classifier import REM3DIClassifier
+from .finetuning.regressor import REM3DIRegressor
 from .skip_failures import SkipFailures
 
-__all__ = ["ApplicabilityDomain", "CrystalEnergyRegressor", "EquivariantRidge", "SkipFailures"]
+__all__ = [
+    "ApplicabilityDomain",
+    "CrystalEnergyRegressor",
+    "EquivariantRidge",
+    "REM3DIClassifier",
+    "REM3DIRegressor",
+    "SkipFailures",
+]

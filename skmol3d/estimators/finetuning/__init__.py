@@ -1,0 +1,1 @@
+"""Fine-tuning of REM3DI encoders behind scikit-learn's interface."""

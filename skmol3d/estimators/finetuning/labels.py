@@ -1,0 +1,100 @@
+"""Targets and classes: what users give, as floats with NaN where one is unknown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.utils import check_consistent_length
+
+from skmol3d.structures import iter_inputs
+
+FEWEST = 10
+"""Molecules with a known label that each task must have."""
+
+
+def as_targets(X: Any, y: Any) -> tuple[list[Any], NDArray[Any]]:
+    """Molecules in a list, and their labels [n] or [n, T]; ValueError if there are not as many."""
+    if y is None:
+        raise ValueError("requires y to be passed, but the target y is None")
+    found = np.asarray(y)
+    if found.dtype.kind in "US" and not isinstance(y, np.ndarray):
+        found = np.asarray(y, dtype=object)  # in a list of texts NaN is not to be one
+    if found.ndim == 2 and found.shape[1] == 1 and hasattr(y, "columns"):
+        found = found[:, 0]
+    if found.ndim not in (1, 2) or not found.size:
+        raise ValueError(f"y must have shape [n] or [n, tasks]; got {list(found.shape)}")
+    molecules = list(iter_inputs(X))
+    check_consistent_length(molecules, found)
+    return molecules, found
+
+
+def numbers(y: NDArray[Any]) -> NDArray[np.float64]:
+    """Targets as float64 [n, T], NaN where unknown; ValueError for what is no number, or infinite."""
+    try:
+        found = y.astype(np.float64).reshape(len(y), -1)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"y must be numbers, NaN where unknown: {error}") from error
+    infinite = np.isinf(found).any(axis=1)
+    if infinite.any():
+        raise ValueError(f"y is infinite in row {int(np.flatnonzero(infinite)[0])}")
+    return found
+
+
+def classes_of(y: NDArray[Any]) -> list[NDArray[Any]]:
+    """Classes of each task; ValueError if there is one only, or of several tasks more than two."""
+    found = []
+    for task, labels in enumerate(y.reshape(len(y), -1).T):
+        which = "" if y.ndim == 1 else f" for task {task}"
+        known = labels[~pd.isna(labels)]
+        if known.dtype.kind == "f" and (known != np.rint(known)).any():
+            raise ValueError("Unknown label type: continuous values; REM3DIRegressor is for numbers")
+        names = np.unique(known if known.dtype != object else np.array(known.tolist()))
+        if len(names) < 2:
+            raise ValueError(f"y has one class{which}, {names.tolist()}; two are needed to tell apart")
+        if len(names) > 2 and y.ndim > 1:
+            raise ValueError(f"y has {len(names)} classes{which}; several tasks have two each")
+        found.append(names)
+    return found
+
+
+def binary(y: NDArray[Any], classes: list[NDArray[Any]]) -> NDArray[np.float64]:
+    """Labels as 1 for the second of two classes, 0 for the first, NaN for unknown: [n, T].
+
+    A single task of more classes has a column for each, 1 for this class.
+    """
+    table = y.reshape(len(y), -1)
+    if len(classes[0]) > 2:
+        pairs = [(table[:, 0], name) for name in classes[0]]
+    else:
+        pairs = [(labels, names[1]) for labels, names in zip(table.T, classes, strict=True)]
+    return np.stack(
+        [np.where(pd.isna(labels), np.nan, np.asarray(labels == name, float)) for labels, name in pairs],
+        axis=1,
+    )
+
+
+def named(p: NDArray[np.float64], names: NDArray[Any]) -> NDArray[Any]:
+    """The most probable of classes by probabilities [n, classes]; NaN for rows of NaN."""
+    failed = np.isnan(p).any(axis=1)
+    chosen = names[np.where(failed[:, None], 0.0, p).argmax(axis=1)]
+    if failed.any():
+        chosen = chosen.astype(np.float64 if chosen.dtype.kind in "iuf" else object)
+        chosen[failed] = np.nan
+    return chosen
+
+
+def known_labels(
+    wanted: NDArray[np.float64], molecules: list[Any], rows: NDArray[np.float32]
+) -> tuple[list[Any], NDArray[np.float32], NDArray[np.float64]]:
+    """Molecules, rows and targets [n, T] of what has a row and a label; ValueError if there are too few."""
+    keep = np.flatnonzero(np.isfinite(rows).all(axis=1) & np.isfinite(wanted).any(axis=1))
+    wanted = wanted[keep]
+    known = np.isfinite(wanted).sum(axis=0)
+    for task, count in enumerate(known):
+        if count < FEWEST:
+            which = "" if len(known) == 1 else f" for task {task}"
+            raise ValueError(f"n_samples={count} molecules with a label{which}; at least {FEWEST} are needed")
+    return [molecules[i] for i in keep], rows[keep], wanted
