@@ -109,7 +109,8 @@ def train_network(
     rates = [group["lr"] for group in optimiser.param_groups]
     each = -(-len(learn) // plan.batch_size)
     epochs = plan.epochs or -(-STEPS // each)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rates, total_steps=epochs * each + 1, pct_start=WARM_UP)
+    steps = epochs * each + 1
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rates, total_steps=steps, pct_start=WARM_UP)
     best, best_epoch, kept, history = np.inf, 0, network.state(), []
     for epoch in range(epochs + 1):
         total = 0.0
