@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -106,11 +108,9 @@ def train_network(
         Losses of each epoch: ``loss`` in training and ``validation``. The first, epoch 0, is before training.
     """
     optimiser = torch.optim.AdamW(network.groups(plan.learning_rate), weight_decay=plan.weight_decay)
-    rates = [group["lr"] for group in optimiser.param_groups]
     each = -(-len(learn) // plan.batch_size)
     epochs = plan.epochs or -(-STEPS // each)
-    steps = epochs * each + 1
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rates, total_steps=steps, pct_start=WARM_UP)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, partial(_rate, steps=epochs * each))
     best, best_epoch, kept, history = np.inf, 0, network.state(), []
     for epoch in range(epochs + 1):
         total = 0.0
@@ -136,6 +136,11 @@ def train_network(
             break
     network.restore(kept)
     return history
+
+
+def _rate(step: int, steps: int) -> float:
+    """Part of the peak of the learning rate at a step: a rise, and half a cosine."""
+    return min((step + 1) / max(1.0, WARM_UP * steps), 0.5 + 0.5 * math.cos(math.pi * step / steps))
 
 
 def _loss(found: Tensor, examples: Examples, index: NDArray[np.int64], plan: Plan) -> Tensor:

@@ -32,7 +32,6 @@ CHECKS = (
     "check_get_params_invariance",
     "check_set_params",
     "check_parameters_default_constructible",
-    "check_do_not_raise_errors_in_init_or_set_param",
     "check_estimator_repr",
     "check_estimator_cloneable",
     "check_estimator_tags_renamed",
