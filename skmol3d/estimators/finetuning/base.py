@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,14 +23,8 @@ if TYPE_CHECKING:
     from skmol3d.estimators.finetuning.records import TokenFeaturizer
     from skmol3d.estimators.finetuning.training import Examples
 
-Scale = Callable[[NDArray[np.float64]], NDArray[np.float64]]
-
 DOUBT = 20.0
 """The shares of kernel and network are what they are for this many molecules that cannot tell them apart."""
-
-
-def _same(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return values
 
 
 class FineTunedEstimator(Kept, FineTuningParameters):
@@ -46,6 +39,19 @@ class FineTunedEstimator(Kept, FineTuningParameters):
     def _goes_on(self) -> bool:
         """Whether a fit begins with the networks of the last one."""
         return bool(self.warm_start) and hasattr(self, "members_")
+
+    def _calibrate(
+        self, honest: NDArray[np.float64], wanted: NDArray[np.float64], weights: NDArray[np.float64]
+    ) -> None:
+        """Learn `_of_kernel` from predictions [n, T] by kernels that did not know the targets."""
+
+    def _of_kernel(self, predicted: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What is blended of a kernel's predictions."""
+        return predicted
+
+    def _of_network(self, found: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What is blended of a network's outputs."""
+        return found
 
     # --- molecules -----------------------------------------------------------------------------------------
 
@@ -86,13 +92,8 @@ class FineTunedEstimator(Kept, FineTuningParameters):
         rows: NDArray[np.float32],
         wanted: NDArray[np.float64],
         weights: NDArray[np.float64],
-        kernel_to_scale: Scale = _same,
-        network_to_scale: Scale = _same,
     ) -> None:
-        """Fit kernels and networks to targets [n, T], and measure what each is worth.
-
-        The two last parameters turn predictions of kernels and outputs of networks into what is blended.
-        """
+        """Fit kernels and networks to targets [n, T], and measure what each is worth."""
         import torch
 
         from skmol3d.estimators.finetuning.training import Plan, outputs, train_network
@@ -111,7 +112,8 @@ class FineTunedEstimator(Kept, FineTuningParameters):
         self.featurizer_ = featurizer
         kind = "cls" if self._classes else "reg"
         self._start, honest = FrozenStart.fit(kind, rows, wanted, rng)
-        honest = kernel_to_scale(honest)
+        self._calibrate(honest, wanted, weights)
+        honest = self._of_kernel(honest)
         examples = self._examples(featurizer, molecules, rows, wanted, weights)
         plan = Plan(
             self._classes,
@@ -147,7 +149,7 @@ class FineTunedEstimator(Kept, FineTuningParameters):
                         lambda: bar.set_postfix(network=k + 1),  # noqa: B023
                     )
                     histories.append(pd.DataFrame(history).assign(network=k))
-                    found = network_to_scale(outputs(network, examples, check).astype(np.float64))
+                    found = self._of_network(outputs(network, examples, check).astype(np.float64))
                     left_out[check] += found
                     squares[check] += (found - honest[check]) ** 2
                     times[check] += 1
@@ -228,9 +230,7 @@ class FineTunedEstimator(Kept, FineTuningParameters):
 
     # --- predicting ----------------------------------------------------------------------------------------
 
-    def _predicted(
-        self, X: Any, kernel_to_scale: Scale = _same, network_to_scale: Scale = _same
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _predicted(self, X: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Blended predictions and variances [n, T], rows of NaN for molecules that failed."""
         from skmol3d.estimators.finetuning.training import outputs
 
@@ -241,7 +241,7 @@ class FineTunedEstimator(Kept, FineTuningParameters):
         variance = mean.copy()
         if not len(good):
             return mean, variance
-        kernel = kernel_to_scale(self._start.predict(rows[good]))
+        kernel = self._of_kernel(self._start.predict(rows[good]))
         empty = np.full(kernel.shape, np.nan)
         examples = self._examples(self.featurizer_, [molecules[i] for i in good], rows[good], empty, empty)
         network = self._network()
@@ -249,7 +249,7 @@ class FineTunedEstimator(Kept, FineTuningParameters):
         for state in self.members_:
             network.restore(state)
             found.append(
-                network_to_scale(outputs(network, examples, np.arange(len(good))).astype(np.float64))
+                self._of_network(outputs(network, examples, np.arange(len(good))).astype(np.float64))
             )
         mean[good] = kernel + self.shares_ * (np.mean(found, axis=0) - kernel)
         variance[good] = self._errors[:, 0] + self._errors[:, 1] * np.mean((found - kernel) ** 2, axis=0)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 from sklearn.base import ClassifierMixin
+from sklearn.linear_model import LogisticRegression
 from sklearn.utils.class_weight import compute_class_weight
 
 from skmol3d.estimators.finetuning.base import FineTunedEstimator
@@ -198,9 +199,9 @@ class REM3DIClassifier(ClassifierMixin, FineTunedEstimator):
                 raise ValueError(f"column {column} of y has one class among the molecules that did not fail")
         self._flat = y.ndim == 1
         self.classes_: Any = classes[0] if self._flat else classes
-        self._odds = self._weights(wanted)
-        weights = np.where(wanted == 1, self._odds[:, 1], self._odds[:, 0])
-        self._fit(featurizer, molecules, rows, wanted, weights, self._reweighted, expit)
+        of_classes = self._weights(wanted)
+        weights = np.where(wanted == 1, of_classes[:, 1], of_classes[:, 0])
+        self._fit(featurizer, molecules, rows, wanted, weights)
         return self
 
     def _weights(self, wanted: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -228,11 +229,22 @@ class REM3DIClassifier(ClassifierMixin, FineTunedEstimator):
             weights[column] /= weights[column][known].mean()
         return weights
 
-    def _reweighted(self, predicted: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Probabilities of class 1 by kernels, as if classes were as frequent as they weigh (Elkan 2001)."""
-        positive = predicted.clip(1e-3, 1 - 1e-3) * self._odds[:, 1]
-        negative = (1 - predicted.clip(1e-3, 1 - 1e-3)) * self._odds[:, 0]
-        return positive / (positive + negative)
+    def _calibrate(
+        self, honest: NDArray[np.float64], wanted: NDArray[np.float64], weights: NDArray[np.float64]
+    ) -> None:
+        """Logistic regressions on the kernels' predictions (Platt 1999), which obey weights of classes."""
+        self._logits = np.empty((wanted.shape[1], 2))
+        for column, labels in enumerate(wanted.T):
+            known = np.isfinite(labels)
+            model = LogisticRegression(C=100.0)
+            model.fit(honest[known, column, None], labels[known], sample_weight=weights[known, column])
+            self._logits[column] = max(model.coef_[0, 0], 0.0), model.intercept_[0]
+
+    def _of_kernel(self, predicted: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(expit(self._logits[:, 0] * predicted + self._logits[:, 1]))
+
+    def _of_network(self, found: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(expit(found))
 
     def predict_proba(self, X: Any) -> Any:
         """Probabilities of the classes.
@@ -247,7 +259,7 @@ class REM3DIClassifier(ClassifierMixin, FineTunedEstimator):
         ndarray, shape [n, classes], or list of such for several tasks
             In the order of `classes_`; NaN for molecules that failed, with ``errors="nan"``.
         """
-        found, _ = self._predicted(X, self._reweighted, expit)
+        found, _ = self._predicted(X)
         if self._flat and len(self.classes_) > 2:
             return found / found.sum(axis=1, keepdims=True)
         pairs = [np.stack([1 - p, p], axis=1) for p in found.T]

@@ -26,7 +26,7 @@ else:
 
 CONFIG, ARRAYS = "fine-tuned.json", "fine-tuned.safetensors"
 FORMAT, VERSION = "skmol3d-fine-tuned", 1
-OPTIONAL = ("_mean", "_scale", "_odds")
+OPTIONAL = ("_mean", "_scale", "_logits")
 """Arrays that only one of the estimators has."""
 
 
