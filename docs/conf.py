@@ -32,9 +32,10 @@ html_theme_options = {
 
 
 def setup(app):
-    app.connect("autodoc-skip-member", skip_routing)
+    """Called by Sphinx."""
+    app.connect("autodoc-skip-member", skip_foreign)
 
 
-def skip_routing(app, what, name, obj, skip, options):
-    """Leave out scikit-learn's metadata routing, whose docstrings refer to its own user guide."""
-    return True if re.fullmatch(r"set_\w+_request|get_metadata_routing", name) else None
+def skip_foreign(app, what, name, obj, skip, options):
+    """Leave out what scikit-learn adds, whose docstrings refer to its own user guide."""
+    return True if re.fullmatch(r"set_\w+_request|get_metadata_routing|set_output", name) else None
