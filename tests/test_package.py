@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -33,3 +34,13 @@ def test_imports_are_lazy(statement, allowed):
 def test_the_citation_is_of_this_version():
     citation = (Path(__file__).parents[1] / "CITATION.cff").read_text(encoding="utf-8")
     assert re.findall("^version: (.*)$", citation, re.MULTILINE) == [skmol3d.__version__]
+
+
+@pytest.mark.parametrize(
+    "package", ["", ".benchmark", ".crystals", ".datasets", ".featurizers", ".hub", ".structures"]
+)
+def test_the_reference_names_all_that_is_public(package):
+    documented = (Path(__file__).parents[1] / "docs" / "api.md").read_text(encoding="utf-8").split()
+    module = import_module(f"skmol3d{package}")
+    public = {name for name in module.__all__ if callable(getattr(module, name))}
+    assert public <= set(documented)
