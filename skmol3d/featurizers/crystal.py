@@ -86,7 +86,9 @@ class CrystalFeaturizer(StructureFeaturizer):
         Columns that describe the molecules:
 
         - "mo3enet": the vector rows of `Mo3ENetFeaturizer` with `model`. A crystal fails if one of its
-          molecules has other elements or more atoms than the checkpoint knows.
+          molecules has other elements or more atoms than the checkpoint can hold. Those unlike its training
+          ("mo3enet-small": up to nine heavy atoms) get rows, too, which stand for other structures:
+          ``Mo3ENetFeaturizer(output="vector", max_reconstruction_error=0.1)`` refuses them.
         - "rem3di": the rows of `REM3DIFeaturizer` with `model`: more elements, and larger molecules.
         - "none": no column.
         - "volume": that of its van der Waals spheres (Å³), exact to about 2 %.
