@@ -64,7 +64,8 @@ class ConformerSettings:
         Seconds per molecule, all conformers together.
     max_attempts : int, default=200
         Attempts at each rung of the ladder ETKDGv3 → random starting coordinates → without torsion
-        preferences and flatness terms.
+        preferences and flatness terms. Where rings share stereocentres, five more follow without RDKit's
+        last look at these (`skmol3d.structures.stereo.embed_strained`).
     """
 
     n_conformers: int = 1
