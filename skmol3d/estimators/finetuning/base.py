@@ -35,6 +35,9 @@ class FineTunedEstimator(Kept, FineTuningParameters):
     """
 
     _classes: bool
+    _trained: str
+    _sizes: tuple[int, int, int]
+    _flat: bool
 
     def _goes_on(self) -> bool:
         """Whether a fit begins with the networks of the last one."""

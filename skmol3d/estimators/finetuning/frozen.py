@@ -87,7 +87,8 @@ class FrozenStart:
         honest : ndarray of float64, shape [n, T]
             What each training molecule would be predicted without its own target.
         """
-        places, kernels = [], []
+        places: list[NDArray[np.int64]] = []
+        kernels: list[RowKernelRidge] = []
         honest = np.empty(wanted.shape)
         for task, y in enumerate(wanted.T):
             known = np.flatnonzero(np.isfinite(y))
@@ -129,7 +130,8 @@ class FrozenStart:
         """Undo `arrays`."""
         parts = arrays["data"], arrays["indices"], arrays["indptr"]
         rows = csr_array(parts, shape=tuple(arrays["shape"].tolist())).toarray()
-        places, kernels = [], []
+        places: list[NDArray[np.int64]] = []
+        kernels: list[RowKernelRidge] = []
         while f"{len(places)}.places" in arrays:
             start = f"{len(places)}."
             own = {name.removeprefix(start): a for name, a in arrays.items() if name.startswith(start)}

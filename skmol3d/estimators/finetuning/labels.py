@@ -48,7 +48,7 @@ def classes_of(y: NDArray[Any]) -> list[NDArray[Any]]:
     found = []
     for task, labels in enumerate(y.reshape(len(y), -1).T):
         which = "" if y.ndim == 1 else f" for task {task}"
-        known = labels[~pd.isna(labels)]
+        known = labels[~np.asarray(pd.isna(labels))]
         if known.dtype.kind == "f" and (known != np.rint(known)).any():
             raise ValueError("Unknown label type: continuous values; REM3DIRegressor is for numbers")
         names = np.unique(known if known.dtype != object else np.array(known.tolist()))
@@ -78,7 +78,7 @@ def binary(y: NDArray[Any], classes: list[NDArray[Any]]) -> NDArray[np.float64]:
 
 def named(p: NDArray[np.float64], names: NDArray[Any]) -> NDArray[Any]:
     """The most probable of classes by probabilities [n, classes]; NaN for rows of NaN."""
-    failed = np.isnan(p).any(axis=1)
+    failed = np.asarray(np.isnan(p).any(axis=1))
     chosen = names[np.where(failed[:, None], 0.0, p).argmax(axis=1)]
     if failed.any():
         chosen = chosen.astype(np.float64 if chosen.dtype.kind in "iuf" else object)

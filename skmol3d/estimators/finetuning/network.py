@@ -93,6 +93,9 @@ class FineTuned(nn.Module):
         pooled = 0 if self.encoder is None else self.encoder.pool.size
         self.register_buffer("mean", torch.zeros(pooled))
         self.register_buffer("scale", torch.ones(pooled))
+        last = nn.Linear(width, outputs)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
         self.head = nn.Sequential(
             nn.Dropout(dropout),
             nn.Linear(columns + pooled, width),
@@ -101,10 +104,8 @@ class FineTuned(nn.Module):
             nn.Linear(width, width),
             nn.SiLU(),
             nn.Dropout(dropout),
-            nn.Linear(width, outputs),
+            last,
         )
-        nn.init.zeros_(self.head[-1].weight)
-        nn.init.zeros_(self.head[-1].bias)
 
     def forward(self, rows: Tensor, batch: RecordBatch | None) -> Tensor:
         """Outputs [B, T] of rows [B, columns] and of the tokens of the same molecules."""

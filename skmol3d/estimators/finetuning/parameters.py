@@ -99,7 +99,8 @@ class FineTuningParameters(BaseEstimator):
                 check_integer(name, getattr(self, name), 1)
         for name, (words, low, high) in self.ranges.items():
             value = getattr(self, name)
-            if not isinstance(value, Real) or not low <= float(value) <= high or not np.isfinite(value):
+            fine = isinstance(value, Real) and low <= float(value) <= high
+            if not fine or np.isinf(float(value)):
                 raise ValueError(f"{name} must be a number {words}; got {value!r}")
 
     def _make_featurizer(self) -> TokenFeaturizer:

@@ -162,7 +162,7 @@ def outputs(network: FineTuned, examples: Examples, index: NDArray[np.int64]) ->
             total = np.zeros((len(index), found.shape[1]), np.float32)
         np.add.at(total, [i for i, _, _ in some], found)
     assert total is not None
-    return total / np.array([[examples.conformers(m)] for m in index], np.float32)
+    return np.asarray(total / np.array([[examples.conformers(m)] for m in index], np.float32), np.float32)
 
 
 def _batches(
