@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from skmol3d.estimators.finetuning.records import TokenFeaturizer
     from skmol3d.estimators.finetuning.training import Examples
 
-DOUBT = 20.0
-"""The shares of kernel and network are what they are for this many molecules that cannot tell them apart."""
+DOUBT = 100.0
+"""Molecules for which equal shares of kernel and network count: what is held out tells of single networks, and
+an ensemble is better."""
 
 
 class FineTunedEstimator(Kept, FineTuningParameters):
@@ -129,37 +130,25 @@ class FineTunedEstimator(Kept, FineTuningParameters):
         times = np.zeros(len(rows), int)
         squares = np.zeros(wanted.shape)
         histories = []
-        state = torch.random.get_rng_state()
         members: list[dict[str, NDArray[np.float32]]] = []
-        try:
-            with tqdm(
-                total=count, desc=type(self).__name__, unit=" networks", disable=not self.verbose
-            ) as bar:
-                for k, (learn, check) in enumerate(self._parts(wanted, count, rng)):
-                    torch.manual_seed(int(rng.randint(2**31 - 1)))
-                    network = self._network()
-                    if k < len(self.members_):
-                        network.restore(self.members_[k])
-                    elif network.encoder is not None:
-                        self._standardise(network, examples, learn)
-                    history = train_network(
-                        network,
-                        examples,
-                        learn,
-                        check,
-                        plan,
-                        rng,
-                        lambda: bar.set_postfix(network=k + 1),  # noqa: B023
-                    )
-                    histories.append(pd.DataFrame(history).assign(network=k))
-                    found = self._of_network(outputs(network, examples, check).astype(np.float64))
-                    left_out[check] += found
-                    squares[check] += (found - honest[check]) ** 2
-                    times[check] += 1
-                    members.append(network.state())
-                    bar.update()
-        finally:
-            torch.random.set_rng_state(state)
+        device = examples.rows.device
+        bar = tqdm(total=count, desc=type(self).__name__, unit=" networks", disable=not self.verbose)
+        with bar, torch.random.fork_rng([device] if device.type == "cuda" else []):
+            for k, (learn, check) in enumerate(self._parts(wanted, count, rng)):
+                torch.manual_seed(int(rng.randint(2**31 - 1)))
+                network = self._network()
+                if k < len(self.members_):
+                    network.restore(self.members_[k])
+                elif network.encoder is not None:
+                    self._standardise(network, examples, learn)
+                history = train_network(network, examples, learn, check, plan, rng, bar.set_postfix)
+                histories.append(pd.DataFrame(history).assign(network=k))
+                found = self._of_network(outputs(network, examples, check).astype(np.float64))
+                left_out[check] += found
+                squares[check] += (found - honest[check]) ** 2
+                times[check] += 1
+                members.append(network.state())
+                bar.update()
         self.members_ = members
         self.history_ = pd.concat(histories, ignore_index=True)
         seen = times > 0

@@ -98,7 +98,7 @@ def train_network(
     check: NDArray[np.int64],
     plan: Plan,
     rng: np.random.RandomState,
-    report: Callable[[], Any],
+    report: Callable[..., Any],
 ) -> list[dict[str, float]]:
     """Train on molecules ``learn``, and keep the weights of the epoch that was best on ``check``.
 
@@ -129,7 +129,7 @@ def train_network(
         history.append(
             {"epoch": epoch, "loss": total / len(learn) if epoch else np.nan, "validation": validation}
         )
-        report()
+        report(epoch=epoch, validation=f"{validation:.3f}")
         if validation < best:
             best, best_epoch, kept = validation, epoch, network.state()
         elif epoch - best_epoch >= plan.patience:

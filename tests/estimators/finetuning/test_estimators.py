@@ -72,7 +72,8 @@ def test_tags(regressor, classifier):
 
 @pytest.mark.parametrize("train", ["head", "adapters", "all"])
 def test_every_way_of_training_changes_what_it_says_and_no_more(regressor, train):
-    model = clone(regressor).set_params(train=train, n_estimators=1).fit(SMILES, TARGET)
+    learning = {"n_estimators": 1, "epochs": 10, "learning_rate": 1e-2}
+    model = clone(regressor).set_params(train=train, **learning).fit(SMILES, TARGET)
     start, network = model._network().state_dict(), model._network()
     network.restore(model.members_[0])
     trained = network.state_dict()
