@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from skmol3d.estimators.finetuning.training import Examples
 
 DOUBT = 100.0
-"""Molecules for which equal shares of kernel and network count: what is held out tells of single networks, and
+"""Molecules that equal shares of kernel and network count for: held-out molecules tell of single networks, and
 an ensemble is better."""
 
 
