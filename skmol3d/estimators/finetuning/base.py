@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from skmol3d.estimators.finetuning.training import Examples
 
 DOUBT = 100.0
-"""Molecules that equal shares of kernel and network count for: held-out molecules tell of single networks, and
-an ensemble is better."""
+"""Molecules that equal shares of kernel and network count for: held-out molecules tell of single networks,
+and an ensemble is better."""
 
 
 class FineTunedEstimator(Kept, FineTuningParameters):
