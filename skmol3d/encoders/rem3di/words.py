@@ -14,7 +14,7 @@ from skmol3d.encoders.atoms import AtomBatch
 
 HEAVIEST = 96  # curium, the last element with a radius
 RANKS = 3  # neighbours of a stereocentre that have columns; the fourth is mostly a hydrogen
-APART = 97  # so that small identifiers of different vocabularies do not share a column
+MIXER, PRIME = 1640531527, 4294967291  # identifiers' low bits alone share columns too often
 PYRAMIDAL = (15, 16, 34)  # P, S, Se keep their handedness with three neighbours; amines turn over
 
 
@@ -124,8 +124,8 @@ class Words(nn.Module):
             most = [*self.config.columns, *[0] * len(self.heads)][: len(self.heads)]
             named = (classes >= 0) & (classes < classes.new_tensor(most))
             vocabulary = torch.arange(len(most), device=classes.device)
-            place = (identifiers + APART * vocabulary) % size + size * atoms.molecule[:, None]
-            place = place[~named & (identifiers > 0)]
+            mixed = (identifiers + vocabulary) * MIXER % PRIME  # below 2**63
+            place = (mixed % size + size * atoms.molecule[:, None])[~named & (identifiers > 0)]
             counts = counts.index_add(0, place, counts.new_ones(len(place)))
         return counts.view(len(atoms), size)
 

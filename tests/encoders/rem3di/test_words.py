@@ -7,7 +7,7 @@ from encoder_examples import collate, embedded, example, moved, rem3di, reordere
 from rdkit import Chem
 from rdkit.Chem import rdFingerprintGenerator as generators
 
-from skmol3d.encoders.rem3di.words import APART, Words, WordsConfig, arrangement, priorities
+from skmol3d.encoders.rem3di.words import MIXER, PRIME, Words, WordsConfig, arrangement, priorities
 from skmol3d.structures import atom_environments, read_molecule
 
 SMILES = [
@@ -139,7 +139,7 @@ def test_what_has_no_column_is_folded(encoder):
             for k, identifier in enumerate(atom):
                 size = COLUMNS[k] if k < len(COLUMNS) else 0
                 if identifier > 0 and identifier not in VOCABULARIES[k][:size]:
-                    expected[(identifier + k * APART) % FOLDED] += 1
+                    expected[(int(identifier) + k) * MIXER % PRIME % FOLDED] += 1
         np.testing.assert_array_equal(row, expected)
     assert (found > 0).any(0).all()
 
@@ -153,7 +153,7 @@ def test_of_a_bare_geometry_what_is_perceived_is_folded():
         for k, head in enumerate(encoder.words.heads):
             best = int((head.weight @ atom + head.bias).argmax())
             if k or best >= COLUMNS[0]:
-                expected[(int(VOCABULARIES[k][best]) + k * APART) % FOLDED] += 1
+                expected[(int(VOCABULARIES[k][best]) + k) * MIXER % PRIME % FOLDED] += 1
     assert expected.sum() > 0
     np.testing.assert_array_equal(rare(encoder, item)[0], expected)
     same(rare(encoder, item, graph), torch.cat([rare(encoder, item), rare(encoder, graph)]))
