@@ -57,6 +57,7 @@ def test_the_script_labels_once_and_prints_a_table(tiny_checkpoint, tmp_path, ca
     arguments = [str(source), str(tmp_path / "out"), "--conformers", "5", "--model", tiny_checkpoint]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(three_dimensions, "HEAVY_ATOMS", (8, 12))
+        patch.setattr(three_dimensions, "FOLDS", 2)
         three_dimensions.main(arguments)
         first = capsys.readouterr().out
         three_dimensions.main(arguments)
