@@ -8,14 +8,15 @@ rotatable bonds and every stereocentre marked are drawn at random. Their conform
 MMFF94) are labelled with GFN2-xTB once: OUT keeps them, and rows too, so that the command continues where
 it was stopped and another checkpoint costs no more than its encoding.
 
-Ridge on standardised rows, penalty by cross-validation over molecules, is trained on 70 % of them. What is
-asked within molecules are differences from the mean of the molecule's conformers, of rows and of labels
-alike. Prints for the other molecules the mean Spearman correlation within a molecule (± its standard error) and
-the share of the variance within molecules that is explained, for dipoles also the share of all their
-variance. Rows that see no geometry (ECFP; the words, where the input has a graph) are the same for all
-conformers of a molecule, and have zero within molecules by construction. Next to them stand one or two
-numbers that are models of the label themselves: the energy that MMFF94 (which relaxed these conformers)
-gives with the dipole of Gasteiger's charges, and the energy of the potential beneath the encoder.
+Ridge on standardised rows, penalty by cross-validation over molecules, is trained on 70 % of them. What
+is asked within molecules are differences from the mean of the molecule's conformers, of rows and of
+labels alike. Prints for the other molecules the mean Spearman correlation within a molecule (± its
+standard error) and the share of the variance within molecules that is explained, for dipoles also the
+share of all their variance. Rows that see no geometry (ECFP; the words, where the input has a graph) are
+the same for all conformers of a molecule, and have zero within molecules by construction. Next to them
+stand one or two numbers that are models of the label themselves: the energy that MMFF94 (which relaxed
+these conformers) gives with the dipole of Gasteiger's charges, and the energy of the potential beneath
+the encoder.
 """
 
 import argparse
