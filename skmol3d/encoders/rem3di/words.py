@@ -135,7 +135,8 @@ class Words(nn.Module):
         identifiers = torch.where(classes >= 0, torch.stack(names, 1), 0)
         if atoms.environments is None or not self.named:
             return identifiers
-        return torch.where(atoms.environments > 0, atoms.environments, identifiers)
+        told = atoms.environments[:, : len(self.heads)]
+        return torch.where(told > 0, told, identifiers)
 
     def signed(self, classes: Tensor, batch: AtomBatch, identity: Tensor) -> Tensor:
         """Counts [B, signed] from the ``classes`` [N, V] and ``identity`` [N] (`priorities`) of all atoms."""
