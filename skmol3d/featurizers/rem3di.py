@@ -26,6 +26,7 @@ class REM3DIFeaturizer(EncoderFeaturizer):
     - ``signed`` counts words by the handedness of the stereocentre next to them.
     - ``surface`` has columns with a physical meaning: areas by element, charge and potential, solvation,
       shape.
+    - ``properties`` are the network's estimates of RDKit's 2D descriptors, in standard deviations.
     - ``dense`` is what the network knows of the whole molecule, compressed.
 
     ``signed`` changes sign between mirror images, the others are the same. `describe_columns` says what each
@@ -145,7 +146,8 @@ class REM3DIFeaturizer(EncoderFeaturizer):
             ``meaning``; and for words, signed or not, the Morgan environment: ``kind`` ("atom types", as in
             ECFP, or "features", as in FCFP), ``radius``, ``identifier`` (RDKit's), and what the checkpoint's
             table says of it, if it has one: ``smarts`` (of atom types), ``features`` of the central atom,
-            ``example`` (a fragment, written from its centre).
+            ``example`` (a fragment, written from its centre), and ``descriptor`` (RDKit's name of what is
+            estimated).
         """
         import pandas as pd
 
@@ -157,9 +159,9 @@ class REM3DIFeaturizer(EncoderFeaturizer):
         every = columns_of(encoder)
         table = pd.DataFrame([every[i] for i in places], columns=list(Column._fields))
         _, folder = loaded.find_checkpoint(checkpoint.model, checkpoint.revision, checkpoint.commit)
-        key, told = ["kind", "radius", "identifier"], ["smarts", "features", "example"]
+        key, told = ["kind", "radius", "identifier"], ["smarts", "features", "example", "descriptor"]
         if (folder / WORDS).is_file():
-            names = pd.read_csv(folder / WORDS)[key + told].drop_duplicates(key)
+            names = pd.read_csv(folder / WORDS).reindex(columns=key + told).drop_duplicates(key)
         else:
             names = pd.DataFrame(columns=key + told)
         for part in (table, names):

@@ -14,10 +14,11 @@ from typing import Any
 
 import pandas as pd
 from rdkit import Chem, rdBase
+from rdkit.Chem import Descriptors
 
 from skmol3d import hub
 from skmol3d.encoders.rem3di import REM3DI
-from skmol3d.encoders.rem3di.columns import KINDS, RADII, columns_of
+from skmol3d.encoders.rem3di.columns import DESCRIPTOR, KINDS, RADII, columns_of
 from skmol3d.hub.folder import WORDS
 from skmol3d.structures import atom_environments, read_records
 
@@ -40,8 +41,8 @@ def name_words(encoder: REM3DI, smiles: Iterable[str]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row for each column about an environment: ``column``, ``block``, ``kind``, ``radius``,
-        ``identifier`` and
+        A row for each column about an environment or a descriptor: ``column``, ``block``, ``kind``,
+        ``radius``, ``identifier``, ``descriptor`` (RDKit's name) and
 
         - ``smarts``, of atom types: matches the atoms with the environment, in molecules without explicit
           hydrogens. The first atom is the one at the centre. Atoms further out are recursive SMARTS, since
@@ -58,7 +59,8 @@ def name_words(encoder: REM3DI, smiles: Iterable[str]) -> pd.DataFrame:
     """
     if encoder.words.vocabularies is None or not encoder.words.heads:
         raise ValueError("the checkpoint does not say which environments its words stand for")
-    columns = [(f"{c.block}_{i}", c) for i, c in _numbered(encoder) if c.identifier is not None]
+    numbered = [(f"{c.block}_{i}", c) for i, c in _numbered(encoder) if c.identifier is not None]
+    columns = [(name, c) for name, c in numbered if c.kind != DESCRIPTOR]
     wanted = {(c.kind, c.radius, c.identifier) for _, c in columns}
     found: dict[tuple, tuple[str | None, str | None, str]] = {}
     for text in smiles:
@@ -76,8 +78,17 @@ def name_words(encoder: REM3DI, smiles: Iterable[str]) -> pd.DataFrame:
     for name, column in columns:
         key = column.kind, column.radius, column.identifier
         rows.append((name, column.block, *key, *found.get(key, (None, None, None))))
-    names = ("column", "block", "kind", "radius", "identifier", "smarts", "features", "example")
-    return pd.DataFrame(rows, columns=list(names))
+    names = ("column", "block", "kind", "radius", "identifier", "smarts", "features", "example", "descriptor")
+    environments = pd.DataFrame(rows, columns=list(names[:-1]))
+    listed = [name for name, _ in Descriptors.descList]
+    estimated = [
+        (name, c.block, c.kind, c.identifier, listed[c.identifier])
+        for name, c in numbered
+        if c.kind == DESCRIPTOR
+    ]
+    kept = [names[i] for i in (0, 1, 2, 4, 8)]
+    table = pd.concat([environments, pd.DataFrame(estimated, columns=kept)]).reindex(columns=list(names))
+    return table.astype({"radius": "Int64", "identifier": "Int64"})
 
 
 def _numbered(encoder: REM3DI) -> Iterable[tuple[int, Any]]:
@@ -144,7 +155,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     with rdBase.BlockLogs():
         table = name_words(encoder, (text for text in texts if isinstance(text, str)))
     table.to_csv(args.checkpoint / WORDS, index=False)
-    print(f"{args.checkpoint / WORDS}: {table['example'].notna().sum()} of {len(table)} columns have a name")
+    print(
+        f"{args.checkpoint / WORDS}: {(table['example'].notna() | table['descriptor'].notna()).sum()} of {len(table)} columns have a name"
+    )
 
 
 if __name__ == "__main__":

@@ -47,6 +47,7 @@ ENCODER = {
         "chiral": 4,
         "words": {"columns": [8, 6], "signed": [4], "folded": 5},
         "dense": 8,
+        "properties": 5,
         "surface": True,
     },
     "weights": {

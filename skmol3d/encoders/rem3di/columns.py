@@ -10,6 +10,8 @@ from skmol3d.encoders.rem3di.words import RANKS
 
 KINDS = ("atom types", "features")
 """Of vocabularies: those of ECFP and, after them, those of FCFP."""
+DESCRIPTOR = "descriptor"
+ESTIMATE = "estimate of one of RDKit's 2D descriptors, in standard deviations"
 RADII = 3
 NEIGHBOUR = ("first", "second", "third")
 UNITS = {
@@ -36,11 +38,12 @@ class Column(NamedTuple):
     block : str
     meaning : str
     kind : str or None
-        One of `KINDS`, for columns about Morgan environments.
+        One of `KINDS`, for columns about Morgan environments; `DESCRIPTOR` for estimates of one.
     radius : int or None
         Of the environment, in bonds.
     identifier : int or None
-        RDKit's number of the environment; None too where the checkpoint does not say.
+        RDKit's number of the environment (None where the checkpoint does not say), or place of the
+        descriptor in its list.
     """
 
     block: str
@@ -56,6 +59,9 @@ def columns_of(encoder: REM3DI) -> list[Column]:
         "words": _words(encoder),
         "signed": _signed(encoder),
         "surface": [Column("surface", _with_unit(name)) for name in COLUMNS],
+        "properties": [
+            Column("properties", ESTIMATE, DESCRIPTOR, None, int(i)) for i in encoder.properties.index
+        ],
     }
     others = {
         "rare": "number of atoms with environments that have no column, folded",

@@ -42,13 +42,13 @@ class Compression(nn.Module):
         self.register_buffer("scale", torch.ones(columns if size else 0))
         self.register_buffer("matrix", torch.zeros(columns, size) if size else torch.zeros(0, 0))
 
-    def forward(self, rows: Tensor) -> Tensor:
-        """Compressed rows [B, size] of ``rows`` [B, columns]."""
-        return (self.unrounded(rows) / STEP).round() * STEP
+    def forward(self, standard: Tensor) -> Tensor:
+        """Compressed rows [B, size] of `standardised` ones [B, columns]."""
+        return (standard @ self.matrix / STEP).round() * STEP
 
-    def unrounded(self, rows: Tensor) -> Tensor:
-        """The same before rounding."""
-        return ((rows - self.mean) / self.scale).clamp(-CLIP, CLIP) @ self.matrix
+    def standardised(self, rows: Tensor) -> Tensor:
+        """Rows [B, columns] in standard deviations, bounded."""
+        return ((rows - self.mean) / self.scale).clamp(-CLIP, CLIP)
 
     @torch.no_grad()
     def fit(self, rows: Tensor) -> None:

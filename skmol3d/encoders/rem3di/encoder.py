@@ -14,6 +14,7 @@ from skmol3d.encoders.config import check_positive
 from skmol3d.encoders.layers import Bessel, PairBiasedBlock, PairRepresentation, Pooling, random_walks
 from skmol3d.encoders.protocols import Backbone
 from skmol3d.encoders.rem3di.dense import Compression
+from skmol3d.encoders.rem3di.properties import Properties
 from skmol3d.encoders.rem3di.surface import COLUMNS, Surface
 from skmol3d.encoders.rem3di.words import HEAVIEST, Words, WordsConfig
 
@@ -52,6 +53,8 @@ class REM3DIConfig:
     dense : int
         Columns that the invariant ones and the backbone's statistics are compressed to, a power of two. With
         0 they stand in the row as they are.
+    properties : int
+        Estimates of RDKit's 2D descriptors, which need ``dense``.
     words : WordsConfig
         Counts of substructures, absent without vocabularies.
     surface : bool
@@ -76,6 +79,7 @@ class REM3DIConfig:
     backbone_pooling: tuple[str, ...] = ()
     seeds: int = 4
     dense: int = 0
+    properties: int = 0
     words: WordsConfig = field(default_factory=WordsConfig)
     surface: bool = False
     chiral: int = 64
@@ -96,6 +100,8 @@ class REM3DIConfig:
             raise ValueError("words and surface know bonds up to curium; the backbone has heavier elements")
         if self.dense < 0 or self.dense & (self.dense - 1):
             raise ValueError(f"dense must be a power of two or 0, got {self.dense}")
+        if self.properties < 0 or (self.properties and not self.dense):
+            raise ValueError(f"properties must be 0, or a number beside dense columns, got {self.properties}")
         if self.width % self.heads or self.readout % self.heads:
             raise ValueError(
                 f"width ({self.width}) and readout ({self.readout}) must be multiples of heads ({self.heads})"
@@ -141,8 +147,9 @@ class Tokens:
 class REM3DI(nn.Module):
     """Molecular descriptor from the atom features of a potential (arXiv:2607.19977).
 
-    A row has up to five blocks. ``dense`` is what attention over the atoms and plain statistics of the
-    potential's own features know, compressed; ``words`` (ours) count the substructures that atoms are centres
+    A row has up to six blocks. ``dense`` is what attention over the atoms and plain statistics of the
+    potential's own features know, compressed; ``properties`` (ours) the same where it estimates RDKit's 2D
+    descriptors; ``words`` (ours) count the substructures that atoms are centres
     of, and ``rare`` those too rare for a column of their own, folded; ``surface`` (ours) has columns with a
     physical meaning. These are the same for a molecule and its mirror image. ``signed`` counts words by the
     handedness of the centre next to them, and changes sign between mirror images.
@@ -187,7 +194,9 @@ class REM3DI(nn.Module):
         self.pool = Pooling(config.pooling, config.readout, config.heads, config.seeds)
         self.words = Words(config.width, config.words)
         self.pool_backbone = Pooling(config.backbone_pooling, scalars, config.heads, config.seeds)
-        self.compress = Compression(self.pool.size + self.pool_backbone.size, config.dense)
+        pooled = self.pool.size + self.pool_backbone.size
+        self.compress = Compression(pooled, config.dense)
+        self.properties = Properties(pooled, config.properties)
         self.surface = Surface(scalars) if config.surface else None
         self.triple = nn.Linear(vectors, 3 * config.chiral, bias=False)
         self.chiral_gate = nn.Sequential(
@@ -208,7 +217,9 @@ class REM3DI(nn.Module):
             "chiral": self.config.chiral,
         }
         dense = {"dense": self.config.dense} if self.config.dense else plain
-        blocks = {**self.words.sizes, "surface": len(COLUMNS) if self.config.surface else 0, **dense}
+        surface = len(COLUMNS) if self.config.surface else 0
+        measured = {"surface": surface, "properties": self.config.properties}
+        blocks = {**self.words.sizes, **measured, **dense}
         return {name: size for name, size in blocks.items() if size}
 
     def forward(self, batch: AtomBatch) -> Tensor:
@@ -231,7 +242,12 @@ class REM3DI(nn.Module):
         if self.surface is not None:
             blocks.append(self.surface(tokens.batch, tokens.standardised))
         rows = self.uncompressed(tokens)
-        blocks += [self.compress(rows)] if self.config.dense else [rows, self.chiral(tokens)]
+        if self.config.dense:
+            standard = self.compress.standardised(rows)
+            estimated = [self.properties(standard)] if self.config.properties else []
+            blocks += [*estimated, self.compress(standard)]
+        else:
+            blocks += [rows, self.chiral(tokens)]
         return torch.cat(blocks, 1)
 
     def chiral(self, tokens: Tokens) -> Tensor:

@@ -1,4 +1,4 @@
-"""What a row needs beyond the weights: charges, levels and the compression, from training molecules."""
+"""What a row needs beyond the weights: charges, levels, estimates, compression, from training molecules."""
 
 from __future__ import annotations
 
@@ -103,19 +103,24 @@ def measure_words(
 def measure_rows(
     encoder: REM3DI, sets: list[PackedSet], train: list[np.ndarray], molecules: int = SAMPLE
 ) -> None:
-    """Fit the compression and the levels of ``surface`` to training molecules of each set."""
+    """Fit the compression, ``properties`` and the levels of ``surface`` to training molecules of each set."""
     if not encoder.config.dense:
         return
     encoder.eval()
-    dense, surface = [], []
+    dense, surface, descriptors = [], [], []
     for data, index in zip(sets, train, strict=True):
         sample = np.random.default_rng(0).permutation(index)[:molecules]
         for part in bucketed(data.sizes, sample, 2048, np.random.default_rng(0)):
-            tokens = encoder.tokens(data.batch(part)[0].to(encoder.scalar_mean.device))
+            batch, targets = data.batch(part)
+            tokens = encoder.tokens(batch.to(encoder.scalar_mean.device))
+            descriptors.append(targets["descriptors"])
             dense.append(encoder.uncompressed(tokens))
             if encoder.surface is not None:
                 charges = encoder.surface.charges(tokens.batch, tokens.standardised)
                 surface.append(encoder.surface.unrounded(tokens.batch, charges))
-    encoder.compress.fit(torch.cat(dense))
+    rows = torch.cat(dense)
+    encoder.compress.fit(rows)
+    if encoder.config.properties:
+        encoder.properties.fit(encoder.compress.standardised(rows), torch.cat(descriptors).to(rows.device))
     if encoder.surface is not None:
         encoder.surface.step.copy_(torch.cat(surface).std(0) / LEVELS)

@@ -17,6 +17,7 @@ from skmol3d.encoders.atoms import AtomBatch
 from skmol3d.encoders.config import config_from_dict, config_to_dict
 from skmol3d.encoders.potential import Potential
 from skmol3d.encoders.rem3di import REM3DI, REM3DIConfig
+from skmol3d.encoders.rem3di.properties import PLAIN
 from skmol3d.trainer.data.batches import Batch, Mixture, bucketed
 from skmol3d.trainer.data.corpus import CorpusStatistics, with_targets
 from skmol3d.trainer.data.sets import PackedSet
@@ -113,7 +114,7 @@ class REM3DIRecipe(LoopRecipe):
     probe : Probe or None
     model : dict
         Fields of `REM3DIConfig` but ``backbone``, which is the potential's, and ``words.classes``. Sizes of
-        ``words.columns`` and ``words.signed`` are the most that there will be.
+        ``words.columns``, ``words.signed`` and ``properties`` are the most that there will be.
     """
 
     kind: str = "rem3di"
@@ -187,6 +188,7 @@ class REM3DIRecipe(LoopRecipe):
         for name in ("columns", "signed"):  # a small corpus has fewer classes than a recipe has columns for
             words[name] = [min(pair) for pair in zip(words.get(name, ()), classes, strict=False)]
         model["words"] = words if "environments" in self.weights else {}
+        model["properties"] = min(self.model.get("properties", 0), corpus.statistics.descriptors, PLAIN)
         encoder = REM3DI(config_from_dict(REM3DIConfig, model, "recipe.model"))
         check_size(encoder, corpus.train)
         encoder.backbone.load_state_dict(potential.backbone.state_dict())
