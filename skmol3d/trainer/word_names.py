@@ -155,9 +155,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     with rdBase.BlockLogs():
         table = name_words(encoder, (text for text in texts if isinstance(text, str)))
     table.to_csv(args.checkpoint / WORDS, index=False)
-    print(
-        f"{args.checkpoint / WORDS}: {(table['example'].notna() | table['descriptor'].notna()).sum()} of {len(table)} columns have a name"
-    )
+    named = table[["example", "descriptor"]].notna().any(axis=1).sum()
+    print(f"{args.checkpoint / WORDS}: {named} of {len(table)} columns have a name")
 
 
 if __name__ == "__main__":

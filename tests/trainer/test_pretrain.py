@@ -96,7 +96,11 @@ def test_only_losses_with_a_weight_are_computed(trained, data_root, tmp_path):
     recipe = ENCODER | changes | {"potential": str(trained / "tiny-potential")}
     run(write(recipe, tmp_path / "few.yaml"), data_root, tmp_path)
     encoder = hub.from_pretrained(str(tmp_path / "few"))
-    assert list(encoder.output_blocks()) == ["surface", "dense"]  # no words without environments
+    assert list(encoder.output_blocks()) == [
+        "surface",
+        "properties",
+        "dense",
+    ]  # no words without environments
     log = pd.read_csv(tmp_path / "few.run" / "log.csv")
     assert {"substructures", "angles"} <= set(log.columns)
     assert not {"denoising", "distances", "variance"} & set(log.columns)

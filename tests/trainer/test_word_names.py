@@ -1,9 +1,13 @@
 """Names of words: the SMARTS match where the column counts, and a checkpoint keeps the table."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from rdkit import Chem
+from rdkit.Chem import Descriptors
 
 from skmol3d import REM3DIFeaturizer, hub
 from skmol3d.encoders.rem3di import REM3DI, REM3DIConfig
@@ -45,6 +49,19 @@ def test_every_column_about_an_environment_has_a_name(encoder, table):
     types = table["kind"] == "atom types"
     assert table["smarts"].notna().tolist() == types.tolist()
     assert table["features"].notna().tolist() == (~types).tolist()
+
+
+def test_estimated_descriptors_have_rdkit_s_names(encoder):
+    config = dataclasses.replace(encoder.config, dense=8, properties=3)
+    made = REM3DI(config)
+    made.words.name_classes(encoder.words.vocabularies)
+    made.properties.index.copy_(torch.tensor([0, 7, 131]))
+    table = word_names.name_words(made, SMILES)
+    named = table.dropna(subset=["descriptor"])
+    assert named["column"].tolist() == ["properties_0", "properties_1", "properties_2"]
+    listed = [name for name, _ in Descriptors.descList]
+    assert named["descriptor"].tolist() == [listed[0], listed[7], listed[131]]
+    assert table["example"].notna().sum() == len(table) - 3
 
 
 def test_smarts_match_the_atoms_that_have_the_environment(table):
