@@ -148,10 +148,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     atoms = read_geometries(args.geometries, set(gaps.index) | set(dipoles.index))
     scalar = Mo3ENetFeaturizer(model=args.mo3enet, errors="nan")
     vector = Mo3ENetFeaturizer(model=args.mo3enet, output="vector", errors="nan")
-    dense = REM3DIFeaturizer(model=args.rem3di, blocks=("surface", "dense", "chiral"))
+    dense = REM3DIFeaturizer(model=args.rem3di, blocks=("surface", "properties", "dense"))
     invariant = {
         "ECFP counts": lambda keys: ECFPFeaturizer(count=True).fit_transform(smiles[keys]),
-        "REM3DI, dense blocks": lambda keys: dense.fit_transform([atoms[key] for key in keys]),
+        "REM3DI, without counts": lambda keys: dense.fit_transform([atoms[key] for key in keys]),
         "Mo3ENet, scalar": lambda keys: scalar.fit_transform([atoms[key] for key in keys]),
     }
     keys = [key for key in gaps.index if key in atoms and key in smiles.index][: args.most]
