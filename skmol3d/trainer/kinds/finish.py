@@ -113,7 +113,8 @@ def measure_rows(
         for part in bucketed(data.sizes, sample, 2048, np.random.default_rng(0)):
             batch, targets = data.batch(part)
             tokens = encoder.tokens(batch.to(encoder.scalar_mean.device))
-            descriptors.append(targets["descriptors"])
+            if encoder.config.properties:
+                descriptors.append(targets["descriptors"])
             dense.append(encoder.uncompressed(tokens))
             if encoder.surface is not None:
                 charges = encoder.surface.charges(tokens.batch, tokens.standardised)

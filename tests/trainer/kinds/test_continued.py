@@ -77,7 +77,9 @@ def test_words_of_other_environments_start_afresh(trained, encoder, corpus, caps
     assert torch.equal(made.words.heads[0].weight, untouched)
     assert "its words start afresh: they name other environments" in capsys.readouterr().out
     for name, value in made.state_dict().items():
-        assert name.startswith(("words.", "compress.")) or torch.equal(value, encoder.state_dict()[name])
+        assert name.startswith(("words.", "compress.", "properties.")) or torch.equal(
+            value, encoder.state_dict()[name]
+        )
 
 
 def test_words_of_another_number_start_afresh(trained, encoder, corpus, capsys):
@@ -131,7 +133,7 @@ def test_the_surface_comes_along_and_the_compression_does_not(trained, data_root
     before = hub.from_pretrained(str(trained / "tiny-rem3di"))
     torch.testing.assert_close(made.surface.charge_weight, before.surface.charge_weight)
     assert made.output_blocks()["dense"] == 4
-    plain = REM3DI(dataclasses.replace(before.config, dense=0, surface=False))
+    plain = REM3DI(dataclasses.replace(before.config, dense=0, properties=0, surface=False))
     folder = hub.save_pretrained(plain, tmp_path / "plain", "Without.")
     again = REM3DI(before.config)
     again.words.name_classes(before.words.vocabularies)

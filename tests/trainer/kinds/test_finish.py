@@ -9,6 +9,7 @@ import torch
 from skmol3d import hub
 from skmol3d.encoders import REM3DI
 from skmol3d.encoders.rem3di.dense import STEP
+from skmol3d.trainer.data.corpus import with_targets
 from skmol3d.trainer.data.sources import read_set
 from skmol3d.trainer.kinds.finish import LEVELS, check_size, measure_charges, measure_rows
 
@@ -22,7 +23,7 @@ def encoder(trained):
 
 @pytest.fixture(scope="module")
 def labels(data_root):
-    return read_set(data_root / "labels.npz")
+    return with_targets(read_set(data_root / "labels.npz"), data_root / "targets.npz", "labels")
 
 
 def with_charges(labels, encoder, seed=0):
@@ -77,7 +78,8 @@ def test_rows_have_the_levels_of_the_training_molecules(encoder, labels):
     batch, _ = labels.batch(TRAIN)
     with torch.no_grad():
         tokens = encoder.tokens(batch)
-        dense = encoder.compress.unrounded(encoder.uncompressed(tokens))
+        standard = encoder.compress.standardised(encoder.uncompressed(tokens))
+        dense = standard @ encoder.compress.matrix
         surface = encoder.surface.unrounded(batch, encoder.surface.charges(batch, tokens.standardised))
         row = dict(
             zip(
@@ -90,6 +92,8 @@ def test_rows_have_the_levels_of_the_training_molecules(encoder, labels):
     torch.testing.assert_close(encoder.surface.step, surface.std(0) / LEVELS, rtol=1e-3, atol=1e-6)
     assert torch.equal(row["dense"] / STEP, (row["dense"] / STEP).round())
     assert len(row["dense"].unique()) > 3
+    assert len(row["properties"].unique()) > 3
+    assert torch.equal(row["properties"], encoder.properties(standard))
     # Once more changes nothing.
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
     measure_rows(encoder, [labels], [TRAIN])
@@ -98,7 +102,7 @@ def test_rows_have_the_levels_of_the_training_molecules(encoder, labels):
 
 
 def test_rows_that_are_not_compressed_stay_as_they_are(encoder, labels):
-    plain = REM3DI(dataclasses.replace(encoder.config, dense=0))
+    plain = REM3DI(dataclasses.replace(encoder.config, dense=0, properties=0))
     before = {name: value.clone() for name, value in plain.state_dict().items()}
     measure_rows(plain, [labels], [TRAIN])
     assert all(torch.equal(value, before[name]) for name, value in plain.state_dict().items())
