@@ -35,8 +35,7 @@ class AtomBatch:
     charge : Tensor of shape [B]
         Total formal charges, e.
     bonds : LongTensor of shape [2, M] or None
-        Bonded pairs as indices into the N atoms, each bond once. Without them close
-        atoms count as bonded, but the ``2d`` structure encoding refuses.
+        Bonded pairs as indices into the N atoms, each bond once. Without them close atoms count as bonded.
     environments : LongTensor of shape [N, 6] or None
         Identifiers of the Morgan environments around each atom (`skmol3d.structures.atom_environments`), 0
         where there is none. Molecules whose graph is not known have zeros throughout.

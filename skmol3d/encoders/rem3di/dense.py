@@ -10,6 +10,11 @@ CLIP = 5.0  # standard deviations
 STEP = 0.5  # standard deviations: coarser costs kernels and ridge more than it gives forests
 
 
+def rounded(columns: Tensor) -> Tensor:
+    """Columns in standard deviations to whole multiples of `STEP`: few places for trees to split."""
+    return (columns / STEP).round() * STEP
+
+
 class Compression(nn.Module):
     """A linear map from ``columns`` standardised columns to ``size``, rounded to half standard deviations.
 
@@ -44,7 +49,7 @@ class Compression(nn.Module):
 
     def forward(self, standard: Tensor) -> Tensor:
         """Compressed rows [B, size] of `standardised` ones [B, columns]."""
-        return (standard @ self.matrix / STEP).round() * STEP
+        return rounded(standard @ self.matrix)
 
     def standardised(self, rows: Tensor) -> Tensor:
         """Rows [B, columns] in standard deviations, bounded."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-STEP = 0.5  # standard deviations: few places for trees to split
+from skmol3d.encoders.rem3di.dense import rounded
+
 PENALTY = 0.03  # of the ridge regression, per molecule
 PLAIN = 132  # of RDKit's list come first; the others count functional groups, which words do
 TEST = 5  # one molecule in so many judges which descriptors are estimated well
@@ -37,7 +38,7 @@ class Properties(nn.Module):
 
     def forward(self, standard: Tensor) -> Tensor:
         """Estimates [B, size] in standard deviations, of standardised columns [B, columns]."""
-        return ((standard @ self.matrix + self.offset) / STEP).round() * STEP
+        return rounded(standard @ self.matrix + self.offset)
 
     @torch.no_grad()
     def fit(self, standard: Tensor, descriptors: Tensor) -> None:

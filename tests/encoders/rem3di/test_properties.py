@@ -6,7 +6,8 @@ import torch
 from encoder_examples import collate, embedded, moved, rem3di, reordered, rotation
 from sklearn.linear_model import Ridge
 
-from skmol3d.encoders.rem3di.properties import PENALTY, PLAIN, STEP, Properties
+from skmol3d.encoders.rem3di.dense import STEP
+from skmol3d.encoders.rem3di.properties import PENALTY, PLAIN, Properties
 
 
 @pytest.fixture
