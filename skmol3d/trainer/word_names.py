@@ -60,8 +60,7 @@ def name_words(encoder: REM3DI, smiles: Iterable[str]) -> pd.DataFrame:
     if encoder.words.vocabularies is None or not encoder.words.heads:
         raise ValueError("the checkpoint does not say which environments its words stand for")
     numbered = [(f"{c.block}_{i}", c) for i, c in _numbered(encoder) if c.identifier is not None]
-    columns = [(name, c) for name, c in numbered if c.kind != DESCRIPTOR]
-    wanted = {(c.kind, c.radius, c.identifier) for _, c in columns}
+    wanted = {(c.kind, c.radius, c.identifier) for _, c in numbered if c.kind != DESCRIPTOR}
     found: dict[tuple, tuple[str | None, str | None, str]] = {}
     for text in smiles:
         if len(found) == len(wanted):
@@ -74,20 +73,15 @@ def name_words(encoder: REM3DI, smiles: Iterable[str]) -> pd.DataFrame:
                 key = KINDS[k // RADII], k % RADII, identifier
                 if key in wanted and key not in found:
                     found[key] = _name(mol, atom, *key[:2], identifiers)
-    rows = []
-    for name, column in columns:
-        key = column.kind, column.radius, column.identifier
-        rows.append((name, column.block, *key, *found.get(key, (None, None, None))))
-    names = ("column", "block", "kind", "radius", "identifier", "smarts", "features", "example", "descriptor")
-    environments = pd.DataFrame(rows, columns=list(names[:-1]))
     listed = [name for name, _ in Descriptors.descList]
-    estimated = [
-        (name, c.block, c.kind, c.identifier, listed[c.identifier])
-        for name, c in numbered
-        if c.kind == DESCRIPTOR
-    ]
-    kept = [names[i] for i in (0, 1, 2, 4, 8)]
-    table = pd.concat([environments, pd.DataFrame(estimated, columns=kept)]).reindex(columns=list(names))
+    rows = []
+    for name, column in numbered:
+        key = column.kind, column.radius, column.identifier
+        told = found.get(key, (None, None, None))
+        descriptor = listed[column.identifier] if column.kind == DESCRIPTOR else None
+        rows.append((name, column.block, *key, *told, descriptor))
+    names = ("column", "block", "kind", "radius", "identifier", "smarts", "features", "example", "descriptor")
+    table = pd.DataFrame(rows, columns=list(names))
     return table.astype({"radius": "Int64", "identifier": "Int64"})
 
 

@@ -11,6 +11,7 @@ from rdkit.Chem import Descriptors
 
 from skmol3d import REM3DIFeaturizer, hub
 from skmol3d.encoders.rem3di import REM3DI, REM3DIConfig
+from skmol3d.encoders.rem3di.properties import PLAIN
 from skmol3d.encoders.rem3di.words import WordsConfig
 from skmol3d.structures import atom_environments
 from skmol3d.trainer import word_names
@@ -60,6 +61,7 @@ def test_estimated_descriptors_have_rdkit_s_names(encoder):
     named = table.dropna(subset=["descriptor"])
     assert named["column"].tolist() == ["properties_0", "properties_1", "properties_2"]
     listed = [name for name, _ in Descriptors.descList]
+    assert [name.startswith("fr_") for name in listed] == [k >= PLAIN for k in range(len(listed))]
     assert named["descriptor"].tolist() == [listed[0], listed[7], listed[131]]
     assert table["example"].notna().sum() == len(table) - 3
 
