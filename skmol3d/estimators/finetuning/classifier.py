@@ -136,31 +136,33 @@ class REM3DIClassifier(ClassifierMixin, FineTunedEstimator):
         random_state: Any = 0,
         verbose: int = 0,
     ) -> None:
-        self.model = model
-        self.train = train
-        self.n_estimators = n_estimators
-        self.rank = rank
-        self.width = width
-        self.dropout = dropout
-        self.epochs = epochs
-        self.patience = patience
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.validation_fraction = validation_fraction
+        super().__init__(
+            model=model,
+            train=train,
+            n_estimators=n_estimators,
+            rank=rank,
+            width=width,
+            dropout=dropout,
+            epochs=epochs,
+            patience=patience,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            validation_fraction=validation_fraction,
+            warm_start=warm_start,
+            n_conformers=n_conformers,
+            revision=revision,
+            device=device,
+            relax=relax,
+            time_limit=time_limit,
+            standardise=standardise,
+            n_jobs=n_jobs,
+            errors=errors,
+            cache_dir=cache_dir,
+            random_state=random_state,
+            verbose=verbose,
+        )
         self.class_weight = class_weight
-        self.warm_start = warm_start
-        self.n_conformers = n_conformers
-        self.revision = revision
-        self.device = device
-        self.relax = relax
-        self.time_limit = time_limit
-        self.standardise = standardise
-        self.n_jobs = n_jobs
-        self.errors = errors
-        self.cache_dir = cache_dir
-        self.random_state = random_state
-        self.verbose = verbose
 
     def fit(self, X: Any, y: ArrayLike) -> Self:
         """Fit kernels and networks.
