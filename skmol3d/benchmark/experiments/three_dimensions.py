@@ -152,9 +152,9 @@ def conformer_mols(
 
 
 def descriptors(mols: Sequence[Chem.Mol], names: Sequence[str]) -> NDArray[np.float64]:
-    """Descriptors of RDKit, by the names of its functions."""
-    rows = [np.hstack([getattr(rdMolDescriptors, name)(mol) for name in names]) for mol in mols]
-    return np.nan_to_num(np.array(rows, dtype=np.float64), posinf=0, neginf=0)
+    """Descriptors of RDKit, by the names of its functions; without those that some molecule does not have."""
+    rows = np.array([np.hstack([getattr(rdMolDescriptors, name)(mol) for name in names]) for mol in mols])
+    return rows[:, np.isfinite(rows).all(axis=0)].astype(np.float64)
 
 
 def classical(mol: Chem.Mol) -> tuple[float, float]:
