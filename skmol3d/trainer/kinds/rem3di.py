@@ -31,8 +31,9 @@ from skmol3d.trainer.probe import LinearProbe, read_probes
 
 ABOUT = """REM3DI descriptor (arXiv:2607.19977) over the frozen potential `{potential}`: pair-biased
 transformer over heavy atoms, whose pooled statistics are joined by plain statistics of the potential's
-features over all atoms; compressed where the recipe says `dense`, and followed by a chiral block that changes
-sign between mirror images where it does not.{words}{surface}{started}
+features over all atoms; compressed where the recipe says `dense` (and, as `properties`, read out to estimate
+RDKit's descriptors), and followed by a chiral block that changes sign between mirror images where it does
+not.{words}{surface}{started}
 
 **Limits.** Elements below only, and molecules like those of the data below. Descriptors of flexible molecules
 depend on the conformer (words of a molecular graph do not).
@@ -42,7 +43,8 @@ targets; cross-entropies for environments and handedness).
 """
 WORDS = """
 Counts of words: how many atoms have each of the most frequent environments, by the molecular graph, or as a
-linear map of each token names them where there is none; some also by the handedness of their atoms."""
+linear map of each token names them where there is none; the others folded (`rare`); some also by the
+handedness of the centre next to them."""
 SURFACE = " Columns of the molecular surface, from charges that are linear in the potential's features."
 
 
