@@ -15,7 +15,7 @@ from itertools import chain, islice
 from typing import Any
 
 import joblib
-from joblib.externals.loky import ProcessPoolExecutor
+from loky import ProcessPoolExecutor
 
 from skmol3d.structures.conformers import Conformers, ConformerSettings, embed, embed_isolated
 from skmol3d.structures.errors import StructureError

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 
 import numpy as np
-from joblib.externals.loky import ProcessPoolExecutor as LokyExecutor
+from loky import ProcessPoolExecutor as LokyExecutor
 
 from skmol3d.featurizers import REM3DIFeaturizer, cache
 
