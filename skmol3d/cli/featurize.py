@@ -35,9 +35,6 @@ CHUNK = 1024
 """Records between two marks from which a stopped run continues."""
 
 SHOWN = 10
-HOW = ("errors", "verbose", "n_jobs", "device", "batch_size", "cache_dir")
-"""Parameters of featurizers that rows do not depend on (beyond rounding): a stopped run may change them."""
-
 COMMON = ("n_jobs", "device", "cache_dir")
 """Parameters of featurizers that the help shows beside records and files."""
 
@@ -244,7 +241,7 @@ def _sidecar(args: argparse.Namespace, output: Path | None) -> Path | None:
 
 def _task(args: argparse.Namespace, source: Source, featurizer: StructureFeaturizer) -> dict[str, Any]:
     """All that decides what is in OUTPUT."""
-    import rdkit
+    from skmol3d.featurizers.identity import identity
 
     digest = None
     if source.path:
@@ -254,19 +251,7 @@ def _task(args: argparse.Namespace, source: Source, featurizer: StructureFeaturi
         "input": digest,
         "format": source.format,
         **{name: getattr(args, name) for name in ("smiles_column", "id_column", "keep")},
-        **_described(featurizer),
-        "skmol3d": skmol3d.__version__,
-        "rdkit": rdkit.__version__,
-    }
-
-
-def _described(featurizer: Any) -> dict[str, Any]:
-    checkpoint = getattr(featurizer, "checkpoint_", None)
-    values = {name: value for name, value in featurizer.get_params(deep=False).items() if name not in HOW}
-    return {
-        "featurizer": type(featurizer).__name__,
-        "weights": checkpoint and checkpoint.fingerprint,
-        **{name: _described(v) if hasattr(v, "get_params") else v for name, v in values.items()},
+        **identity(featurizer),
     }
 
 

@@ -191,6 +191,16 @@ class StructureFeaturizer(TransformerMixin, BaseEstimator, ABC):
         self._check_params()
         return np.array(self._feature_names(), dtype=object)
 
+    def integer_columns(self) -> NDArray[np.bool_]:
+        """Say which columns hold nothing but whole numbers, such as counts.
+
+        Returns
+        -------
+        ndarray of bool, shape [n_features]
+        """
+        self._check_params()
+        return np.zeros(self._n_features(), bool)
+
     def __sklearn_is_fitted__(self) -> bool:
         return True
 

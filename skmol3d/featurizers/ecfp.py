@@ -97,6 +97,9 @@ class ECFPFeaturizer(MoleculeFeaturizer):
     def _n_features(self) -> int:
         return self.n_bits
 
+    def integer_columns(self) -> NDArray[np.bool_]:
+        return ~super().integer_columns()
+
     def _feature_names(self) -> list[str]:
         return [f"ecfp_{i}" for i in range(self.n_bits)]
 

@@ -17,6 +17,7 @@ import skmol3d
 from skmol3d import inference
 from skmol3d.featurizers import cache
 from skmol3d.featurizers.base import MoleculeFeaturizer, check_choice, check_integer
+from skmol3d.featurizers.elements import unknown_elements
 from skmol3d.featurizers.spellings import read_named
 from skmol3d.hub import loaded
 from skmol3d.structures import (
@@ -186,6 +187,14 @@ class EncoderFeaturizer(MoleculeFeaturizer):
         _, columns = self._columns(self._load()[0])
         return len(columns) * (self.n_conformers if self.conformer_pooling == "all" else 1)
 
+    def integer_columns(self) -> NDArray[np.bool_]:
+        self._check_params()
+        copies = self.n_conformers if self.conformer_pooling == "all" else 1
+        if not self.count_blocks or copies < self.n_conformers:  # means are no whole numbers
+            return np.zeros(self._n_features(), bool)
+        encoder = self._load()[0]
+        return self._counts(encoder).reshape(copies, -1)[:, self._columns(encoder)[1]].ravel()
+
     # --- rows ----------------------------------------------------------------------------------------------
 
     def _compute(
@@ -331,17 +340,3 @@ class EncoderFeaturizer(MoleculeFeaturizer):
         if self.conformer_pooling == "boltzmann":
             return (boltzmann_weights(made.energies) @ rows.astype(np.float64)).astype(np.float32)
         return rows.mean(axis=0)
-
-
-def unknown_elements(numbers: NDArray[np.uint8], elements: tuple[int, ...]) -> str | None:
-    """Name the elements among atomic numbers [N] that are not among `elements`, if any."""
-    from rdkit import Chem
-
-    unknown = sorted(set(numbers.tolist()) - set(elements))
-    if not unknown:
-        return None
-    symbol = Chem.GetPeriodicTable().GetElementSymbol
-    return (
-        f"{', '.join(map(symbol, unknown))}: not among the elements the model knows "
-        f"({', '.join(symbol(z) for z in sorted(elements))})"
-    )

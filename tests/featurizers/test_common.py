@@ -18,7 +18,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import get_tags
 
-from skmol3d.featurizers import cache
+from skmol3d.featurizers import ECFPFeaturizer, cache
 
 SMILES = ["CCO", "c1ccccc1", "C[C@H](N)C(=O)O", "CC(=O)[O-].[Na+]", "FC(F)Cl", "C#N", "C1CC1O", "CS(C)=O"]
 TARGET = np.arange(len(SMILES), dtype=float)
@@ -82,6 +82,17 @@ def test_pickle_is_small_and_gives_the_same_rows(make):
     assert len(text) < 2**20
     cache.clear()
     np.testing.assert_array_equal(pickle.loads(text).transform(SMILES), rows)
+
+
+def test_columns_said_to_be_whole_numbers_are(make):
+    for settings in ({}, {"n_conformers": 2}):
+        if not settings or "n_conformers" in make.takes:
+            featurizer = make(**settings)
+            rows = featurizer.transform(SMILES)
+            whole = featurizer.integer_columns()
+            assert whole.shape == rows.shape[1:]
+            assert (rows[:, whole] == rows[:, whole].round()).all()
+    assert make().integer_columns().any() == isinstance(make(), ECFPFeaturizer)
 
 
 def test_order_and_subset(make):

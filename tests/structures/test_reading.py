@@ -4,11 +4,12 @@ import gzip
 import io
 import os
 
+import pandas as pd
 import pytest
 from reading_examples import SMILES, block, content, records, structures
 
 from skmol3d.structures import read_molecule, read_records
-from skmol3d.structures.reading import file_format
+from skmol3d.structures.reading import count_records, file_format, read_header
 
 FORMATS = ["smi", "csv", "tsv", "parquet", "sdf", "mol", "xyz", "extxyz"]
 
@@ -148,3 +149,51 @@ def test_formats_by_suffix():
         read_records(io.BytesIO(b"C"))
     with pytest.raises(ValueError, match="unknown format 'pdf'"):
         read_records("x.csv", format="pdf")
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
+def test_reading_may_start_anywhere_and_records_are_counted(format, packed, tmp_path):
+    path = tmp_path / f"in.{format}{'.gz' if packed else ''}"
+    path.write_bytes(gzip.compress(content(format)) if packed else content(format))
+    every = list(read_records(path))
+    assert count_records(path) == 3
+    for start in range(5):
+        rest = list(read_records(path, start=start))
+        assert [r.index for r in rest] == [0, 1, 2][start:]
+        assert [(r.line, r.name, r.columns) for r in rest] == [
+            (r.line, r.name, r.columns) for r in every[start:]
+        ]
+        assert [read_molecule(r.structure).key for r in rest] == [
+            read_molecule(r.structure).key for r in every[start:]
+        ]
+
+
+def test_reading_parquet_may_start_within_a_row_group(tmp_path):
+    path = tmp_path / "in.parquet"
+    pd.DataFrame({"smiles": ["C" * (i + 1) for i in range(10)]}).to_parquet(path, row_group_size=4)
+    for start in range(12):
+        rest = [(r.index, len(r.structure)) for r in read_records(path, start=start)]
+        assert rest == [(i, i + 1) for i in range(10)][start:]
+
+
+def test_broken_records_are_counted_and_passed_over_like_others(tmp_path):
+    path = tmp_path / "in.csv"
+    path.write_text('smiles,id\nC,a\nC,b,c,d\n"C,e\nO,f\n')
+    every = list(read_records(path))
+    assert count_records(path) == len(every) == 4
+    assert [r.name for r in read_records(path, start=2)] == [r.name for r in every[2:]]
+
+
+def test_a_file_that_breaks_off_has_as_many_records_counted_as_read(tmp_path):
+    lines = "".join(f"{'C' * (i % 50 + 1)}O name{i}\n" for i in range(5000))
+    path = tmp_path / "in.smi.gz"
+    path.write_bytes(gzip.compress(lines.encode())[:-1000])
+    assert count_records(path) == len(list(read_records(path)))
+
+
+@pytest.mark.parametrize("format", ["csv", "tsv", "parquet"])
+def test_the_header_of_a_table(format, tmp_path):
+    path = tmp_path / f"in.{format}"
+    path.write_bytes(content(format))
+    assert set(read_header(path)) >= {"y"}

@@ -20,6 +20,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -32,12 +33,29 @@ from skmol3d.structures.errors import StructureError
 from skmol3d.structures.geometry import MAX_ATOMS
 from skmol3d.structures.reading.record import Lines, Record
 from skmol3d.structures.reading.sdf import read_sdf
-from skmol3d.structures.reading.tables import read_parquet, read_smi, read_table
+from skmol3d.structures.reading.tables import (
+    parquet_file,
+    read_parquet,
+    read_smi,
+    read_table,
+    table_header,
+)
 from skmol3d.structures.reading.xyz import read_xyz
 
-__all__ = ["FORMATS", "Record", "file_format", "file_suffix", "is_file_name", "read_records"]
+__all__ = [
+    "FORMATS",
+    "TABLES",
+    "Record",
+    "count_records",
+    "file_format",
+    "file_suffix",
+    "is_file_name",
+    "read_header",
+    "read_records",
+]
 
 FORMATS = ("smi", "csv", "tsv", "sdf", "mol", "xyz", "extxyz", "parquet")
+TABLES = ("csv", "tsv", "parquet")
 CRYSTALS = "crystals are read by CrystalFeaturizer, not by featurizers of molecules"
 
 
@@ -75,6 +93,7 @@ def read_records(
     smiles_column: str | None = None,
     id_column: str | None = None,
     max_atoms: int = MAX_ATOMS,
+    start: int = 0,
 ) -> Iterator[Record]:
     """Read the records of a file or stream, one at a time.
 
@@ -92,6 +111,8 @@ def read_records(
         one.
     max_atoms : int, default=1000
         A frame of an XYZ file that announces more is refused unread.
+    start : int, default=0
+        Leave out so many records; but for XYZ, they are not parsed.
 
     Yields
     ------
@@ -118,7 +139,8 @@ def read_records(
             raise ValueError(f"{label}: a stream needs a format: {', '.join(FORMATS)}")
     if format not in FORMATS:
         raise ValueError(f"unknown format {format!r}; expected {', '.join(FORMATS)}")
-    records = _located(source, label, format, smiles_column, id_column, max_atoms)
+    every = _located(source, label, format, smiles_column, id_column, max_atoms, start)
+    records = (record for record in every if record.index >= start)
     first = next(records, None)
     return iter(()) if first is None else chain([first], records)
 
@@ -130,12 +152,16 @@ def _located(
     smiles_column: str | None,
     id_column: str | None,
     max_atoms: int,
+    start: int,
 ) -> Iterator[Record]:
-    """Records whose errors say where they stand; a file that breaks off gives one more."""
+    """Records whose errors say where they stand; a file that breaks off gives one more.
+
+    Those before `start` are empty.
+    """
     index = 0
     with _opened(source) as stream:
         try:
-            for record in _parsed(stream, format, smiles_column, id_column, max_atoms):
+            for record in _parsed(stream, format, smiles_column, id_column, max_atoms, start):
                 index = record.index + 1
                 if isinstance(record.structure, StructureError):
                     place = f"row {record.index}" if record.line is None else f"line {record.line}"
@@ -165,16 +191,75 @@ def _opened(source: str | os.PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
 
 
 def _parsed(
-    stream: BinaryIO, format: str, smiles_column: str | None, id_column: str | None, max_atoms: int
+    stream: BinaryIO,
+    format: str,
+    smiles_column: str | None,
+    id_column: str | None,
+    max_atoms: int,
+    start: int,
 ) -> Iterator[Record]:
     if format == "parquet":
-        return read_parquet(stream, smiles_column, id_column)
+        return read_parquet(stream, smiles_column, id_column, start)
+    lines = _lines(stream)
+    if format in ("csv", "tsv"):
+        return read_table(lines, _delimiter(format), smiles_column, id_column, start)
+    if format in ("xyz", "extxyz"):
+        return read_xyz(lines, max_atoms)
+    return read_smi(lines, start) if format == "smi" else read_sdf(lines, start)
+
+
+def _lines(stream: BinaryIO) -> Lines:
     head = cast(Any, stream).peek(64)[:64]
     if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in head:
         raise ValueError("UTF-16 or binary data, not UTF-8 text")
-    lines = Lines(stream)
-    if format in ("csv", "tsv"):
-        return read_table(lines, "\t" if format == "tsv" else ",", smiles_column, id_column)
-    if format in ("xyz", "extxyz"):
-        return read_xyz(lines, max_atoms)
-    return read_smi(lines) if format == "smi" else read_sdf(lines)
+    return Lines(stream)
+
+
+def _delimiter(format: str) -> str:
+    return "\t" if format == "tsv" else ","
+
+
+def count_records(path: str | os.PathLike[str], smiles_column: str | None = None) -> int:
+    """How many records `read_records` gives of a file; Parquet says so, others are read without parsing.
+
+    Parameters
+    ----------
+    path : path
+        Of one of `FORMATS`.
+    smiles_column : str, optional
+        As in `read_records`.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    OSError, ValueError, ImportError
+        As `read_records`.
+    """
+    format = file_format(path)
+    if format == "parquet":
+        with _opened(path) as stream, parquet_file(stream) as file:
+            return int(file.metadata.num_rows)
+    every = _located(path, os.fspath(path), format, smiles_column, None, MAX_ATOMS, sys.maxsize)
+    return sum(1 for _ in every)
+
+
+def read_header(path: str | os.PathLike[str]) -> list[str]:
+    """Names of the columns of a table, one of `TABLES`.
+
+    Raises
+    ------
+    OSError, ValueError, ImportError
+        As `read_records`.
+    """
+    format = file_format(path)
+    with _opened(path) as stream:
+        try:
+            if format == "parquet":
+                with parquet_file(stream) as file:
+                    return list(file.schema_arrow.names)
+            return table_header(_lines(stream), _delimiter(format))
+        except ValueError as error:
+            raise ValueError(f"{os.fspath(path)}: {error}") from error

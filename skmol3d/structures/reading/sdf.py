@@ -13,7 +13,7 @@ MAX_RECORD = 16 * 2**20
 """Characters, beyond which a record is bad, so that memory has a bound."""
 
 
-def read_sdf(lines: Lines) -> Iterator[Record]:
+def read_sdf(lines: Lines, start: int = 0) -> Iterator[Record]:
     """MOL blocks with properties, separated by lines of four dollars."""
     # Record by record rather than with SDMolSupplier, which gives None without the reason, and which one
     # bad byte stops.
@@ -31,7 +31,7 @@ def read_sdf(lines: Lines) -> Iterator[Record]:
             yield Record(index, first, block[0].strip() or None, reason)
             index += 1
         elif any(text.strip() for text in block):
-            yield _sdf_record(index, first, block)
+            yield Record(index, first, None, None) if index < start else _sdf_record(index, first, block)
             index += 1
         block, size, first = [], 0, lines.number + 1
 

@@ -6,10 +6,12 @@ import csv
 import gzip
 import shutil
 import tempfile
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import chain
-from typing import BinaryIO, cast
+from contextlib import contextmanager
+from itertools import accumulate
+from typing import Any, BinaryIO, cast
 
 from skmol3d.structures.errors import StructureError
 from skmol3d.structures.reading.record import Lines, Record
@@ -20,10 +22,14 @@ ID_COLUMNS = ("id", "name")
 ROWS = 1024  # of a Parquet file, decoded together
 
 
-def read_smi(lines: Lines) -> Iterator[Record]:
+def read_smi(lines: Lines, start: int = 0) -> Iterator[Record]:
     """A SMILES per line, perhaps a CXSMILES extension between bars, perhaps a name; perhaps a header."""
     index = 0
     for line in lines:
+        if 0 < index < start and not line.isspace():
+            yield Record(index, lines.number, None, None)
+            index += 1
+            continue
         words = line.split(maxsplit=1)
         if not words or (index == 0 and words[0].lower() == "smiles"):  # RDKit writes such a header
             continue
@@ -36,13 +42,10 @@ def read_smi(lines: Lines) -> Iterator[Record]:
 
 
 def read_table(
-    lines: Lines, delimiter: str, smiles_column: str | None, id_column: str | None
+    lines: Lines, delimiter: str, smiles_column: str | None, id_column: str | None, start: int = 0
 ) -> Iterator[Record]:
     """A header, then a record per row; quoted fields may hold delimiters and line ends."""
-    try:
-        header = [name.strip() for name in next(csv.reader(lines, delimiter=delimiter, strict=True), [])]
-    except csv.Error as error:
-        raise ValueError(f"not a valid header of a table: {error}") from error
+    header = table_header(lines, delimiter)
     smiles, name = find_columns(header, smiles_column, id_column)
     index = 0
     while True:
@@ -60,7 +63,9 @@ def read_table(
             return
         if not row or (len(row) == 1 and row[0].isspace()):  # a blank line, as pandas has it
             continue
-        if any(row[len(header) :]):
+        if index < start:
+            yield Record(index, first, None, None)
+        elif any(row[len(header) :]):
             reason = f"{len(row)} fields, but the header has {len(header)}"
             yield Record(index, first, None, StructureError(reason))
         else:
@@ -69,6 +74,14 @@ def read_table(
             label = None if name is None else values.get(header[name])
             yield Record(index, first, label, structure, values)
         index += 1
+
+
+def table_header(lines: Lines, delimiter: str) -> list[str]:
+    """Names of the columns; ValueError if the first line gives none."""
+    try:
+        return [name.strip() for name in next(csv.reader(lines, delimiter=delimiter, strict=True), [])]
+    except csv.Error as error:
+        raise ValueError(f"not a valid header of a table: {error}") from error
 
 
 def _remembered(lines: Lines, taken: list[str]) -> Iterator[str]:
@@ -126,8 +139,9 @@ def _named(header: Sequence[str], wanted: str) -> int:
     return found[0]
 
 
-def read_parquet(stream: BinaryIO, smiles_column: str | None, id_column: str | None) -> Iterator[Record]:
-    """A record per row, with the file's own types. Needs pyarrow, the extra `parquet`."""
+@contextmanager
+def parquet_file(stream: BinaryIO) -> Iterator[Any]:
+    """A `pyarrow.parquet.ParquetFile` of a stream; ValueError if it is none. Needs the extra `parquet`."""
     try:
         from pyarrow import ArrowException
         from pyarrow.parquet import ParquetFile
@@ -139,13 +153,26 @@ def read_parquet(stream: BinaryIO, smiles_column: str | None, id_column: str | N
             shutil.copyfileobj(stream, copy)
             stream = cast(BinaryIO, copy)
         try:
-            file = ParquetFile(stream, buffer_size=2**20)  # or a row group would be read as a whole
-            header = file.schema_arrow.names
-            smiles, name = find_columns(header, smiles_column, id_column)
-            rows = chain.from_iterable(batch.to_pylist() for batch in file.iter_batches(ROWS))
-            for index, values in enumerate(rows):
-                structure = values.pop(header[smiles])
-                label = values.get(header[name]) if name is not None else None
-                yield Record(index, None, None if label is None else str(label), structure, values)
+            yield ParquetFile(stream, buffer_size=2**20)  # or a row group would be read as a whole
         except ArrowException as error:
             raise ValueError(str(error)) from error
+
+
+def read_parquet(
+    stream: BinaryIO, smiles_column: str | None, id_column: str | None, start: int = 0
+) -> Iterator[Record]:
+    """A record per row, with the file's own types; row groups before `start` are passed over."""
+    with parquet_file(stream) as file:
+        header = file.schema_arrow.names
+        smiles, name = find_columns(header, smiles_column, id_column)
+        sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+        ends = list(accumulate(sizes))
+        groups = range(bisect_right(ends, start), len(ends))
+        index = ends[groups.start - 1] if groups.start else 0
+        for batch in file.iter_batches(ROWS, row_groups=groups):
+            skipped = min(max(0, start - index), len(batch))
+            for i, values in enumerate(batch.slice(skipped).to_pylist(), index + skipped):
+                structure = values.pop(header[smiles])
+                label = values.get(header[name]) if name is not None else None
+                yield Record(i, None, None if label is None else str(label), structure, values)
+            index += len(batch)
