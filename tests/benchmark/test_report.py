@@ -6,7 +6,6 @@ import pytest
 from scipy.stats import binomtest, ttest_1samp
 from scipy.stats import t as student
 
-from skmol3d.benchmark.plots import plot_win_rates
 from skmol3d.benchmark.report import (
     best_head,
     better_of,
@@ -16,29 +15,6 @@ from skmol3d.benchmark.report import (
     resampled,
     score_table,
 )
-
-# task: kind, then MAE (lower is better) or AUROC (higher is better) of ours, rival a, rival b
-SCORES = {
-    "t1": ("reg", 1.0, 2.0, 3.0),
-    "t2": ("reg", 0.5, 0.4, 0.6),
-    "t3": ("cls", 0.9, 0.8, 0.9),
-    "t4": ("cls", 0.7, 0.6, 0.5),
-}
-
-
-@pytest.fixture
-def results():
-    rows = []
-    for task, (kind, *scores) in SCORES.items():
-        for method, value in zip(("rem3di", "ecfp", "ecfp-count"), scores, strict=True):
-            worse = value * 1.5 if kind == "reg" else value - 0.1
-            # The linear head looks better inside the training part, the forest is better on the test part.
-            for head, test, inner in (("forest", value, worse), ("linear", worse, value)):
-                rows.append((task, kind, "eV", method, 0, 0, head, 0, 0, test, inner, 80, 20, 0))
-    names = (
-        "task kind unit method n_failed n_dropped head repeat fold score inner_score n_train n_test n_seen"
-    )
-    return pd.DataFrame(rows, columns=names.split())
 
 
 def test_heads_by_test_and_by_inner_score(results):
@@ -140,11 +116,6 @@ def test_seeds_of_conformers_are_an_error_bar(results):
 def test_rendered_deviation_over_splits(results):
     again = results.assign(fold=1, score=results["score"] + 0.2)
     assert "**1.100 ± 0.141** f" in render(pd.concat([results, again], ignore_index=True), "test")
-
-
-def test_plot_is_a_picture(results, tmp_path):
-    path = plot_win_rates(score_table(best_head(results, "test")), tmp_path / "wins.png")
-    assert path.read_bytes().startswith(b"\x89PNG")
 
 
 def splits_of(difference, kind="reg", n_train=80, n_test=20):

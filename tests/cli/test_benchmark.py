@@ -1,4 +1,4 @@
-"""The verbs benchmark and demo, run in this process."""
+"""The verb benchmark, run in this process."""
 
 import numpy as np
 import pandas as pd
@@ -47,15 +47,6 @@ def test_benchmark_on_a_panel_writes_its_files_and_resumes(tmp_path, tiny_checkp
     assert main(command) == 0
     assert "@n_conformers=2@random_state=1 – better of ecfp" in capsys.readouterr().out
     assert len(list((out / "results").iterdir())) == 6
-
-
-def test_demo(tiny_checkpoint, monkeypatch, capsys):
-    monkeypatch.setattr("skmol3d.cli.demo.ROWS", 30)
-    assert main(["demo", "--model", tiny_checkpoint]) == 0
-    out = capsys.readouterr().out
-    assert "30 of the shipped small organics" in out
-    assert "| dipole | MAE (Debye) | 24/6 | 0 |" in out
-    assert "| gap | MAE (eV) | 24/6 | 0 |" in out
 
 
 @pytest.mark.slow

@@ -11,13 +11,6 @@ from skmol3d.encoders import AtomBatch
 from skmol3d.trainer.objectives.force_centric import ForceCentric, without_rigid_motion
 
 
-@pytest.fixture(autouse=True)
-def seed():
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        yield
-
-
 @pytest.fixture
 def batch():
     return random_batch((6, 9, 4, 7, 5, 8, 6, 7))

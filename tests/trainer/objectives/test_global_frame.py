@@ -14,18 +14,6 @@ from skmol3d.trainer.objectives.global_frame import GlobalFrame, aligned_rmsd, d
 MIRROR = torch.tensor([1.0, 1.0, -1.0], dtype=torch.float64)
 
 
-@pytest.fixture(autouse=True)
-def seed():
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        yield
-
-
-@pytest.fixture
-def batch():
-    return random_batch()
-
-
 @pytest.fixture(params=BACKBONES, ids=lambda config: config.kind)
 def encoder(request):
     return small_rem3di(request.param, hydrogens=True)

@@ -12,21 +12,9 @@ from skmol3d.encoders import AtomBatch
 from skmol3d.trainer.objectives.riemann_gaussian import RiemannGaussian, force_target, riemann_score
 
 
-@pytest.fixture(autouse=True)
-def seed():
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        yield
-
-
 @pytest.fixture(params=BACKBONES, ids=lambda config: config.kind)
 def objective(request):
     return RiemannGaussian(small_potential(request.param), levels=10).double()
-
-
-@pytest.fixture
-def batch():
-    return random_batch()
 
 
 @pytest.fixture

@@ -43,13 +43,6 @@ SMILES = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def seed():
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        yield
-
-
 def test_the_list_is_frozen():
     content = Path(substructures.__file__).with_name("substructures.csv").read_bytes()
     digest = "6bee5f91f8de82e170ea0d03df89119b43dcfaa6011021b67ff6143d72ce7bc5"

@@ -1,4 +1,4 @@
-"""All losses together, over either backbone."""
+"""All losses of REM3DI together, over either backbone."""
 
 import dataclasses
 
@@ -11,7 +11,7 @@ from skmol3d.trainer.data.assays import AssayStatistics
 from skmol3d.trainer.data.transforms import MASK
 from skmol3d.trainer.kinds.base import Place
 from skmol3d.trainer.kinds.rem3di import Corpus
-from skmol3d.trainer.objectives.encoder import EncoderObjective
+from skmol3d.trainer.objectives.encoder import EncoderObjective, RunningStandardiser
 from skmol3d.trainer.objectives.registry import losses
 from skmol3d.trainer.pretrain import parse_recipe
 
@@ -99,3 +99,17 @@ def test_losses_do_not_depend_on_which_others_are_computed(made):
     for name in ("descriptors", "variance"):  # angles draw their atoms at random
         assert found[name].item() == pytest.approx(expected[name].item(), rel=1e-5)
     assert isinstance(everything.encoder, REM3DI)
+
+
+def test_running_standardiser():
+    module = RunningStandardiser(3, momentum=0.1)
+    scale, shift = torch.tensor([1.0, 5.0, 0.2]), torch.tensor([0.0, -3.0, 7.0])
+    for _ in range(300):
+        module(torch.randn(64, 3) * scale + shift)
+    module.eval()
+    rows = torch.randn(5000, 3) * scale + shift
+    before = module.mean.clone()
+    out = module(rows)
+    assert torch.equal(module.mean, before)
+    torch.testing.assert_close(out.mean(0), torch.zeros(3), rtol=0, atol=0.15)
+    torch.testing.assert_close(out.std(0), torch.ones(3), rtol=0, atol=0.15)

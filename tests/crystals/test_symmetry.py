@@ -1,0 +1,41 @@
+"""Space groups, their origins and normalisers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from skmol3d.crystals.symmetry import normaliser, space_group
+
+
+def test_normalisers_against_the_international_tables() -> None:
+    """Numbers of equivalent origins modulo the lattice, and of orientations (IT A, chapter 3.5)."""
+    for number, origins in {
+        2: 8,
+        14: 8,
+        15: 4,
+        19: 8,
+        61: 8,
+        62: 8,
+        88: 2,
+        92: 4,
+        198: 2,
+        205: 2,
+        227: 2,
+    }.items():
+        assert len(normaliser(number).shifts) == origins
+    for number, axes in {19: 24, 33: 4, 61: 12, 62: 4, 92: 8, 161: 6, 205: 12, 217: 24}.items():
+        assert len(normaliser(number).axes) == axes
+    for number in range(1, 231):
+        group, changes = space_group(number), normaliser(number)
+        operations = {
+            (*r.ravel().tolist(), *np.round(t * 24).astype(int).tolist())
+            for r, t in zip(group.rotations, group.translations, strict=True)
+        }
+        for axes, origin in list(zip(changes.axes, changes.origins, strict=True))[
+            :: max(1, len(changes.axes) // 5)
+        ]:
+            inverse = np.linalg.inv(axes)
+            for r, t in list(zip(group.rotations, group.translations, strict=True))[:12]:
+                rotation = np.rint(inverse @ r @ axes).astype(int)
+                translation = np.rint(inverse @ (r @ origin + t - origin) * 24).astype(int) % 24
+                assert (*rotation.ravel().tolist(), *translation.tolist()) in operations
