@@ -19,6 +19,11 @@ class PotentialConfig:
     backbone: AnyBackboneConfig = field(default_factory=EquivariantTransformerConfig)
 
 
+def energy_head(width: int) -> nn.Sequential:
+    """The perceptron from ``width`` scalars of an atom to its energy, eV."""
+    return nn.Sequential(nn.Linear(width, width // 2), nn.SiLU(), nn.Linear(width // 2, 1))
+
+
 class Potential(nn.Module):
     """A backbone with an energy head; forces are the exact negative gradient of the energy.
 
@@ -35,8 +40,7 @@ class Potential(nn.Module):
         super().__init__()
         self.config = config
         self.backbone = build_backbone(config.backbone)
-        width = len(self.backbone.energy_scalars)
-        self.head = nn.Sequential(nn.Linear(width, width // 2), nn.SiLU(), nn.Linear(width // 2, 1))
+        self.head = energy_head(len(self.backbone.energy_scalars))
         self.register_buffer("element_energy", torch.zeros(MAX_NUMBER))
 
     @property

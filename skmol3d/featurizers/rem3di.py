@@ -26,6 +26,8 @@ class REM3DIFeaturizer(EncoderFeaturizer):
     - ``signed`` counts words by the handedness of the stereocentre next to them.
     - ``surface`` has columns with a physical meaning: areas by element, charge and potential, solvation,
       shape.
+    - ``strain`` is one column: the potential's energy of the conformer above what its elements and words let
+      expect, in eV.
     - ``properties`` are the network's estimates of RDKit's 2D descriptors, in standard deviations.
     - ``dense`` is what the network knows of the whole molecule, compressed.
 

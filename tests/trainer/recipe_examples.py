@@ -49,6 +49,7 @@ ENCODER = {
         "dense": 8,
         "properties": 5,
         "surface": True,
+        "strain": True,
     },
     "weights": {
         "denoising": 0.3,

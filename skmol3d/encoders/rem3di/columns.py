@@ -64,6 +64,7 @@ def columns_of(encoder: REM3DI) -> list[Column]:
         ],
     }
     others = {
+        "strain": "energy of the conformer above what its elements and words let expect (eV)",
         "rare": "number of atoms with environments that have no column, folded",
         "dense": "compressed statistics of the network's and the potential's atoms",
         "invariant": "statistic of the network's atoms",

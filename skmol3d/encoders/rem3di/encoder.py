@@ -15,6 +15,7 @@ from skmol3d.encoders.layers import Bessel, PairBiasedBlock, PairRepresentation,
 from skmol3d.encoders.protocols import Backbone
 from skmol3d.encoders.rem3di.dense import Compression
 from skmol3d.encoders.rem3di.properties import Properties
+from skmol3d.encoders.rem3di.strain import Strain
 from skmol3d.encoders.rem3di.surface import COLUMNS, Surface
 from skmol3d.encoders.rem3di.words import HEAVIEST, Words, WordsConfig
 
@@ -59,6 +60,8 @@ class REM3DIConfig:
         Counts of substructures, absent without vocabularies.
     surface : bool
         Whether there is a block ``surface``.
+    strain : bool
+        Whether there is a block ``strain``.
     chiral : int
         Pseudoscalar channels, and columns of the chiral block where ``dense`` is 0.
     hydrogens : bool
@@ -82,6 +85,7 @@ class REM3DIConfig:
     properties: int = 0
     words: WordsConfig = field(default_factory=WordsConfig)
     surface: bool = False
+    strain: bool = False
     chiral: int = 64
     hydrogens: bool = False
 
@@ -102,6 +106,8 @@ class REM3DIConfig:
             raise ValueError(f"dense must be a power of two or 0, got {self.dense}")
         if self.properties < 0 or (self.properties and not self.dense):
             raise ValueError(f"properties must be 0, or a number beside dense columns, got {self.properties}")
+        if self.strain and not self.words.classes:
+            raise ValueError("strain is relative to words, of which there are none")
         if self.width % self.heads or self.readout % self.heads:
             raise ValueError(
                 f"width ({self.width}) and readout ({self.readout}) must be multiples of heads ({self.heads})"
@@ -147,12 +153,13 @@ class Tokens:
 class REM3DI(nn.Module):
     """Molecular descriptor from the atom features of a potential (arXiv:2607.19977).
 
-    A row has up to six blocks. ``dense`` is what attention over the atoms and plain statistics of the
+    A row has up to seven blocks. ``dense`` is what attention over the atoms and plain statistics of the
     potential's own features know, compressed; ``properties`` (ours) the same where it estimates RDKit's 2D
-    descriptors; ``words`` (ours) count the substructures that atoms are centres
-    of, and ``rare`` those too rare for a column of their own, folded; ``surface`` (ours) has columns with a
-    physical meaning. These are the same for a molecule and its mirror image. ``signed`` counts words by the
-    handedness of the centre next to them, and changes sign between mirror images.
+    descriptors; ``words`` (ours) count the substructures that atoms are centres of, and ``rare`` those too
+    rare for a column of their own, folded; ``surface`` (ours) has columns with a physical meaning; ``strain``
+    (ours) is the energy above what words let expect. These are the same for a molecule and its mirror image.
+    ``signed`` counts words by the handedness of the centre next to them, and changes sign between mirror
+    images.
 
     Where it is not compressed, ``dense`` stands as ``invariant`` and ``potential``, and next to them
     ``chiral``, sums of pseudoscalars, which change sign too. (Compressed rows do without: among a thousand
@@ -198,6 +205,9 @@ class REM3DI(nn.Module):
         self.compress = Compression(pooled, config.dense)
         self.properties = Properties(pooled, config.properties)
         self.surface = Surface(scalars) if config.surface else None
+        self.strain: Strain | None = None
+        if config.strain:
+            self.strain = Strain(len(self.backbone.energy_scalars), sum(config.words.columns))
         self.triple = nn.Linear(vectors, 3 * config.chiral, bias=False)
         self.chiral_gate = nn.Sequential(
             nn.Linear(config.width, config.chiral), nn.SiLU(), nn.Linear(config.chiral, config.chiral)
@@ -218,7 +228,11 @@ class REM3DI(nn.Module):
         }
         dense = {"dense": self.config.dense} if self.config.dense else plain
         surface = len(COLUMNS) if self.config.surface else 0
-        measured = {"surface": surface, "properties": self.config.properties}
+        measured = {
+            "surface": surface,
+            "strain": int(self.config.strain),
+            "properties": self.config.properties,
+        }
         blocks = {**self.words.sizes, **measured, **dense}
         return {name: size for name, size in blocks.items() if size}
 
@@ -241,6 +255,8 @@ class REM3DI(nn.Module):
             ]
         if self.surface is not None:
             blocks.append(self.surface(tokens.batch, tokens.standardised))
+        if self.strain is not None:
+            blocks.append(self.strain(tokens.batch, self.energy_scalars(tokens), blocks[0]))
         rows = self.uncompressed(tokens)
         if self.config.dense:
             standard = self.compress.standardised(rows)
@@ -249,6 +265,11 @@ class REM3DI(nn.Module):
         else:
             blocks += [rows, self.chiral(tokens)]
         return torch.cat(blocks, 1)
+
+    def energy_scalars(self, tokens: Tokens) -> Tensor:
+        """What an energy head reads of the backbone's features [N, width]."""
+        read = slice(self.backbone.energy_scalars.start, self.backbone.energy_scalars.stop)
+        return tokens.standardised[:, read] * self.scalar_std[read] + self.scalar_mean[read]
 
     def chiral(self, tokens: Tokens) -> Tensor:
         """Pooled pseudoscalars [B, chiral] of encoded tokens."""

@@ -38,7 +38,7 @@ def start_from(encoder: REM3DI, checkpoint: str, data: PackedSet, index: np.ndar
     other = hub.from_pretrained(checkpoint)
     if not isinstance(other, REM3DI):
         raise ValueError(f"recipe.initial: {checkpoint} is a {type(other).__name__}, not a REM3DI")
-    apart: tuple[str, ...] = ("words.", "compress.", "properties.")
+    apart: tuple[str, ...] = ("words.", "compress.", "properties.", "strain.")
     if encoder.surface is None or other.surface is None:
         apart = (*apart, "surface.")
     own, found = (

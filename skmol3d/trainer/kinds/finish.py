@@ -1,4 +1,4 @@
-"""What a row needs beyond the weights: charges, levels, estimates, compression, from training molecules."""
+"""What a row needs beyond the weights, from training molecules: charges, levels, strain, compression."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skmol3d.encoders.potential import Potential
 from skmol3d.encoders.rem3di import REM3DI
 from skmol3d.encoders.rem3di.encoder import WIDEST
 from skmol3d.encoders.rem3di.words import arrangement, priorities
@@ -97,6 +98,31 @@ def measure_words(
                 seen[k] += torch.bincount(own[own >= 0], minlength=len(seen[k]))
     for k, size in enumerate(words.config.signed):
         words.get_buffer(f"signed_{k}").copy_(seen[k].argsort(descending=True, stable=True)[:size])
+
+
+@torch.no_grad()
+def measure_strain(
+    encoder: REM3DI,
+    potential: Potential,
+    sets: list[PackedSet],
+    train: list[np.ndarray],
+    molecules: int = 10_000,
+) -> None:
+    """Take the potential's energy head, and fit what elements and words let expect of its energies."""
+    strain = encoder.strain
+    if strain is None:
+        return
+    strain.head.load_state_dict(potential.head.state_dict())
+    counts, energies = [], []
+    for data, index in zip(sets, train, strict=True):
+        sample = np.random.default_rng(0).permutation(index)[:molecules]
+        for part in bucketed(data.sizes, sample, 2048, np.random.default_rng(0)):
+            batch, targets = data.batch(part)
+            batch = replace(batch, environments=targets["environments"].long())
+            energies.append(strain.energy(batch, potential.energy_scalars(encoder.backbone(batch))))
+            nothing = batch.positions.new_zeros(len(batch.numbers), encoder.config.width)
+            counts.append(strain.counts(batch, encoder.words(encoder.words.classes(nothing, batch), batch)))
+    strain.fit(torch.cat(counts), torch.cat(energies))
 
 
 @torch.no_grad()

@@ -23,7 +23,13 @@ from skmol3d.trainer.data.corpus import CorpusStatistics, with_targets
 from skmol3d.trainer.data.sets import PackedSet
 from skmol3d.trainer.kinds.base import LoopRecipe, Place, write_metrics
 from skmol3d.trainer.kinds.continued import start_from, vocabularies_of
-from skmol3d.trainer.kinds.finish import check_size, measure_charges, measure_rows, measure_words
+from skmol3d.trainer.kinds.finish import (
+    check_size,
+    measure_charges,
+    measure_rows,
+    measure_strain,
+    measure_words,
+)
 from skmol3d.trainer.loop import main_process, train
 from skmol3d.trainer.objectives.encoder import EncoderObjective, EncoderPart
 from skmol3d.trainer.objectives.regularisation import effective_dimension
@@ -170,6 +176,7 @@ class REM3DIRecipe(LoopRecipe):
         trained = best.encoder
         assert isinstance(trained, REM3DI)
         measure_rows(trained, corpus.sets, corpus.train)
+        measure_strain(trained, potential, corpus.sets, corpus.train)
         return trained.eval()
 
     def read_potential(self, place: Place) -> Potential:
@@ -190,6 +197,7 @@ class REM3DIRecipe(LoopRecipe):
         for name in ("columns", "signed"):  # a small corpus has fewer classes than a recipe has columns for
             words[name] = [min(pair) for pair in zip(words.get(name, ()), classes, strict=False)]
         model["words"] = words if "environments" in self.weights else {}
+        model["strain"] = self.model.get("strain", False) and bool(model["words"])
         model["properties"] = min(self.model.get("properties", 0), corpus.statistics.descriptors, PLAIN)
         encoder = REM3DI(config_from_dict(REM3DIConfig, model, "recipe.model"))
         check_size(encoder, corpus.train)

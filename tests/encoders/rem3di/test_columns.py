@@ -13,7 +13,7 @@ VOCABULARIES = [np.arange(n) + 10 * n for n in (4, 3, 5, 2)]
 
 def made(**settings):
     encoder = rem3di(
-        words=WordsConfig((4, 3, 5, 2), (2, 3, 0, 2), (0, 2), folded=3), surface=True, **settings
+        words=WordsConfig((4, 3, 5, 2), (2, 3, 0, 2), (0, 2), folded=3), surface=True, strain=True, **settings
     )
     encoder.words.signed_1.copy_(torch.tensor([2, 0]))
     return encoder
@@ -36,6 +36,7 @@ def test_every_column_has_its_block_and_words_their_environments():
     surface = [c.meaning for c in found if c.block == "surface"]
     assert [text.split(" (")[0] for text in surface] == list(COLUMNS)
     assert {"area_C (Å²)", "charge_area_O (e Å²)", "solvation (eV)", "axis_1 (Å)", "atoms"} <= set(surface)
+    assert [c.meaning[-4:] for c in found if c.block == "strain"] == ["(eV)"]
     assert {"potential2_area (V² Å²)", "radius_of_gyration (Å)", "lowest_charge (e)"} <= set(surface)
 
 

@@ -11,7 +11,7 @@ from skmol3d.encoders import REM3DI
 from skmol3d.encoders.rem3di.dense import STEP
 from skmol3d.trainer.data.corpus import with_targets
 from skmol3d.trainer.data.sources import read_set
-from skmol3d.trainer.kinds.finish import LEVELS, check_size, measure_charges, measure_rows
+from skmol3d.trainer.kinds.finish import LEVELS, check_size, measure_charges, measure_rows, measure_strain
 
 TRAIN = np.arange(30)
 
@@ -68,6 +68,25 @@ def test_charges_come_from_the_first_set_that_has_some(encoder, labels):
 def test_no_charges_are_asked_for_without_a_surface(encoder, labels):
     config = dataclasses.replace(encoder.config, surface=False)
     measure_charges(REM3DI(config), [dataclasses.replace(labels, atom_targets={})], [TRAIN])
+
+
+def test_strain_has_the_energy_of_the_potential_and_knows_what_additivity_explains(trained, labels):
+    encoder = hub.from_pretrained(str(trained / "tiny-rem3di"))
+    potential = hub.from_pretrained(str(trained / "tiny-potential"))
+    with torch.no_grad():
+        encoder.strain.head[0].weight.zero_()
+        encoder.strain.weight.zero_()
+    measure_strain(encoder, potential, [labels], [TRAIN])
+    batch, targets = labels.batch(TRAIN)
+    with torch.no_grad():
+        bare = potential.energy(batch)
+        free = torch.zeros(len(batch)).index_add(0, batch.molecule, potential.element_energy[batch.numbers])
+        own = encoder.strain.energy(batch, encoder.energy_scalars(encoder.tokens(batch)))
+        torch.testing.assert_close(own, bare - free, rtol=1e-4, atol=1e-4)
+        told = dataclasses.replace(batch, environments=targets["environments"].long())
+        row = encoder(told).split(list(encoder.output_blocks().values()), 1)
+    strain = row[list(encoder.output_blocks()).index("strain")][:, 0]
+    assert strain.abs().mean() < 0.2 * own.std()
 
 
 def test_rows_have_the_levels_of_the_training_molecules(encoder, labels):
