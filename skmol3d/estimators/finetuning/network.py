@@ -36,9 +36,10 @@ class RecordBatch(AtomBatch):
 class Recalled(nn.Module):
     """A backbone that recalls what another one computed: a potential that does not learn runs once."""
 
-    def __init__(self, sizes: tuple[int, int]) -> None:
+    def __init__(self, backbone: Any) -> None:
         super().__init__()
-        self.sizes = sizes
+        self.sizes: tuple[int, int] = backbone.sizes
+        self.energy_scalars: range = backbone.energy_scalars
 
     def forward(self, batch: RecordBatch) -> AtomFeatures:
         """The recorded scalars; vectors, which invariant columns do not read, are zero."""
@@ -155,7 +156,7 @@ def _pretrained(name: str) -> bool:
 def _prepared(encoder: Any, train: str, rank: int) -> Any:
     """A copy of the encoder that reads records, with the weights that learn marked."""
     with torch.random.fork_rng(devices=[]):
-        made = type(encoder)(encoder.config, backbone=Recalled(encoder.backbone.sizes))
+        made = type(encoder)(encoder.config, backbone=Recalled(encoder.backbone))
     kept = {name: value for name, value in encoder.state_dict().items() if not name.startswith("backbone.")}
     made.load_state_dict(kept)
     made.requires_grad_(False)

@@ -1,0 +1,159 @@
+"""Tables of the documentation from the results that lie beside it.
+
+``python -m skmol3d.benchmark.experiments.panel --fill docs/benchmark.md README.md [--collect FOLDER ...]``
+
+``docs/results/panel.csv`` holds one line for each task, method and head of `skmol3d benchmark`; ``--collect``
+makes it from folders that the command wrote (``--out``), later ones replacing what earlier ones say of the
+same methods; where rivals were scored with and without the molecules that another method had dropped, the
+scores without them count. In each file to fill, what stands between ``<!-- table: NAME -->`` and ``<!-- end
+-->`` is replaced by the table of that name: ``scores``, ``wins`` or ``excerpt``. A test holds the
+documentation to it.
+"""
+
+import argparse
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from skmol3d.benchmark.report import best_head, losses, markdown, score_table
+
+RESULTS = Path("docs/results/panel.csv")
+METHODS = ("rem3di", "ecfp", "ecfp-count", "words2d", "rdkit2d")
+BOTH = "ecfp-count+rdkit2d"
+HEADS = {
+    "linear": "ridge against ridge",
+    "forest": "forest against forest",
+    "kernel": "kernel against kernel",
+}
+INNER = "head of the best inner score"
+KEPT = [
+    *("task", "kind", "unit", "method", "head", "repeat", "fold", "score", "inner_score"),
+    *("chosen", "n_train", "n_test", "n_failed", "n_dropped", "n_seen"),
+]
+EXCERPT = {
+    "biogen_hlm": "HLM clearance, log10 mL/min/kg",
+    "biogen_mdr1_er": "MDR1-MDCK efflux, log10 ratio",
+    "biogen_sol": "solubility, log10 µg/mL",
+    "biogen_hppb": "human plasma binding, log10 % unbound",
+    "esol": "ESOL, log10 mol/L",
+    "freesolv": "FreeSolv, kcal/mol",
+    "lipo": "lipophilicity, logD",
+    "ace_chembl219_ki": "CHEMBL219, pKi",
+}
+"""Tasks of the README, which were chosen before the results: one of each sort."""
+
+
+def collect(folders: Sequence[Path]) -> pd.DataFrame:
+    """One line for each task, method and head of several runs, of later folders where both have it."""
+    runs = []
+    for folder in folders:
+        files = sorted((folder / "results").glob("*.csv"))
+        if not files:
+            raise FileNotFoundError(f"{folder}: no results of `skmol3d benchmark`")
+        runs.append(pd.concat([pd.read_csv(file) for file in files], ignore_index=True))
+        if "n_seen" not in runs[-1]:
+            runs[-1]["n_seen"] = 0
+    every = pd.concat(runs, ignore_index=True)
+    latest = every.iloc[::-1].sort_values("n_dropped", ascending=False, kind="stable")
+    once = latest.drop_duplicates(["task", "method", "head"])[KEPT]
+    return once.sort_values(["kind", "task", "method", "head"], ignore_index=True)
+
+
+def scores(results: pd.DataFrame) -> str:
+    """Scores of every head, that of the best inner score in bold."""
+    rows = []
+    for task in dict.fromkeys(results["task"]):
+        cells = []
+        for method in METHODS:
+            part = results[(results["task"] == task) & (results["method"] == method)].set_index("head")
+            best = best_head(part.reset_index())["head"].tolist() if len(part) == len(HEADS) else []
+            found = [f"{part['score'][head]:.3f}" if head in part.index else "–" for head in HEADS]
+            cells.append(" / ".join(_bold(v, h in best) for v, h in zip(found, HEADS, strict=True)))
+        rows.append([task, *cells])
+    return markdown(rows, ["task", *METHODS])
+
+
+def wins(results: pd.DataFrame) -> str:
+    """Tasks on which REM3DI is better, under one head and under the head of the best inner score."""
+    complete = results.groupby(["task", "method"])["head"].transform("nunique") == len(HEADS)
+    parts = {text: results[results["head"] == head] for head, text in HEADS.items()}
+    parts[INNER] = best_head(results[complete])
+    rows = []
+    for text, part in parts.items():
+        loss = losses(score_table(part))
+        loss["better"] = loss[["ecfp", "ecfp-count"]].min(axis=1, skipna=False)
+        rows.append([text, *(_won(loss, rival) for rival in ("better", "words2d", "rdkit2d", BOTH))])
+    names = ("than the better ECFP", "than `words2d`", "than `rdkit2d`", "than ECFP counts beside `rdkit2d`")
+    return markdown(rows, ["head", *names])
+
+
+def excerpt(results: pd.DataFrame) -> str:
+    """The README's tasks by the head of the best inner score, the best method in bold."""
+    methods = METHODS[:4]
+    complete = results.groupby(["task", "method"])["head"].transform("nunique") == len(HEADS)
+    table = score_table(best_head(results[complete]))[list(methods)].droplevel("kind")
+    rows = []
+    for task, text in EXCERPT.items():
+        own = table.loc[task].round(3)
+        rows.append([text, *(_bold(f"{v:.3f}", v == own.min()) for v in own)])
+    return markdown(rows, ["task", "rem3di", "ECFP", "ECFP counts", "the same counts, no network"])
+
+
+def _bold(text: str, strong: bool) -> str:
+    return f"**{text}**" if strong else text
+
+
+def _won(loss: pd.DataFrame, rival: str) -> str:
+    """Wins of tasks that both have, regression and classification."""
+    cells = []
+    for kind in ("reg", "cls"):
+        own = loss[loss.index.get_level_values("kind") == kind]
+        own = own[["rem3di", rival]].dropna() if rival in own else own[[]]
+        if len(own):
+            cells.append(f"{int((own['rem3di'] < own[rival]).sum())}/{len(own)}")
+    return ", ".join(cells) or "–"
+
+
+TABLES = {"scores": scores, "wins": wins, "excerpt": excerpt}
+
+
+def fill(text: str, results: pd.DataFrame) -> str:
+    """The text with its tables made anew; ValueError for one that there is not."""
+
+    def made(match: re.Match[str]) -> str:
+        if match[1] not in TABLES:
+            raise ValueError(f"no table {match[1]!r}; there are {', '.join(TABLES)}")
+        return f"<!-- table: {match[1]} -->\n{TABLES[match[1]](results)}\n<!-- end -->"
+
+    return re.sub(r"<!-- table: (\S+) -->.*?<!-- end -->", made, text, flags=re.DOTALL)
+
+
+def read(path: Path = RESULTS) -> pd.DataFrame:
+    """The committed results."""
+    return pd.read_csv(path, dtype={"chosen": str})
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Collect and fill."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--collect", type=Path, nargs="+", default=[], metavar="FOLDER")
+    parser.add_argument("--fill", type=Path, nargs="+", default=[], metavar="FILE")
+    args = parser.parse_args(argv)
+    if args.collect:
+        numbers = collect(args.collect)
+        numbers["inner_score"] = numbers["inner_score"].astype(float)
+        numbers.to_csv(args.results, index=False, float_format="%.6g")
+    results = read(args.results)
+    for path in args.fill:
+        path.write_text(fill(path.read_text(encoding="utf-8"), results), encoding="utf-8")
+    if not args.fill:
+        print("\n\n".join(made(results) for made in TABLES.values()))
+
+
+if __name__ == "__main__":
+    main()
