@@ -143,10 +143,11 @@ def kinds() -> dict[str, type[MoleculeFeaturizer]]:
 
     A featurizer is found here as soon as the package exports it.
     """
-    return {
-        getattr(cls, "encoder_name", cls.__name__.removesuffix("Featurizer").lower()): cls
-        for cls in all_featurizers()
-    }
+    found: dict[str, type[MoleculeFeaturizer]] = {}
+    for cls in all_featurizers():
+        own = getattr(cls, "encoder_name", cls.__name__.removesuffix("Featurizer").lower())
+        found |= dict.fromkeys((own, *getattr(cls, "other_encoders", ())), cls)
+    return found
 
 
 def without_checkpoint() -> list[str]:

@@ -66,6 +66,9 @@ class EncoderFeaturizer(MoleculeFeaturizer):
     encoder_name: str
     """Which encoders the subclass accepts; also the prefix of its column names."""
 
+    other_encoders: ClassVar[tuple[str, ...]] = ()
+    """Further encoders that it accepts."""
+
     count_blocks: ClassVar[tuple[str, ...]] = ()
     """Blocks of whole numbers, which the cache stores as such."""
 
@@ -137,7 +140,7 @@ class EncoderFeaturizer(MoleculeFeaturizer):
             )
         device = self._find_device()
         encoder = loaded.load_encoder(checkpoint, folder, device)
-        if encoder.name != self.encoder_name:
+        if encoder.name not in (self.encoder_name, *self.other_encoders):
             raise ValueError(
                 f"{type(self).__name__} needs a {self.encoder_name!r} checkpoint; "
                 f"{self.model!r} holds {encoder.name!r}"

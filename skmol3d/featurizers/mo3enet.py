@@ -128,6 +128,7 @@ class Mo3ENetFeaturizer(EncoderFeaturizer):
     """
 
     encoder_name = "mo3enet"
+    other_encoders = ("mo3enet-pooled",)
 
     def __init__(
         self,

@@ -77,7 +77,7 @@ def test_every_backbone_keeps_the_contract(kind):
     assert features.vectors.shape[1:] == (3, vectors)
 
 
-@pytest.mark.parametrize("name", ["rem3di", "mo3enet", "potential"])
+@pytest.mark.parametrize("name", ["rem3di", "mo3enet", "mo3enet-pooled", "potential"])
 def test_every_encoder_of_atoms_keeps_the_contract(name):
     cls = ENCODERS[name]
     assert isinstance(cls(cls.Config()), Encoder)

@@ -39,7 +39,8 @@ def test_config_that_is_not_ours(folder: Path, content: bytes) -> None:
     [
         (
             {"encoder": "bert"},
-            "unknown encoder 'bert'; this skmol3d knows crystal-energy, mo3enet, potential, rem3di",
+            "unknown encoder 'bert'; this skmol3d knows crystal-energy, mo3enet, mo3enet-pooled, potential, "
+            "rem3di",
         ),
         ({"version": 99}, "version 99 of rem3di, but this skmol3d reads 1 to \\d+; install a newer skmol3d"),
         ({"version": 0}, "version 0 of rem3di"),

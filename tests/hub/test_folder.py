@@ -102,7 +102,8 @@ def test_interrupted_save_leaves_the_old_checkpoint(
 
 def test_only_registered_encoders_are_saved(tmp_path: Path) -> None:
     with pytest.raises(
-        TypeError, match=r"Linear is none of the registered encoders: crystal-energy, mo3enet, pot"
+        TypeError,
+        match=r"Linear is none of the registered encoders: crystal-energy, mo3enet, mo3enet-pooled, pot",
     ):
         save_pretrained(nn.Linear(1, 1), tmp_path, CARD)
 

@@ -101,6 +101,18 @@ class EMLPDecoderConfig:
 
 
 @dataclass(frozen=True)
+class MixingDecoderConfig:
+    """Sizes of a `MixingDecoder`: width of its scalars and number of equivariant layers."""
+
+    kind: str = "mixing"
+    width: int = 512
+    layers: int = 3
+
+    def __post_init__(self) -> None:
+        check_positive(self, "width", "layers")
+
+
+@dataclass(frozen=True)
 class EGNNDecoderConfig:
     """Sizes of an `EGNNDecoder`.
 
@@ -126,7 +138,7 @@ class EGNNDecoderConfig:
         check_positive(self, "width", "vectors", "messages", "layers", "radial", "length")
 
 
-DecoderConfig = EMLPDecoderConfig | EGNNDecoderConfig
+DecoderConfig = EMLPDecoderConfig | MixingDecoderConfig | EGNNDecoderConfig
 
 
 class _Anchors(nn.Module):
@@ -145,7 +157,9 @@ class _Anchors(nn.Module):
 class EMLPDecoder(nn.Module):
     """Equivariant layers on the embedding itself; points are linear in the resulting vectors."""
 
-    def __init__(self, config: EMLPDecoderConfig, embedding: int, swarm: int, elements: int) -> None:
+    def __init__(
+        self, config: EMLPDecoderConfig | MixingDecoderConfig, embedding: int, swarm: int, elements: int
+    ) -> None:
         super().__init__()
         self.swarm = swarm
         self.start = nn.Linear(embedding, config.width)
@@ -165,7 +179,26 @@ class EMLPDecoder(nn.Module):
         for layer in self.layers:
             scalars, vectors = layer(scalars, vectors)
         out = self.head(scalars).unflatten(-1, (self.swarm, -1))
-        return Swarm(self.anchors(vectors) * UNIT, out[..., 0], out[..., 1:])
+        return Swarm(self.points(scalars, vectors) * UNIT, out[..., 0], out[..., 1:])
+
+    def points(self, scalars: Tensor, vectors: Tensor) -> Tensor:
+        """Positions [B, M, 3] of the points, in `UNIT`."""
+        anchors: Tensor = self.anchors(vectors)
+        return anchors
+
+
+class MixingDecoder(EMLPDecoder):
+    """As `EMLPDecoder`, but how much of which vector goes into a point depends on the molecule's scalars."""
+
+    def __init__(self, config: MixingDecoderConfig, embedding: int, swarm: int, elements: int) -> None:
+        super().__init__(config, embedding, swarm, elements)
+        self.mixing = nn.Linear(config.width, swarm * embedding)
+        self.mixing.weight.data.mul_(0.1)
+
+    def points(self, scalars: Tensor, vectors: Tensor) -> Tensor:
+        """Positions [B, M, 3] of the points, in `UNIT`."""
+        shares = self.mixing(scalars).unflatten(-1, (self.swarm, -1))
+        return super().points(scalars, vectors) + shares @ vectors.transpose(1, 2)
 
 
 class EGNNDecoder(nn.Module):
@@ -208,7 +241,7 @@ class EGNNDecoder(nn.Module):
         return Swarm(positions * UNIT, out[..., 0], out[..., 1:])
 
 
-DECODERS: dict[str, type[nn.Module]] = {"emlp": EMLPDecoder, "egnn": EGNNDecoder}
+DECODERS: dict[str, type[nn.Module]] = {"emlp": EMLPDecoder, "mixing": MixingDecoder, "egnn": EGNNDecoder}
 
 
 @torch.no_grad()

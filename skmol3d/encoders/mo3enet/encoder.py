@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
-from ase.data import chemical_symbols
 from torch import Tensor, nn
 from torch.nn.functional import gelu, normalize
 
-from skmol3d.encoders.atoms import MAX_NUMBER, AtomBatch, full_precision, select_atoms
+from skmol3d.encoders.atoms import AtomBatch, full_precision
 from skmol3d.encoders.config import check_elements, check_positive
+from skmol3d.encoders.mo3enet.autoencoder import Autoencoder
 from skmol3d.encoders.mo3enet.axes import molecular_axes
-from skmol3d.encoders.mo3enet.decoder import (
-    DECODERS,
-    DecodedAtoms,
-    DecoderConfig,
-    Embedding,
-    EMLPDecoderConfig,
-    Swarm,
-    find_atoms,
-)
+from skmol3d.encoders.mo3enet.decoder import DecoderConfig, Embedding, EMLPDecoderConfig
 from skmol3d.encoders.mo3enet.layers import (
     EquivariantMLP,
     GaussianRadial,
@@ -94,7 +86,7 @@ class Mo3ENetConfig:
             raise ValueError(f"elements must ascend without repeats, got {self.elements}")
 
 
-class Mo3ENet(nn.Module):
+class Mo3ENet(Autoencoder):
     """Equivariant autoencoder of molecules as point clouds (arXiv:2405.13791).
 
     ``embed`` gives K vectors and K scalars per molecule; ``decode`` turns them into a swarm of weighted
@@ -117,16 +109,11 @@ class Mo3ENet(nn.Module):
     name: ClassVar[str] = "mo3enet"
     version: ClassVar[int] = 1
     Config: ClassVar[type] = Mo3ENetConfig
-    place: Tensor
     wave: Tensor
 
     def __init__(self, config: Mo3ENetConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         width, vectors, channels = config.width, config.vectors, config.embedding
-        place = torch.full((MAX_NUMBER,), -1)
-        place[list(config.elements)] = torch.arange(len(config.elements))
-        self.register_buffer("place", place, persistent=False)
         self.register_buffer("wave", math.pi / 8 * torch.arange(1.0, WAVES + 1), persistent=False)
         self.element = nn.Embedding(len(config.elements), 32)
         features = 32 + 1 + 6 * WAVES
@@ -155,32 +142,10 @@ class Mo3ENet(nn.Module):
         self.content.weight.data.mul_(0.1)
         self.label = nn.Linear(width, channels)
         self.scalars = nn.Linear(config.context, channels)
-        decoder = DECODERS[config.decoder.kind]
-        self.decoder = decoder(config.decoder, channels, config.swarm, len(config.elements))
-
-    @property
-    def elements(self) -> tuple[int, ...]:
-        """Atomic numbers it can encode."""
-        return self.config.elements
 
     def output_blocks(self) -> dict[str, int]:
         """Names and sizes of the columns of a row: the embedding's scalars, and the pooled atom scalars."""
         return {"scalar": self.config.embedding, "pooled": 2 * self.config.pooled}
-
-    def forward(self, batch: AtomBatch) -> Tensor:
-        """Invariant rows [B, columns]."""
-        embedding, pooled = self.embed_and_pool(batch)
-        return torch.cat([embedding.scalars, pooled], 1)
-
-    def embed(self, batch: AtomBatch) -> Embedding:
-        """Scalars [B, K] and vectors [B, 3, K] (Å).
-
-        Raises
-        ------
-        ValueError
-            Names the molecules of the batch with other elements or with more atoms than the swarm holds.
-        """
-        return self.embed_and_pool(batch)[0]
 
     @full_precision
     def embed_and_pool(self, batch: AtomBatch) -> tuple[Embedding, Tensor]:
@@ -219,58 +184,6 @@ class Mo3ENet(nn.Module):
         values = x[..., None] + self.content(vectors)
         return Embedding(kept, (shares[:, :, None] * values).sum(1)), pooled
 
-    def decode(self, embedding: Embedding) -> Swarm:
-        """Swarm of an embedding; positions are relative to the centroid of the encoded atoms."""
-        # As `full_precision`: half precision would move the points by hundredths of an Å.
-        with torch.autocast(embedding.vectors.device.type, enabled=False):
-            return self.decoder(embedding)
-
-    def atoms(self, swarm: Swarm) -> AtomBatch:
-        """The atoms that swarms stand for (see `find_atoms`), with a charge of zero and no bonds.
-
-        A molecule whose swarm holds no atom has a count of zero.
-        """
-        found: DecodedAtoms = find_atoms(swarm)
-        elements = torch.tensor(self.config.elements, device=found.types.device)
-        charge = swarm.positions.new_zeros(len(found.counts))
-        return AtomBatch(elements[found.types], found.positions, found.counts, charge)
-
-    def encoded_atoms(self, batch: AtomBatch) -> AtomBatch:
-        """The atoms of ``batch`` that are encoded, each molecule moved to their centroid.
-
-        Without ``config.hydrogens`` these are the heavy ones; of a molecule of hydrogens alone, all.
-
-        Raises
-        ------
-        ValueError
-            As `embed`.
-        """
-        if not self.config.hydrogens:
-            heavy = batch.numbers > 1
-            several = torch.zeros_like(batch.counts).index_add(0, batch.molecule, heavy.long()) > 0
-            batch = select_atoms(batch, (heavy | ~several[batch.molecule]).nonzero()[:, 0])
-        self._refuse(batch)
-        total = batch.positions.new_zeros(len(batch), 3).index_add(0, batch.molecule, batch.positions)
-        centre = total / batch.counts[:, None]
-        centred = batch.positions - centre.index_select(0, batch.molecule)
-        return replace(batch, positions=centred)
-
-    def _refuse(self, batch: AtomBatch) -> None:
-        unknown = self.place[batch.numbers] < 0
-        if unknown.any():
-            first = int(batch.molecule[unknown][0])
-            symbols = ", ".join(chemical_symbols[z] for z in batch.numbers[unknown].unique().tolist())
-            known = ", ".join(chemical_symbols[z] for z in self.config.elements)
-            raise ValueError(
-                f"molecule {first} of the batch: {symbols}: not among the elements the model knows ({known})"
-            )
-        if int(batch.counts.max()) > self.config.swarm:
-            large = int(batch.counts.argmax())
-            raise ValueError(
-                f"molecule {large} of the batch: {int(batch.counts[large])} atoms, more than the "
-                f"{self.config.swarm} points of the decoder's swarm can hold"
-            )
-
     def _start(self, x: Tensor, numbers: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
         axes, coordinates = molecular_axes(x, numbers, real)
         phase = (coordinates[..., None] * self.wave).flatten(-2)
@@ -281,10 +194,3 @@ class Mo3ENet(nn.Module):
             [x[..., None] / self.config.radius, axes[:, None].expand(-1, x.shape[1], -1, -1)], -1
         )
         return self.scalar_start(features), self.vector_start(given) * self.vector_gate(features)[:, :, None]
-
-    @classmethod
-    def upgrade(
-        cls, config: dict[str, Any], state: dict[str, Tensor], version: int
-    ) -> tuple[dict[str, Any], dict]:
-        """Nothing to upgrade: this is the first version."""
-        return config, state

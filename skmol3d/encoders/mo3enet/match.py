@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from skmol3d.encoders.atoms import AtomBatch
-from skmol3d.encoders.mo3enet import Mo3ENet
+from skmol3d.encoders.mo3enet.autoencoder import Autoencoder
 from skmol3d.encoders.mo3enet.decoder import Embedding, Swarm
 
 REACH, LEAST = 0.5, 0.25  # Å, and least weight within it, of an atom that was found again
@@ -40,7 +40,7 @@ class Match(NamedTuple):
 
 
 def reconstruct(
-    encoder: Mo3ENet, batch: AtomBatch, embedding: Embedding | None = None
+    encoder: Autoencoder, batch: AtomBatch, embedding: Embedding | None = None
 ) -> tuple[Swarm, Target]:
     """Decode what is encoded of ``batch`` (its ``embedding``, if known), and what should have come of it."""
     atoms = encoder.encoded_atoms(batch)
@@ -68,7 +68,7 @@ def match(swarm: Swarm, target: Target) -> Match:
 
 
 @torch.no_grad()
-def reconstruction_error(encoder: Mo3ENet, batch: AtomBatch, embedding: Embedding) -> Tensor:
+def reconstruction_error(encoder: Autoencoder, batch: AtomBatch, embedding: Embedding) -> Tensor:
     """Mean deviation (Å) of the atoms of each molecule, [B], when its ``embedding`` is decoded.
 
     An atom that `match` does not find again, or finds as another element, counts as ``REACH``, which no

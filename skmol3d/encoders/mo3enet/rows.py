@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from skmol3d.encoders.atoms import AtomBatch
-from skmol3d.encoders.mo3enet import Mo3ENet
+from skmol3d.encoders.mo3enet.autoencoder import Autoencoder
 from skmol3d.encoders.mo3enet.match import reconstruction_error
 
 
@@ -15,13 +15,13 @@ class Mo3ENetRows:
 
     Parameters
     ----------
-    encoder : Mo3ENet
+    encoder : Autoencoder
         On any device.
     quality : bool
         Whether to decode, too, for the block "error".
     """
 
-    def __init__(self, encoder: Mo3ENet, quality: bool) -> None:
+    def __init__(self, encoder: Autoencoder, quality: bool) -> None:
         self.encoder = encoder
         self.quality = quality
 

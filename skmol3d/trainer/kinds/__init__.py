@@ -8,6 +8,7 @@ KINDS = {
     "potential": "PotentialRecipe",
     "rem3di": "REM3DIRecipe",
     "mo3enet": "Mo3ENetRecipe",
+    "mo3enet_pooled": "PooledMo3ENetRecipe",
     "crystal_energy": "CrystalEnergyRecipe",
 }
 

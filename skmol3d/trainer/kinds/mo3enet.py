@@ -13,6 +13,7 @@ from torch.nn.functional import one_hot
 
 from skmol3d.encoders.atoms import AtomBatch
 from skmol3d.encoders.mo3enet import Mo3ENet, Mo3ENetConfig
+from skmol3d.encoders.mo3enet.autoencoder import Autoencoder
 from skmol3d.encoders.mo3enet.decoder import find_atoms
 from skmol3d.encoders.mo3enet.match import match, reconstruct
 from skmol3d.trainer.data.batches import Mixture, bucketed
@@ -149,7 +150,7 @@ def evaluated(data: PackedSet, held: np.ndarray) -> np.ndarray:
 
 
 @torch.no_grad()
-def deviations(encoder: Mo3ENet, batches: Iterable[AtomBatch]) -> dict[str, float]:
+def deviations(encoder: Autoencoder, batches: Iterable[AtomBatch]) -> dict[str, float]:
     """Deviations (Å) and matched shares of the molecules of ``batches`` (see `summarise`).
 
     ``decoded`` is the share of molecules whose swarm, clustered without knowing them (`find_atoms`), has the

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from skmol3d import hub
 from skmol3d.encoders.atoms import AtomBatch
 from skmol3d.encoders.config import config_from_dict, config_to_dict
+from skmol3d.encoders.mo3enet.pooled import PooledMo3ENet
 from skmol3d.encoders.potential import Potential
 from skmol3d.encoders.rem3di import REM3DI, REM3DIConfig
 from skmol3d.encoders.rem3di.properties import PLAIN
@@ -275,7 +276,7 @@ def encode(objective: Any, batch: AtomBatch) -> Tensor:
 
 
 def measure_features(
-    encoder: REM3DI, sets: list[PackedSet], train: list[np.ndarray], molecules: int = 1000
+    encoder: REM3DI | PooledMo3ENet, sets: list[PackedSet], train: list[np.ndarray], molecules: int = 1000
 ) -> None:
     """Set the encoder's fixed statistics of the backbone's features over a sample of the training sets."""
     scalars, vectors = [], []

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, one_hot, smooth_l1_loss
 
 from skmol3d.encoders.atoms import AtomBatch
-from skmol3d.encoders.mo3enet import Mo3ENet
-from skmol3d.encoders.mo3enet.decoder import Swarm
+from skmol3d.encoders.mo3enet.autoencoder import Autoencoder
+from skmol3d.encoders.mo3enet.decoder import Embedding, Swarm
 from skmol3d.encoders.mo3enet.layers import assign
 from skmol3d.encoders.mo3enet.match import Match, Target, reconstruct
 from skmol3d.trainer.objectives.registry import Loss, objective
@@ -21,8 +21,7 @@ MOMENTUM = 0.02  # of the running loss that is compared with the threshold
 TYPE_COST, ABSENCE_COST = 0.3, 0.3
 
 
-@objective(
-    "mo3enet",
+LOSSES = (
     Loss("mixture", "overlap of the swarm's Gaussian mixture with the atoms"),
     Loss("confinement", "points within the molecule's radius (Å)"),
     Loss("balance", "no point without weight"),
@@ -31,8 +30,12 @@ TYPE_COST, ABSENCE_COST = 0.3, 0.3
     Loss("element", "elements of assigned points"),
     Loss("presence", "weights of the points"),
 )
+
+
+@objective("mo3enet", *LOSSES)
+@objective("mo3enet_pooled", *LOSSES)
 class Reconstruction(nn.Module):
-    """All losses of a `Mo3ENet`; ``objective(batch, targets)`` gives them by name.
+    """Losses of an autoencoder; ``objective(batch, targets)`` gives them by name.
 
     Of the paper (arXiv:2405.13791, section 3.2), each a mean over molecules:
 
@@ -56,7 +59,7 @@ class Reconstruction(nn.Module):
 
     Parameters
     ----------
-    encoder : Mo3ENet
+    encoder : Autoencoder
     sigma, threshold : float
         See above; the defaults are the paper's.
     blur : float, default=0.15
@@ -67,7 +70,7 @@ class Reconstruction(nn.Module):
     running: Tensor
 
     def __init__(
-        self, encoder: Mo3ENet, sigma: float = 2.0, threshold: float = 0.15, blur: float = 0.15
+        self, encoder: Autoencoder, sigma: float = 2.0, threshold: float = 0.15, blur: float = 0.15
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -75,8 +78,10 @@ class Reconstruction(nn.Module):
         self.register_buffer("sigma", torch.tensor(float(sigma)))
         self.register_buffer("running", torch.tensor(1.0))
 
-    def forward(self, batch: AtomBatch, targets: dict[str, Tensor]) -> dict[str, Tensor]:
-        swarm, target = reconstruct(self.encoder, batch)
+    def forward(
+        self, batch: AtomBatch, targets: dict[str, Tensor], embedding: Embedding | None = None
+    ) -> dict[str, Tensor]:
+        swarm, target = reconstruct(self.encoder, batch, embedding)
         distances = _distances(target.positions, swarm.positions)
         mixture, overlap = mixture_loss(swarm, target, self.sigma.clone())  # it changes below
         if self.training:

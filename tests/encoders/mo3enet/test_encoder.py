@@ -12,10 +12,17 @@ from skmol3d import hub
 from skmol3d.encoders import ENCODERS, AtomBatch, ConfigError, config_from_dict, config_to_dict
 from skmol3d.encoders.mo3enet import Mo3ENet, Mo3ENetConfig
 from skmol3d.encoders.mo3enet.axes import molecular_axes
-from skmol3d.encoders.mo3enet.decoder import EGNNDecoderConfig, EMLPDecoderConfig, Swarm, find_atoms
+from skmol3d.encoders.mo3enet.decoder import (
+    EGNNDecoderConfig,
+    EMLPDecoderConfig,
+    MixingDecoderConfig,
+    Swarm,
+    find_atoms,
+)
 
 SMALL = {"width": 16, "vectors": 6, "messages": 8, "pooled": 12, "context": 24, "embedding": 26, "swarm": 24}
 EMLP = EMLPDecoderConfig(width=20, layers=2)
+MIXING = MixingDecoderConfig(width=20, layers=2)
 EGNN = EGNNDecoderConfig(width=10, vectors=4, messages=6, layers=2)
 ASYMMETRIC = ["CH3CONH2", "CH3CH2OH", "C5H5N", "HCOOH"]
 SYMMETRIC = ["H2O", "C6H6", "CH4", "CO2", "C2H4", "NH3", "C2H6", "H2", "C2H2", "CF4"]
@@ -34,7 +41,7 @@ def cast(batch, precision):
     )
 
 
-@pytest.fixture(scope="module", params=[EMLP, EGNN], ids=["emlp", "egnn"])
+@pytest.fixture(scope="module", params=[EMLP, MIXING, EGNN], ids=["emlp", "mixing", "egnn"])
 def encoder(request):
     return network(request.param)
 

@@ -39,7 +39,7 @@ def test_an_objective_is_found_by_its_losses(monkeypatch):
         objective("test", Loss("far", "again"))(Other)
 
 
-@pytest.mark.parametrize("kind", ["potential", "rem3di", "mo3enet"])
+@pytest.mark.parametrize("kind", ["potential", "rem3di", "mo3enet", "mo3enet_pooled"])
 def test_every_loss_says_what_it_is_about(kind):
     found = registry.losses(kind)
     assert found

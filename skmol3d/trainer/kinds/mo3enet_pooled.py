@@ -1,0 +1,184 @@
+"""Recipe kind ``mo3enet_pooled``: the autoencoder over a frozen potential, which learns chemistry, too."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from skmol3d import hub
+from skmol3d.encoders.atoms import AtomBatch
+from skmol3d.encoders.config import config_from_dict, config_to_dict
+from skmol3d.encoders.mo3enet.pooled import PooledMo3ENet, PooledMo3ENetConfig
+from skmol3d.encoders.potential import Potential
+from skmol3d.trainer.data.batches import Batch, Mixture, bucketed
+from skmol3d.trainer.data.chemistry import ChemicalScales, with_descriptors
+from skmol3d.trainer.data.sets import PackedSet
+from skmol3d.trainer.kinds.base import LoopRecipe, Place, write_metrics
+from skmol3d.trainer.kinds.mo3enet import Assignment, deviations
+from skmol3d.trainer.kinds.rem3di import measure_features
+from skmol3d.trainer.loop import main_process, train
+from skmol3d.trainer.objectives.chemistry import LEVELS, PooledObjective
+
+CURVE = 300  # held-out molecules of each set behind a point of the evaluation curve
+MOST = 2000  # and behind the metrics
+EVALUATED = 2048  # padded atoms per batch of them
+
+ABOUT = """Mo3ENet autoencoder (arXiv:2405.13791) over the frozen potential `{potential}`: {vectors} vectors
+(Å) that turn with the molecule, and as many scalars that do not, are pooled from all atoms by attention and
+learned weights; a decoder puts {atoms} back into place; and linear read-outs of the same rows learn GFN2-xTB
+energies, orbitals, dipoles and quadrupoles, and RDKit's descriptors
+(`skmol3d.encoders.mo3enet.pooled.PooledMo3ENet`).
+
+**Limits.** Elements below only, up to {swarm} {atoms}. Vectors of a molecule with a symmetry are unchanged by
+it: they are zero for benzene, methane or CO2, whose atoms the decoder then cannot place. The embedding was
+made to represent rather than to be decoded: see the deviations below before you decode, or ask for
+`reconstruction_error`.
+
+Metrics below: an atom is matched if points within 0.5 Å weigh 0.25 or more together; deviations (Å) are those
+of the points' mean, over matched atoms and over molecules whose atoms are all matched; `exact` is the share
+of molecules matched with the right elements, `decoded` that of molecules whose clustered swarm has the right
+number of atoms of each element. Then mean absolute errors of the linear read-outs: energies and orbitals
+(eV), and the mean error of dipole vectors (e·Å, neutral molecules). Conformers as they are in the sets.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PooledMo3ENetRecipe(LoopRecipe):
+    """An autoencoder over a potential.
+
+    Attributes
+    ----------
+    potential : str
+        Checkpoint, or a recipe's name: what was trained by it in the same folder of runs is taken.
+    objective : Assignment
+    model : dict
+        Fields of `PooledMo3ENetConfig` but ``backbone``, which is the potential's.
+    """
+
+    kind: str = "mo3enet_pooled"
+    potential: str
+    objective: Assignment
+    model: dict[str, Any]
+
+    def run(self, place: Place) -> PooledMo3ENet:
+        """Train the autoencoder; metrics are those of held-out molecules of each set."""
+        torch.manual_seed(self.seed)
+        checkpoint = place.checkpoint(self.potential)
+        potential = hub.from_pretrained(checkpoint)
+        if not isinstance(potential, Potential):
+            raise ValueError(f"{checkpoint} is a {type(potential).__name__}, not a potential")
+        encoder = PooledMo3ENet(self.config(potential))
+        encoder.backbone.load_state_dict(potential.backbone.state_dict())
+        sets = self.read(place)
+        for source in self.data:
+            if source.targets is not None:
+                sets[source.path] = with_descriptors(sets[source.path], place.data / source.targets)
+        splits = {
+            path: (decodable(sets[path], trained, encoder), decodable(sets[path], held, encoder))
+            for path, (trained, held) in self.split(sets).items()
+        }
+        rows = self.train_rows(sets, splits)
+        scales = ChemicalScales.measure(
+            [sets[path] for path in self.paths], [splits[p][0] for p in self.paths]
+        )
+        sets = {path: scales.labelled(data) for path, data in sets.items()}
+        measure_features(encoder, [sets[p] for p in self.paths], [splits[p][0] for p in self.paths])
+
+        def evaluate(objective: nn.Module, most: int = CURVE) -> dict[str, dict[str, float]]:
+            return {
+                path: measured(objective, scales, sets[path], held[:most])
+                for path, (_, held) in splits.items()
+            }
+
+        def curve(objective: nn.Module) -> dict[str, float]:
+            return {
+                f"{path} {name}": value
+                for path, row in evaluate(objective).items()
+                for name, value in row.items()
+            }
+
+        best = train(
+            PooledObjective(
+                encoder,
+                list(self.weights),
+                len(scales.descriptor_mean),
+                **dataclasses.asdict(self.objective),
+            ),
+            Mixture(
+                [sets[s.path] for s in self.data],
+                self.shares,
+                rows,
+                self.atoms,
+                self.seed,
+                smallest=2,
+                views=self.views,
+            ),
+            evaluate=curve,
+            log_every=100,
+            evaluate_every=2000,
+            **self.settings(place),
+        )
+        if main_process():
+            write_metrics(place, evaluate(best, MOST))
+        assert isinstance(best.encoder, PooledMo3ENet)
+        return best.encoder.eval()
+
+    def config(self, potential: Potential) -> PooledMo3ENetConfig:
+        """The encoder's config."""
+        model = {"backbone": config_to_dict(potential.config.backbone), **self.model}
+        made: PooledMo3ENetConfig = config_from_dict(PooledMo3ENetConfig, model, "recipe.model")
+        return made
+
+    def about(self) -> str:
+        """The method, its limits and what its metrics are."""
+        default = PooledMo3ENetConfig()
+        chosen = {name: self.model.get(name, getattr(default, name)) for name in ("embedding", "swarm")}
+        atoms = "atoms" if self.model.get("hydrogens", default.hydrogens) else "heavy atoms"
+        return ABOUT.format(
+            potential=self.potential, vectors=chosen["embedding"], swarm=chosen["swarm"], atoms=atoms
+        )
+
+
+def decodable(data: PackedSet, index: np.ndarray, encoder: PooledMo3ENet) -> np.ndarray:
+    """Those of the conformers ``index``, shuffled, that the encoder takes: of two atoms to decode or more."""
+    wanted = np.ones(len(data.numbers), np.int64) if encoder.config.hydrogens else data.numbers > 1
+    counts = np.add.reduceat(wanted, data.offsets[:-1], dtype=np.int64)
+    foreign = np.add.reduceat(~np.isin(data.numbers, encoder.elements), data.offsets[:-1], dtype=np.int64)
+    fits = (counts > 1) & (counts <= encoder.config.swarm) & (foreign == 0)
+    return np.random.default_rng(0).permutation(index[fits[index]])
+
+
+@torch.no_grad()
+def measured(objective: Any, scales: ChemicalScales, data: PackedSet, index: np.ndarray) -> dict[str, float]:
+    """Reconstruction and errors of the read-outs (eV, e·Å) over the conformers ``index``."""
+    objective.eval()
+    encoder, chemistry = objective.encoder, objective.chemistry
+    device = next(encoder.parameters()).device
+    errors, dipoles = [], []
+
+    def batches() -> Iterator[AtomBatch]:
+        for batch, targets in _passes(data, index):
+            batch, targets = batch.to(device), {k: v.to(device) for k, v in targets.items()}
+            embedding, pooled = encoder.embed_and_pool(batch)
+            row = chemistry.standardise(torch.cat([embedding.scalars, pooled], 1))
+            errors.append((chemistry.electronic.head(row) - targets["electronic"]).abs())
+            dipoles.append((chemistry.dipole(embedding.vectors)[..., 0] - targets["dipole"]).norm(dim=1))
+            yield batch
+
+    found = deviations(encoder, batches())
+    mean = torch.cat(errors).cpu().nanmean(0).numpy() * scales.level_std
+    dipole = float(torch.cat(dipoles).nanmean())
+    labels = {f"{name}_mae": float(value) for name, value in zip(LEVELS, mean, strict=True)}
+    known = {**labels, "dipole_mae": dipole}
+    return found | {name: value for name, value in known.items() if np.isfinite(value)}
+
+
+def _passes(data: PackedSet, index: np.ndarray) -> Iterator[Batch]:
+    for part in bucketed(data.sizes, index, EVALUATED, np.random.default_rng(0)):
+        yield data.batch(part)
