@@ -1,0 +1,85 @@
+"""The tables of the documentation are those of the committed results."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from skmol3d.benchmark.experiments import panel
+
+ROOT = Path(__file__).parents[3]
+
+
+def line(task, method, head, score, inner, kind="reg", dropped=0):
+    return {
+        **dict.fromkeys(panel.KEPT, 0),
+        **{"task": task, "method": method, "head": head, "kind": kind, "score": score},
+        **{"inner_score": inner, "n_dropped": dropped},
+    }
+
+
+@pytest.fixture
+def results():
+    """Two tasks: REM3DI wins the first under ridge alone, where it is chosen, and the second everywhere."""
+    rows = []
+    for task, kind, ours, others in (("a", "reg", 1.0, 2.0), ("b", "cls", 0.9, 0.8)):
+        for method in (*panel.METHODS, panel.BOTH):
+            for k, head in enumerate(panel.HEADS):
+                score = ours if method == "rem3di" else others
+                if task == "a" and head != "linear" and method == "rem3di":
+                    score = 3.0
+                inner = k if kind == "reg" else -k
+                rows.append(line(task, method, head, score, inner, kind))
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize("name", ["docs/benchmark.md", "README.md"])
+def test_documents_hold_what_the_results_say(name, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert text.count("<!-- table:") == {"README.md": 1}.get(name, 2)
+    assert panel.fill(text, panel.read()) == text, (
+        f"python -m skmol3d.benchmark.experiments.panel --fill {name}"
+    )
+
+
+def test_wins_are_counted_by_kind_head_and_rival(results):
+    made = panel.wins(results).splitlines()[2:]
+    assert made[0] == "| ridge against ridge | 1/1, 1/1 | 1/1, 1/1 | 1/1, 1/1 | 1/1, 1/1 |"
+    assert made[1].startswith("| forest against forest | 0/1, 1/1 ")
+    assert made[3].startswith("| head of the best inner score | 1/1, 1/1 ")
+
+
+def test_a_rival_is_beaten_where_both_ecfps_are_and_missing_results_do_not_count(results):
+    results.loc[(results["method"] == "ecfp-count") & (results["task"] == "a"), "score"] = 0.5
+    results = results[(results["method"] != panel.BOTH) | (results["task"] == "b")]
+    made = panel.wins(results).splitlines()[2]
+    assert made == "| ridge against ridge | 0/1, 1/1 | 1/1, 1/1 | 1/1, 1/1 | 1/1 |"
+
+
+def test_the_head_of_the_best_inner_score_is_bold_and_gaps_are_shown(results):
+    results = results[(results["method"] != "rdkit2d") | (results["head"] == "kernel")]
+    row = panel.scores(results).splitlines()[2]
+    assert row.startswith("| a | **1.000** / 3.000 / 3.000 | **2.000** / 2.000 / 2.000 |")
+    assert row.endswith("| – / – / 2.000 |")
+
+
+def test_later_runs_replace_earlier_ones_but_not_with_molecules_that_others_dropped(tmp_path):
+    runs = {
+        "one": [line("a", "ecfp", "linear", 1.0, 0), line("a", "rem3di", "linear", 9.0, 0)],
+        "two": [line("a", "ecfp", "linear", 2.0, 0, dropped=3)],
+        "three": [line("a", "ecfp", "linear", 3.0, 0), line("a", "rem3di", "linear", 4.0, 0)],
+    }
+    for name, rows in runs.items():
+        (tmp_path / name / "results").mkdir(parents=True)
+        pd.DataFrame(rows).to_csv(tmp_path / name / "results" / "x.csv", index=False)
+    found = panel.collect([tmp_path / name for name in runs])
+    assert found.set_index("method")["score"].to_dict() == {"ecfp": 2.0, "rem3di": 4.0}
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match="empty: no results"):
+        panel.collect([tmp_path / "empty"])
+
+
+def test_unknown_tables_are_refused(results):
+    with pytest.raises(ValueError, match="no table 'x'; there are scores, wins, excerpt"):
+        panel.fill("<!-- table: x -->\n<!-- end -->", results)
