@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 BLOCKS = {"scalar": ("scalar", "pooled"), "vector": ("x", "y", "z", "scalar"), "norm": ("norm",)}
 """Of the encoder's rows, by `output`."""
-
 DECODED = 256
 """Rows that are decoded together."""
 
@@ -112,7 +111,7 @@ class Mo3ENetFeaturizer(EncoderFeaturizer):
 
     References
     ----------
-    Mo3ENet, https://doi.org/10.48550/arXiv.2405.13791
+    https://doi.org/10.48550/arXiv.2405.13791
 
     Examples
     --------
@@ -275,7 +274,7 @@ class Mo3ENetFeaturizer(EncoderFeaturizer):
         pooling = "mean" if self.conformer_pooling == "all" else self.conformer_pooling
         changed = {"conformer_pooling": pooling, "max_reconstruction_error": None}
         deviations = _Deviations(**{**self.get_params(), **changed})
-        # The weights that this one was fitted with, and what to do without the device.
+        # Its weights, and what to do without the device.
         kept = {name: value for name, value in vars(self).items() if name in ("checkpoint_", "_unpickled")}
         deviations.__dict__.update(kept)
         try:

@@ -16,8 +16,8 @@ from skmol3d.encoders.mo3enet.decoder import DECODERS, DecodedAtoms, Embedding, 
 class Autoencoder(nn.Module):
     """Embedding of K vectors and K scalars per molecule, and a decoder that sees nothing else.
 
-    A subclass makes the embedding (`embed_and_pool`). Its config has ``embedding`` (K), ``pooled`` (columns
-    of the pooled block), ``swarm`` (points of the decoder), ``decoder``, ``hydrogens`` and ``elements``.
+    A subclass makes the embedding (`embed_and_pool`) and its ``decoder`` (`build_decoder`). Its config has
+    ``embedding`` (K), ``swarm`` (points of the decoder), ``decoder``, ``hydrogens`` and ``elements``.
 
     Parameters
     ----------
@@ -26,6 +26,7 @@ class Autoencoder(nn.Module):
 
     config: Any
     place: Tensor
+    decoder: nn.Module
 
     def __init__(self, config: Any) -> None:
         super().__init__()
@@ -34,8 +35,13 @@ class Autoencoder(nn.Module):
         place = torch.full((MAX_NUMBER,), -1)
         place[list(elements)] = torch.arange(len(elements))
         self.register_buffer("place", place, persistent=False)
-        make = DECODERS[config.decoder.kind]
-        self.decoder = make(config.decoder, config.embedding, config.swarm, len(elements))
+
+    def build_decoder(self) -> nn.Module:
+        """The config's decoder, with random weights."""
+        config = self.config
+        return DECODERS[config.decoder.kind](
+            config.decoder, config.embedding, config.swarm, len(config.elements)
+        )
 
     @property
     def elements(self) -> tuple[int, ...]:

@@ -142,6 +142,7 @@ class Mo3ENet(Autoencoder):
         self.content.weight.data.mul_(0.1)
         self.label = nn.Linear(width, channels)
         self.scalars = nn.Linear(config.context, channels)
+        self.decoder = self.build_decoder()
 
     def output_blocks(self) -> dict[str, int]:
         """Names and sizes of the columns of a row: the embedding's scalars, and the pooled atom scalars."""

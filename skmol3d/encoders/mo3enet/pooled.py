@@ -150,6 +150,7 @@ class PooledMo3ENet(Autoencoder):
         self.content = nn.Linear(vectors, channels, bias=False)
         self.label = nn.Linear(width, channels)
         self.scalars = nn.Linear(config.context, channels)
+        self.decoder = self.build_decoder()
 
     def output_blocks(self) -> dict[str, int]:
         """Names and sizes of the columns of a row: the embedding's scalars, and the pooled columns."""
