@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, singledispatch, wraps
@@ -97,10 +98,20 @@ class AtomBatch:
         return torch.repeat_interleave(torch.arange(len(self), device=self.counts.device), self.counts)
 
     def pad(self, values: Tensor, fill: float = 0.0) -> Tensor:
-        """Spread per-atom ``values`` [N, ...] over a padded array [B, longest, ...]."""
+        """Spread per-atom ``values`` [N, ...] over a padded array [B, longest, ...].
+
+        A view where all molecules have one size, as a single one has.
+        """
+        if len(values) == math.prod(self._grid):
+            return values.reshape(*self._grid, *values.shape[1:])
         padded = values.new_full((*self._grid, *values.shape[1:]), fill)
         padded[self.molecule, self.slot] = values
         return padded
+
+    def unpad(self, padded: Tensor) -> Tensor:
+        """Values [N, ...] of the atoms in a padded array [B, longest, ...]: the reverse of `pad`."""
+        flat = padded.flatten(0, 1)
+        return flat if len(flat) == len(self.numbers) else flat.index_select(0, self.place)
 
     @cached_property
     def slot(self) -> Tensor:

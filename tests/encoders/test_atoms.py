@@ -47,6 +47,14 @@ def test_pad_and_flat_index():
     assert (padded[0, 2] == 7).all()
 
 
+def test_unpad_is_the_reverse_of_pad():
+    for molecules in ((HYDROGEN, WATER), (WATER, WATER), (WATER,)):
+        batch = collate(*molecules)
+        torch.testing.assert_close(batch.unpad(batch.pad(batch.positions)), batch.positions)
+    # Molecules of one size need no gathering: training and dynamics of one molecule are faster for it.
+    assert batch.pad(batch.positions).data_ptr() == batch.positions.data_ptr()
+
+
 def test_to_copies_everything():
     batch = collate(HYDROGEN, WATER).to("cpu")
     assert batch.molecule.tolist() == [0, 0, 1, 1, 1]

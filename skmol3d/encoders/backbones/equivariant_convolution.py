@@ -184,14 +184,15 @@ class Convolution(nn.Module):
         normed = self.norm(x)
         sent = batch.pad(self.sent(normed)).view(molecules, longest * self.filters, self.channels)
         sums = torch.bmm(filters.view(molecules, longest * harmonics, -1), sent)
-        sums = sums.view(molecules * longest, harmonics, self.channels).index_select(0, batch.place)
-        invariants, vector = [normed, sums[:, 0]], sums[:, 1:4]
-        if harmonics == 9:
-            invariants.append(sums[:, 4:].square().sum(1))
+        sums = batch.unpad(sums.view(molecules, longest, harmonics, self.channels))
+        # Split, since the gradient of each part that is indexed would be an array of the size of the whole.
+        scalar, vector, *tensor = sums.split([1, 3, 5] if harmonics == 9 else [1, 3], 1)
+        invariants = [normed, scalar[:, 0], *(t.square().sum(1) for t in tensor)]
         if self.sent_vectors is not None and vectors is not None:
             carried, along = self._carry(batch, filters, self.sent_vectors(vectors))
             invariants.append(along)
             vector = torch.cat([vector, carried, vectors], 2)
+        vector = vector.contiguous()
         left, right = self.left(vector), self.right(vector)
         invariants.append((left * right).sum(1))
         step, gate = self.update(torch.cat(invariants, 1)).split([x.shape[1], self.channels], 1)
@@ -200,11 +201,11 @@ class Convolution(nn.Module):
 
     def _carry(self, batch: AtomBatch, filters: Tensor, sent: Tensor) -> tuple[Tensor, Tensor]:
         """Sums of the neighbours' vectors [N, 3, V], and of their components along the direction [N, V]."""
-        molecules, longest, _, _ = filters.shape
-        sent = sent.view(-1, 3, self.filters, self.channels).transpose(1, 2)
-        sent = batch.pad(sent).view(molecules, longest * self.filters, 3, self.channels)
-        carried = torch.bmm(filters[:, :, 0], sent.flatten(2))
-        parts = [torch.bmm(filters[:, :, 1 + axis], sent[:, :, axis]) for axis in range(3)]
-        along = torch.stack(parts).sum(0).view(molecules * longest, self.channels)
-        carried = carried.view(molecules * longest, 3, self.channels)
-        return carried.index_select(0, batch.place), along.index_select(0, batch.place)
+        molecules, longest, harmonics, _ = filters.shape
+        sent = batch.pad(sent).view(molecules, longest, 3, self.filters, self.channels)
+        even, odd, *_ = filters.split([1, 3, harmonics - 4], 2)
+        by_source = sent.transpose(2, 3).reshape(molecules, longest * self.filters, 3 * self.channels)
+        carried = torch.bmm(even.flatten(2), by_source).view(molecules, longest, 3, self.channels)
+        by_axis = sent.transpose(1, 2).reshape(molecules, 3 * longest * self.filters, self.channels)
+        along = torch.bmm(odd.flatten(2), by_axis)
+        return batch.unpad(carried), batch.unpad(along)
