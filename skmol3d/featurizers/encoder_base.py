@@ -40,8 +40,8 @@ Row = NDArray[np.float32]
 WINDOW = 1024
 """Conformers that are sorted by size and encoded together; also rows that are looked up together."""
 
-BATCH_ATOMS = {"cpu": 128, "cuda": 16384}
-"""Default atoms per batch: large tensors miss a CPU's caches and fault pages, small ones leave a GPU idle."""
+BATCH_ATOMS = {"cpu": 512, "cuda": 16384}
+"""Default atoms per batch: larger tensors miss a CPU's caches, smaller ones cost calls and leave a GPU idle."""
 
 
 class EncoderFeaturizer(MoleculeFeaturizer):

@@ -74,7 +74,7 @@ class Mo3ENetFeaturizer(EncoderFeaturizer):
         "auto" (a CUDA device, or else the CPU) or a torch device such as "cpu", "cuda:1", "mps". A
         featurizer that was unpickled where its device is missing warns and uses the CPU.
     batch_size : int or None, default=None
-        Atoms per batch, hydrogens included. None means 128 on the CPU and 16384 on a GPU. Halves itself when
+        Atoms per batch, hydrogens included. None means 512 on the CPU and 16384 on a GPU. Halves itself when
         memory runs out. Rows do not depend on it (beyond rounding).
     n_conformers : int, default=1
         Conformers per molecule.

@@ -51,7 +51,7 @@ class REM3DIFeaturizer(EncoderFeaturizer):
         featurizer that was unpickled where its device is missing warns and uses the CPU.
     batch_size : int or None, default=None
         Atoms per batch, hydrogens included; in molecules of n >= 128 atoms each counts as n // 64. None means
-        128 on the CPU, whose caches small batches suit, and 16384 on a GPU. Halves itself when memory runs
+        512 on the CPU, whose caches they fit, and 16384 on a GPU. Halves itself when memory runs
         out. Rows do not depend on it (beyond rounding).
     n_conformers : int, default=1
         Conformers per molecule.

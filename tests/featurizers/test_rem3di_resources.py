@@ -130,7 +130,7 @@ def test_the_default_batch_suits_the_cpu(make, monkeypatch):
         return forward(self, batch)
 
     monkeypatch.setattr(REM3DI, "forward", recording)
-    make().transform(["C" * n for n in range(5, 13)])  # 17 to 38 atoms each
+    make().transform(["C" * n for n in range(5, 24)])  # 836 atoms
     assert len(sizes) > 1
     assert max(sizes) <= encoder_base.BATCH_ATOMS["cpu"]
 
