@@ -8,10 +8,10 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
-from skmol3d import ECFPFeaturizer, Mo3ENetFeaturizer, REM3DIFeaturizer, set_cache_bytes
+from skmol3d import Mo3ENetFeaturizer, REM3DIFeaturizer, set_cache_bytes
 from skmol3d.encoders.rem3di import REM3DI
-from skmol3d.featurizers import CacheError, FeaturizationError, cache, encoder_base, spellings
-from skmol3d.structures import conformer_cache, read_molecule
+from skmol3d.featurizers import CacheError, FeaturizationError, cache
+from skmol3d.structures import conformer_cache
 from skmol3d.structures.storage import FILE_NAME, Memory
 
 SMILES = ["C" * i + end for i in range(1, 6) for end in "CNOF"]
@@ -121,25 +121,6 @@ def test_another_checkpoint_embeds_nothing_anew(featurizer, tiny_mo3enet, counts
     assert counts["made"] == len(SMILES)
 
 
-def test_texts_are_parsed_once(featurizer, monkeypatch):
-    read = []
-
-    def reading(value, standardise):
-        read.append(value)
-        return read_molecule(value, standardise)
-
-    cache.clear()
-    for module in (spellings, encoder_base):
-        monkeypatch.setattr(module, "read_molecule", reading)
-    expected = featurizer.transform(["CCO", "OCC", "CCN"])
-    np.testing.assert_array_equal(featurizer.transform(["CCN", "OCC", "CCO"]), expected[::-1])
-    assert read == ["CCO", "OCC", "CCN"]
-    featurizer.set_params(random_state=1).transform(["CCN", "OCC"])  # of another row the molecule is needed
-    assert read[3:] == ["CCN", "OCC"]
-    featurizer.set_params(random_state=0, standardise="neutral").transform(["CCO"])
-    assert read[5:] == ["CCO"]
-
-
 def test_without_room_for_rows_conformers_are_still_made_once(featurizer, counts, monkeypatch):
     # REVIEW A1: beyond the rows that fit, each fold embedded anew.
     monkeypatch.setattr(cache.CACHE.memory, "max_bytes", 0)
@@ -190,15 +171,6 @@ def test_threads_share_a_featurizer(featurizer, counts, tmp_path, params):
             for rows in pool.map(featurizer.transform, [SMILES, SMILES[::-1], SMILES[::-1], SMILES]):
                 order = slice(None) if np.allclose(rows[0], expected[0], atol=1e-5) else slice(None, None, -1)
                 np.testing.assert_allclose(rows[order], expected, rtol=1e-4, atol=1e-5)
-
-
-def test_threads_may_parse_while_others_embed():
-    # RDKit's logs are shared: redirecting them in one thread while another wrote crashed the process.
-    odd = ["C(", "OB(O)c1ccccc1", "FS(F)(F)(F)(F)F", "C[Si](C)(C)C", "[Fe]"] * 20
-    with ThreadPoolExecutor(4) as pool:
-        results = list(pool.map(lambda _: ECFPFeaturizer(errors="nan").transform(odd), range(8)))
-    for rows in results[1:]:
-        np.testing.assert_array_equal(rows, results[0])
 
 
 # --- rows as bytes ---------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import molecule
-from crystal_examples import CHIRAL, DRY_ICE, pack, random_crystal, scrambled, write_cif
+from crystal_examples import CHIRAL, pack, random_crystal, scrambled, write_cif
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
@@ -20,7 +20,6 @@ from sklearn.preprocessing import StandardScaler
 
 from skmol3d import CrystalFeaturizer, Mo3ENetFeaturizer, REM3DIFeaturizer
 from skmol3d.crystals import PARAMETERS, MolecularCrystal
-from skmol3d.crystals.surroundings import surroundings
 from skmol3d.featurizers import (
     MoleculeFeaturizer,
     StructureFeaturizer,
@@ -86,27 +85,6 @@ def test_a_row_is_the_molecule_and_twelve_standardised_numbers(make, crystals, t
         np.testing.assert_array_equal(make(name).transform(crystals)[:, -12 - NEW :], rows[:, 4 * K :])
 
 
-def test_cell_of_a_row_by_hand(make):
-    row = make("none").transform([DRY_ICE])[0]
-    length = 5.64 / (0.118 * 5.64 * np.sqrt(3))  # over the distance of C and O
-    np.testing.assert_allclose(row[:3], (length - 1.2037) / 0.6088, rtol=1e-5)
-    np.testing.assert_allclose(
-        row[3:6], (np.pi / 2 - np.array([1.5656, 1.5728, 1.5579])) / [0.2339, 0.2075, 0.2598], atol=1e-5
-    )
-    np.testing.assert_allclose(row[6:9] * 0.289 + 0.5, 0, atol=1e-6)  # of equivalent centres the smallest
-
-
-def test_the_baselines_by_hand(make):
-    inertia = make("inertia").transform([DRY_ICE])[0, :3]
-    np.testing.assert_allclose(inertia, [0, *[2 * 3 * (0.118 * 5.64) ** 2] * 2], atol=1e-4)
-    # Nitrogen: two overlapping spheres of radius r, whose centres are d apart.
-    r, d = 1.55, 1.0977
-    nitrogen = pack(1, Atoms("NN", [(0, 0, 0), (0, 0, d)]))
-    volume = make("volume").transform([nitrogen])[0, 0]
-    union = 2 * 4 / 3 * np.pi * r**3 - np.pi * (4 * r + d) * (2 * r - d) ** 2 / 12
-    assert volume == pytest.approx(union, rel=0.03)
-
-
 def test_mirror_images_differ_by_their_handedness(make):
     atoms = pack(19, CHIRAL, seed=4)
     mirrored = Atoms(atoms.numbers, -atoms.positions, cell=atoms.cell, pbc=True)
@@ -155,36 +133,6 @@ def test_names_of_columns(make):
 
 
 # --- several independent molecules -----------------------------------------------------------------------
-
-
-def test_a_hydrate_by_hand(make):
-    """Means over all molecules of the cell, of which there are twice as many off the centres as on them."""
-    benzene = molecule("C6H6")
-    atoms = pack(2, WATER, seed=3)
-    on_the_centre = Atoms(benzene.numbers, benzene.positions, cell=atoms.cell, pbc=True)
-    crystal = MolecularCrystal.read(atoms + on_the_centre)
-    assert [len(copies) for copies in crystal.copies] == [2, 1]
-    inertia = make("inertia").transform([crystal])[0]
-    flat = 6 * 1.395248**2  # of the ring of carbon atoms, about an axis in its plane half of it
-    water, ring = (
-        make("inertia").transform([MolecularCrystal.read(pack(1, one))])[0, :3] for one in (WATER, benzene)
-    )
-    np.testing.assert_allclose(ring, [flat / 2, flat / 2, flat], rtol=1e-4)
-    np.testing.assert_allclose(inertia[:3], (2 * water + ring) / 3, rtol=1e-4)
-
-    radius = np.linalg.norm(benzene.positions, axis=1).max()
-    np.testing.assert_allclose(
-        inertia[3:6], (crystal.parameters[0, :3] / radius - 1.2037) / 0.6088, rtol=1e-5
-    )
-    one, other = crystal.parameters[:, 6:9]
-    np.testing.assert_allclose(inertia[9:12], ((2 * one + other) / 3 - 0.5) / 0.289, atol=1e-5)
-    # Of the values x, x and y: the mean square of their deviations is 2/9 (x - y)².
-    np.testing.assert_allclose(inertia[15:18], abs(one - other) * np.sqrt(2 / 9) / 0.289, atol=1e-5)
-    assert inertia[21:23].tolist() == [2, 1.5]
-    assert inertia[23] == pytest.approx(
-        (crystal.cell[0] @ np.cross(*crystal.cell[1:]) / 3) ** (1 / 3) / radius
-    )
-    np.testing.assert_allclose(inertia[24:], surroundings(crystal)[1:], rtol=1e-6)
 
 
 def test_molecules_that_only_look_independent_change_nothing_but_their_number(make):

@@ -11,7 +11,6 @@ from rdkit import Chem
 from structure_examples import water, with_conformer
 
 from skmol3d.structures import StructureError, read_molecule
-from skmol3d.structures.errors import rdkit_errors
 
 
 def colliding():
@@ -90,21 +89,6 @@ def test_reasons_of_files(tmp_path, name, content, reason):
         read_molecule(tmp_path / name)
 
 
-def test_messages_that_rdkit_cuts_inside_a_character_are_survived():
-    lines = Chem.MolToMolBlock(Chem.MolFromSmiles("CCO")).splitlines()
-    lines[4] = lines[4][:30] + "Å" + lines[4][31:]  # two bytes, of which the second is in the element's field
-    with rdkit_errors() as messages:
-        assert Chem.MolFromMolBlock("\n".join(lines)) is None
-    assert messages == []
-
-
-def test_reasons_leave_rdkit_s_frame_out():
-    block = Chem.MolToMolBlock(Chem.MolFromSmiles("CCO")).replace(" O  ", " Qq ")
-    with rdkit_errors() as messages:
-        assert Chem.MolFromMolBlock(block) is None
-    assert messages[0] == "Element 'Qq' not found"
-
-
 @pytest.mark.parametrize("content", ["1\n", "1999999999997\n\nO 0 0 0\n"])
 def test_hostile_xyz_files_fail_as_one_of_several(tmp_path, content):
     (tmp_path / "bad.xyz").write_text(content)
@@ -113,11 +97,3 @@ def test_hostile_xyz_files_fail_as_one_of_several(tmp_path, content):
         with pytest.raises(StructureError, match=r"bad\.xyz, line 1: "):
             read_molecule(value)
     assert read_molecule(tmp_path / "good.xyz").numbers.tolist() == [2]
-
-
-def test_rdkit_s_own_messages_are_captured_and_not_silenced_for_others(capfd):
-    with pytest.raises(StructureError):
-        read_molecule("C1CC")
-    assert capfd.readouterr().err == ""
-    assert Chem.MolFromSmiles("C1CC") is None
-    assert "unclosed ring" in capfd.readouterr().err

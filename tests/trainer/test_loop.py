@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from loop_runs import MIXTURE, SHORT, Line, Stop, fit, fit_potential, joint, rows, steps, timeless
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from loop_runs import MIXTURE, Line, fit, fit_potential, joint, rows, steps, timeless
 
 from skmol3d.trainer.loop import Schedule
 
@@ -39,42 +38,6 @@ def test_average_is_the_exponential_mean(tmp_path):
         expected = 0.8 * expected + 0.2 * value
     assert average.line.weight.item() == pytest.approx(expected, rel=1e-5)
     assert average.batches == 4  # buffers are the latest
-
-
-def test_logs(tmp_path):
-    fit(tmp_path)
-    log = rows(tmp_path / "log.csv")
-    assert steps(tmp_path / "log.csv") == [5, 10, 12]
-    assert steps(tmp_path / "evaluation.csv") == [0, 4, 8, 12]
-    assert list(log[0]) == ["step", "seconds", "rate", "fit", "bias", "molecules", "gradient_norm"]
-    assert all(float(r["molecules"]) == 3 for r in log)  # means, also over the two steps of the last row
-    assert float(log[0]["fit"]) > float(log[-1]["fit"]) > 0.01
-    assert float(log[0]["rate"]) == pytest.approx(SHORT.rate(4, 0.0), rel=1e-4)
-    assert rows(tmp_path / "evaluation.csv")[0]["weight"] == "0"  # the untrained network
-    fit(tmp_path)
-    assert len(rows(tmp_path / "log.csv")) == 3  # a new run starts new logs
-
-
-def test_tensorboard_shows_what_the_tables_say(tmp_path):
-    with pytest.raises(Stop):
-        fit(tmp_path, stop=11)
-    fit(tmp_path, resume=True)  # from step 8: row 10 is written twice
-    board = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
-    for log, column in (("log", "fit"), ("evaluation", "weight")):
-        shown = {e.step: e.value for e in board.Scalars(f"{log}/{column}")}
-        table = {int(r["step"]): float(r[column]) for r in rows(tmp_path / f"{log}.csv")}
-        assert shown == pytest.approx(table, rel=1e-4)
-        assert len(board.Scalars(f"{log}/{column}")) == len(table)
-
-
-def test_terminals_see_a_bar_and_all_rows(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    fit(tmp_path)
-    shown = capsys.readouterr().out
-    assert "12/12" in shown
-    assert "fit=" in shown
-    for step in (0, 4, 5, 8, 10, 12):
-        assert f"step {step}  seconds" in shown
 
 
 def test_gradient_is_clipped(tmp_path):

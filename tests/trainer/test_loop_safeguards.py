@@ -1,15 +1,13 @@
 """Losses that are not finite, collapse, and what does not fit together end a run with the reason."""
 
-import math
 from itertools import count
 
 import numpy as np
 import pytest
 import torch
-from loop_runs import Line, fit, fit_potential, labelled, points, rows, steps
+from loop_runs import Line, fit, fit_potential, labelled, points, steps
 
 from skmol3d.trainer.data.batches import Mixture
-from skmol3d.trainer.logs import CollapseError
 from skmol3d.trainer.loop import NonFiniteLossError
 
 
@@ -69,22 +67,6 @@ def test_non_finite_combination(tmp_path):
 
     with pytest.raises(NonFiniteLossError, match=r"'bias': nan.* none alone, so it is their combination"):
         fit(tmp_path, objective=Pairs())
-
-
-def test_collapse_stops_the_run(tmp_path):
-    dimensions = iter([5.0, 21.0, 3.1, 2.9])
-    with pytest.raises(CollapseError, match=r"step 12: .* effective dimension is 2.9, after 21 at best"):
-        fit(tmp_path, evaluate=lambda o: {"effective_dimension": next(dimensions)})
-    # The row tells why, the state is the one before.
-    assert [r["effective_dimension"] for r in rows(tmp_path / "evaluation.csv")] == ["5", "21", "3.1", "2.9"]
-    # A resumed run remembers how many there were.
-    with pytest.raises(CollapseError, match="after 21 at best"):
-        fit(tmp_path, resume=True, evaluate=lambda o: {"effective_dimension": 2.9})
-
-
-def test_descriptors_without_variance_have_collapsed(tmp_path):
-    with pytest.raises(CollapseError, match=r"step 0: .* effective dimension is nan"):
-        fit(tmp_path, evaluate=lambda o: {"effective_dimension": math.nan})
 
 
 def test_batches_that_end_are_refused(tmp_path):

@@ -16,7 +16,6 @@ from skmol3d.encoders.config import config_from_dict
 from skmol3d.encoders.rem3di.surface import COLUMNS
 from skmol3d.trainer import card as card_module
 from skmol3d.trainer import pretrain
-from skmol3d.trainer.data.shards import read_shards
 from skmol3d.trainer.data.transforms import MASK
 from skmol3d.trainer.data.xtb import read_xtb
 from skmol3d.trainer.pretrain import parse_recipe, read_recipe
@@ -123,13 +122,6 @@ def test_conformers_embedded_while_training(trained, data_root, tmp_path):
     # Molecules embedded from SMILES have no xTB labels: the loss of an objective without labels is zero.
     assert log["electronic"].iloc[-1] == 0
     assert log["environments"].iloc[-1] > 0
-
-
-def test_shards_of_an_older_format(data_root, tmp_path):
-    with np.load(data_root / "corpus" / "shard_0000.npz") as shard:
-        np.savez(tmp_path / "shard_0000.npz", **{k: v for k, v in shard.items() if k != "membership"})
-    with pytest.raises(ValueError, match=r"shard_0000.npz: no membership; pack it again"):
-        read_shards(tmp_path)
 
 
 def test_benchmark_tables_replace_older_ones(trained, tmp_path, monkeypatch):

@@ -16,6 +16,19 @@ SMILES = [
     "OCC(O)CO",
     "CC(C)Cl",
 ]
+ASPIRIN = "CC(=O)Oc1ccccc1C(=O)O"
+DRUGS = [
+    ASPIRIN,
+    "CN1CCC[C@H]1c1cccnc1",
+    "CC(C)(C)NCC(O)c1cc(Cl)c(N)c(Cl)c1",
+    "NS(=O)(=O)c1ccc(cc1)C(=O)NCc1ccco1",
+    "O=C(Nc1ccc(F)cc1)Nc1nccs1",
+    "C[N+](C)(C)CCO",
+    "N#Cc1ccc(cc1)[N+](=O)[O-]",
+    "O=C1CCC(=O)N1CCN1CCOCC1",
+    "c1ccc2[nH]ncc2c1",
+    "CSCC(N)C(=O)OC",
+]
 
 
 def embedded(smiles, seed=0):

@@ -85,7 +85,7 @@ class Recipe:
     def __post_init__(self) -> None:
         if not self.data:
             raise ValueError("data: there is no entry")
-        if Path(self.name).name != self.name:
+        if Path(self.name).name != self.name or self.name in ("", ".."):
             raise ValueError(f"name: {self.name!r} is not the name of a folder")
 
     def run(self, place: Place) -> Any:

@@ -1,0 +1,36 @@
+"""The verb label, run in this process."""
+
+import csv
+
+import numpy as np
+
+from skmol3d.cli import main
+from skmol3d.trainer.data.conformer_kinds import ConformerKind
+
+
+def test_labels_failures_and_the_numbers_of_both_are_told(tmp_path, capsys):
+    source, out = tmp_path / "in.csv", tmp_path / "out.npz"
+    source.write_text("drawing\nO\nbroken(\n[HH]\n")
+    options = ["--smiles-column", "drawing", "--relax", "none", "--n-conformers", "2", "--random-state", "3"]
+    assert main(["label", str(source), str(out), *options]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.startswith("4 conformers of 3 inputs in ")
+    assert "1 failures, listed in" in printed.err
+    assert "[1] 'broken('" in printed.err
+    with out.with_name("out.npz.failures.csv").open() as file:
+        assert [row["index"] for row in csv.DictReader(file)] == ["1"]
+    with np.load(out) as labels:
+        assert labels["row"].tolist() == [0, 0, 2, 2]
+        assert set(labels["kind"].tolist()) == {ConformerKind.ETKDG}
+        assert len(labels["forces"]) == 2 * 3 + 2 * 2
+
+
+def test_what_is_there_is_not_written_over(tmp_path, capsys):
+    source, out = tmp_path / "in.smi", tmp_path / "out.npz"
+    source.write_text("O\n")
+    out.write_bytes(b"labels of another day")
+    assert main(["label", str(source), str(out)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("skmol3d label: ")
+    assert error.count("\n") == 1
+    assert out.read_bytes() == b"labels of another day"

@@ -1,0 +1,45 @@
+"""Classes: their names, weights and probabilities."""
+
+import numpy as np
+import pytest
+from finetuning_examples import LABELS, SMILES, TARGET
+from sklearn.base import clone
+
+
+def test_classes_keep_their_names_and_weights_move_probabilities(classifier):
+    plain = clone(classifier).set_params(train="head").fit(SMILES, LABELS)
+    assert plain.classes_.tolist() == ["apolar", "polar"]
+    p = plain.predict_proba(SMILES)
+    np.testing.assert_allclose(p.sum(axis=1), 1)
+    assert ((p >= 0) & (p <= 1)).all()
+    assert plain.score(SMILES, LABELS) > 0.8
+    nothing = np.random.default_rng(0).permutation(LABELS)  # molecules say nothing about these
+    chance = clone(plain).fit(SMILES, nothing).predict_proba(SMILES)[:, 1].mean()
+    heavy = clone(plain).set_params(class_weight={"polar": 5.0}).fit(SMILES, nothing)
+    assert heavy.predict_proba(SMILES)[:, 1].mean() > chance + 0.1
+
+
+def test_more_than_two_classes(classifier):
+    y = np.array([smiles[-1] for smiles in SMILES])
+    model = clone(classifier).set_params(train="head", class_weight="balanced").fit(SMILES, y)
+    assert model.predict_proba(SMILES).shape == (len(SMILES), 3)
+    np.testing.assert_allclose(model.predict_proba(SMILES).sum(axis=1), 1)
+    assert set(model.predict(SMILES)) <= set(y)
+
+
+def test_several_tasks_of_classes(classifier):
+    y = np.stack([LABELS == "polar", TARGET > 5], axis=1).astype(object)
+    y[::4, 1] = None
+    model = clone(classifier).set_params(train="head").fit(SMILES, y)
+    assert [p.shape for p in model.predict_proba(SMILES)] == [(len(SMILES), 2)] * 2
+    assert model.predict(SMILES).shape == (len(SMILES), 2)
+
+
+def test_bad_class_weights(classifier):
+    for weight, message in (
+        ({"solid": 1.0}, "names 'solid'"),
+        ("even", "'balanced'"),
+        ({"polar": 0}, "positive"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            clone(classifier).set_params(class_weight=weight).fit(SMILES, LABELS)

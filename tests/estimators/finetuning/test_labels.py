@@ -1,0 +1,46 @@
+"""Targets: several tasks, unknown labels, and what is refused."""
+
+import numpy as np
+import pytest
+from finetuning_examples import LABELS, SMILES, TARGET
+from sklearn.base import clone
+
+
+def test_several_tasks_with_unknown_labels(regressor):
+    y = np.stack([TARGET, -TARGET, TARGET**2], axis=1)
+    y[::3, 1] = np.nan
+    y[1, :] = np.nan
+    model = clone(regressor).fit(SMILES, y)
+    mean, std = model.predict(SMILES[:4], return_std=True)
+    assert mean.shape == std.shape == (4, 3)
+    assert np.isfinite(mean).all()
+    assert model.shares_.shape == (3,)
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (None, "y to be passed"),
+        (TARGET[1:], "inconsistent numbers"),
+        (np.where(TARGET > 10, np.inf, TARGET), "infinite in row"),
+        (np.where(TARGET > 3, np.nan, TARGET), "n_samples=.* at least 10 are needed"),
+        (LABELS, "must be numbers"),
+    ],
+)
+def test_bad_targets(regressor, y, message):
+    with pytest.raises(ValueError, match=message):
+        clone(regressor).fit(SMILES, y)
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (["polar"] * len(SMILES), "one class"),
+        (TARGET + 0.5, "Unknown label type"),
+        (np.stack([TARGET % 2, TARGET % 3], axis=1), "3 classes for task 1"),
+        (["polar"] * 8 + [None] * (len(SMILES) - 9) + ["apolar"], "n_samples=9"),
+    ],
+)
+def test_bad_classes(classifier, y, message):
+    with pytest.raises(ValueError, match=message):
+        clone(classifier).fit(SMILES, y)

@@ -1,0 +1,30 @@
+"""RDKit's own words, in one thread or several."""
+
+import pytest
+from rdkit import Chem
+
+from skmol3d.structures import StructureError, read_molecule
+from skmol3d.structures.errors import rdkit_errors
+
+
+def test_messages_that_rdkit_cuts_inside_a_character_are_survived():
+    lines = Chem.MolToMolBlock(Chem.MolFromSmiles("CCO")).splitlines()
+    lines[4] = lines[4][:30] + "Å" + lines[4][31:]  # two bytes, of which the second is in the element's field
+    with rdkit_errors() as messages:
+        assert Chem.MolFromMolBlock("\n".join(lines)) is None
+    assert messages == []
+
+
+def test_reasons_leave_rdkit_s_frame_out():
+    block = Chem.MolToMolBlock(Chem.MolFromSmiles("CCO")).replace(" O  ", " Qq ")
+    with rdkit_errors() as messages:
+        assert Chem.MolFromMolBlock(block) is None
+    assert messages[0] == "Element 'Qq' not found"
+
+
+def test_rdkit_s_own_messages_are_captured_and_not_silenced_for_others(capfd):
+    with pytest.raises(StructureError):
+        read_molecule("C1CC")
+    assert capfd.readouterr().err == ""
+    assert Chem.MolFromSmiles("C1CC") is None
+    assert "unclosed ring" in capfd.readouterr().err
