@@ -9,7 +9,7 @@ means over K folds of the training part: that is for choosing settings (``--set 
 estimators). ``--model`` may be a folder with random weights (``experiments.random_checkpoint``), which is a
 network of the same size from scratch with ``--set train=all``; ``--ecfp`` adds a forest on ECFP counts.
 
-Prints a Markdown table, of MAE or AUROC, with the share of the networks in the prediction and the seconds of
+Prints a Markdown table, of MAE or AUROC, with the share of the networks in the prediction and the CPU seconds of
 fine-tuning (conformers and rows are looked up, where they were made before, and count otherwise). FILE keeps
 a row for each task and fold; a killed command, repeated, goes on from there.
 """
@@ -80,14 +80,14 @@ def compare(
         )
         row["ecfp_forest"] = score(task.kind, y_test, fit.prediction)
 
-    start = time.perf_counter()
+    start = time.process_time()
     family = REM3DIRegressor if task.kind == "reg" else REM3DIClassifier
     estimator = family(model, cache_dir=cache_dir).set_params(**settings).fit(smiles[train], y)
     if task.kind == "reg":
         predicted = estimator.predict(smiles[test])
     else:
         predicted = estimator.predict_proba(smiles[test])[:, 1]
-    row["seconds"] = round(time.perf_counter() - start, 1)
+    row["seconds"] = round(time.process_time() - start, 1)
     row["fine_tuned"] = score(task.kind, y_test, predicted)
     row["share"] = float(estimator.shares_.mean())
     return row
