@@ -9,8 +9,8 @@ means over K folds of the training part: that is for choosing settings (``--set 
 estimators). ``--model`` may be a folder with random weights (``experiments.random_checkpoint``), which is a
 network of the same size from scratch with ``--set train=all``; ``--ecfp`` adds a forest on ECFP counts.
 
-Prints a Markdown table, of MAE or AUROC, with the share of the networks in the prediction and the CPU seconds of
-fine-tuning (conformers and rows are looked up, where they were made before, and count otherwise). FILE keeps
+Prints a Markdown table, of MAE or AUROC, with the share of the networks in the prediction and the CPU seconds
+of fine-tuning (conformers and rows are looked up, where they were made before, and count otherwise). FILE keeps
 a row for each task and fold; a killed command, repeated, goes on from there.
 """
 
