@@ -10,8 +10,8 @@ estimators). ``--model`` may be a folder with random weights (``experiments.rand
 network of the same size from scratch with ``--set train=all``; ``--ecfp`` adds a forest on ECFP counts.
 
 Prints a Markdown table, of MAE or AUROC, with the share of the networks in the prediction and the CPU seconds
-of fine-tuning (conformers and rows are looked up, where they were made before, and count otherwise). FILE keeps
-a row for each task and fold; a killed command, repeated, goes on from there.
+of fine-tuning (conformers and rows are looked up, where they were made before, and count otherwise). FILE
+keeps a row for each task and fold; a killed command, repeated, goes on from there.
 """
 
 import argparse
