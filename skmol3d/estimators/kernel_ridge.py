@@ -127,7 +127,7 @@ class RowKernelRidge:
     left_out: NDArray[np.float64]
 
     @classmethod
-    def fit(cls, kind: str, X: Matrix, y: NDArray) -> Self:
+    def fit(cls, kind: str, X: Matrix, y: NDArray, sample: NDArray[np.intp] | None = None) -> Self:
         """Choose kernel and penalty by leave-one-out score (MAE, or AUROC of labels 0 and 1), and fit.
 
         Columns that hold whole numbers are counts; positive and negative ones count apart. For rows with
@@ -142,6 +142,8 @@ class RowKernelRidge:
             Rows, none missing.
         y : ndarray of shape (n,)
             Targets.
+        sample : ndarray of int, optional
+            Rows to choose kernel and penalty by; all are fitted in the end.
         """
         counted = np.asarray((np.rint(X) == X).all(axis=0))
         # As for ridge, a column that is constant in training says nothing about test molecules.
@@ -149,7 +151,9 @@ class RowKernelRidge:
         if not (counted.any() or dense.any()):
             counted = np.ones_like(counted)
         parts = _parts(X, X, counted, dense)
-        search = _Search(kind, y, *parts)
+        grid = np.arange(len(X)) if sample is None else sample
+        among = np.ix_(grid, grid)
+        search = _Search(kind, y[grid], *(None if part is None else part[among] for part in parts))
         for width in WIDTHS if parts[1] is not None else (None,):
             search.add(width, 0.5 if parts[0] is not None and parts[1] is not None else None)
         if parts[0] is not None and parts[1] is not None:

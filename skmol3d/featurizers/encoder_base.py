@@ -41,7 +41,7 @@ WINDOW = 1024
 """Conformers that are sorted by size and encoded together; also rows that are looked up together."""
 
 BATCH_ATOMS = {"cpu": 512, "cuda": 16384}
-"""Default atoms per batch: larger tensors miss a CPU's caches, smaller ones cost calls and leave a GPU idle."""
+"""Default atoms per batch: larger tensors miss a CPU's caches, smaller ones are mostly calls."""
 
 
 class EncoderFeaturizer(MoleculeFeaturizer):
