@@ -2,7 +2,7 @@ from .heads import HEADS, fit_head
 from .methods import METHODS, make_method
 from .plots import plot_win_rates
 from .protocol import evaluate, unique_smiles
-from .report import best_head, mean_ranks, paired, render, score_table
+from .report import best_head, mean_ranks, paired, render, resampled, score_table
 
 __all__ = [
     "HEADS",
@@ -15,6 +15,7 @@ __all__ = [
     "paired",
     "plot_win_rates",
     "render",
+    "resampled",
     "score_table",
     "unique_smiles",
 ]

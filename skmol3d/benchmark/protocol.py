@@ -118,9 +118,10 @@ def _run_or_load(folder: Path | None, *job: Any) -> pd.DataFrame:
     *inputs, _, constants = job
     if folder is None:
         return _run(*job)[0]
-    method = quote(constants["method"], safe="+@=")  # the folder of a checkpoint has slashes
+    # Tasks may be called "Ki, nM/L", and the folder of a checkpoint has slashes, too.
+    task, method = (quote(constants[part], safe="+@= ") for part in ("task", "method"))
     # With the key in the name, a run in which other molecules are dropped does not displace this one.
-    name = f"{constants['task']}__{method}__{constants['head']}__{_key(*inputs)}.csv"
+    name = f"{task}__{method}__{constants['head']}__{_key(*inputs)}.csv"
     path, predicted = folder / "results" / name, folder / "predictions" / name
     if path.exists():
         return pd.read_csv(path)

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import safetensors.torch
 import torch
@@ -41,6 +41,13 @@ _BAD_SETTINGS = (ValueError, TypeError, LookupError, ArithmeticError, RuntimeErr
 
 class CheckpointError(ValueError):
     """A checkpoint cannot be found, read, verified or published; the message names the file or repository."""
+
+
+class Snapshot(NamedTuple):
+    """A checkpoint's folder, and the commit it holds (None where it does not come from the Hub)."""
+
+    folder: Path
+    commit: str | None
 
 
 @dataclass(frozen=True)

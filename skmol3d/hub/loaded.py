@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-    from skmol3d.hub.remote import Snapshot
+    from skmol3d.hub.folder import Snapshot
 
 MAX_ENCODERS = 4
 """Encoders that a process keeps loaded."""

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from huggingface_hub.errors import HFValidationError
-from huggingface_hub.utils import validate_repo_id
 from torch import nn
 
-from skmol3d.hub.folder import CONFIG, WEIGHTS, CheckpointError, load_folder
-from skmol3d.hub.remote import Snapshot, download
+from skmol3d.hub.folder import CONFIG, WEIGHTS, CheckpointError, Snapshot, load_folder
 
 CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
 
@@ -81,6 +78,9 @@ def locate(
             f"{text!r} is neither a bundled checkpoint ({', '.join(bundled()) or 'there are none'}), nor an"
             " existing folder, nor a Hub repository id (owner/name)"
         )
+    # Late: huggingface_hub takes a second to import, and its bars warn in a Jupyter without ipywidgets.
+    from skmol3d.hub.remote import download
+
     return download(text, revision, token, cache_dir, local_files_only)
 
 
@@ -94,6 +94,9 @@ def _folder(text: str) -> Path | None:
 
 
 def _is_hub_id(text: str) -> bool:
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
     try:
         validate_repo_id(text)
     except HFValidationError:

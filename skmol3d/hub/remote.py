@@ -6,7 +6,6 @@ import re
 import tempfile
 import warnings
 from pathlib import Path
-from typing import NamedTuple
 
 from huggingface_hub import CommitOperationAdd, HfApi, constants, hf_hub_download, try_to_load_from_cache
 
@@ -21,7 +20,7 @@ from huggingface_hub.errors import (
 )
 from torch import nn
 
-from skmol3d.hub.folder import CARD, CONFIG, WEIGHTS, WORDS, CheckpointError, save_pretrained
+from skmol3d.hub.folder import CARD, CONFIG, WEIGHTS, WORDS, CheckpointError, Snapshot, save_pretrained
 
 HUB_TIMEOUT = 10.0  # seconds for the first question to the Hub
 
@@ -29,13 +28,6 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 # HTTPError: the client's own errors. ValueError: invalid ids, answers that are not JSON (a login page).
 # RuntimeError: failed transfers of large files (LFS, xet).
 _HUB_ERRORS = (HTTPError, OSError, ValueError, RuntimeError)
-
-
-class Snapshot(NamedTuple):
-    """A checkpoint's folder, and the commit it holds (None where it does not come from the Hub)."""
-
-    folder: Path
-    commit: str | None
 
 
 def download(

@@ -166,6 +166,7 @@ def test_a_second_run_computes_what_is_missing(panel, tmp_path, monkeypatch):
 
 def test_predictions_are_kept(panel, tmp_path):
     tasks, X = panel
+    tasks = [replace(task, name=f"{task.name}, nM/L") for task in tasks]
     results = evaluate({"m:a/b@c=1": X}, tasks, heads=["linear"], cv=(3, 1), out=tmp_path)
     for name, part in results.groupby("predictions"):
         table = pd.read_csv(tmp_path / "predictions" / name)

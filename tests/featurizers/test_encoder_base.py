@@ -13,7 +13,7 @@ from skmol3d.encoders.backbones import EquivariantTransformerConfig
 from skmol3d.encoders.potential import Potential, PotentialConfig
 from skmol3d.encoders.rem3di import REM3DI
 from skmol3d.featurizers import cache, encoder_base
-from skmol3d.hub import folder, loaded, names, remote
+from skmol3d.hub import folder, loaded, names
 
 SMILES = ["CCO", "c1ccccc1", "C[C@H](N)C(=O)O", "CCCCCCCC", "C", "CC(C)(C)O"]
 
@@ -201,7 +201,7 @@ def test_hub_branch_is_pinned_by_fit(make, tiny_checkpoint, tmp_path, monkeypatc
     def locate(name, revision=None):
         asked.append(revision)
         commit = branch.get(revision or "main", revision)
-        return remote.Snapshot(tmp_path / commit, commit)
+        return folder.Snapshot(tmp_path / commit, commit)
 
     monkeypatch.setattr(names, "locate", locate)
     loaded._commits.clear()
