@@ -9,10 +9,10 @@ author = "the skmol3d developers"
 version = release = skmol3d.__version__
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.mathjax", "numpydoc"]
-exclude_patterns = ["_build", "**.ipynb_checkpoints"]
+exclude_patterns = ["_build", "**.ipynb_checkpoints", "notebooks/work"]
 myst_enable_extensions = ["dollarmath", "amsmath"]
 myst_heading_anchors = 3
-nb_execution_mode = "off"  # notebooks are committed with the outputs that the tests check
+nb_execution_mode = "off"  # notebooks are committed with their outputs: notebooks/execute.py
 
 # Single backticks in docstrings are names: those of ours become links, others stay code.
 default_role = "py:obj"

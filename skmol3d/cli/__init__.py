@@ -22,7 +22,7 @@ VERBS = {
     "featurize": "molecules or crystals in a file to rows of numbers in a file",
     "benchmark": "compare methods on tasks",
     "demo": "REM3DI + ridge against ECFP + ridge on shipped data, in a minute",
-    "label": "GFN2-xTB energies, forces, charges, dipoles and orbitals of the molecules in a file",
+    "label": "GFN2-xTB energies, forces and orbitals of the molecules in a file",
     "pretrain": "train a checkpoint from a recipe",
     "info": "versions, devices, checkpoints and caches; clears caches",
 }

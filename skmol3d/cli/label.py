@@ -1,7 +1,7 @@
-"""GFN2-xTB energies, forces, charges, dipoles and orbitals of molecules, for training.
+"""GFN2-xTB energies, forces, charges, dipoles and orbitals of molecules.
 
-A killed run continues when the same command is given again. What cannot be
-labelled is listed in OUTPUT.failures.csv.
+Recipes train potentials on them. A killed run continues when the same command
+is given again. What cannot be labelled is listed in OUTPUT.failures.csv.
 """
 
 import argparse

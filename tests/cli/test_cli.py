@@ -36,6 +36,7 @@ def test_help_lists_the_verbs_and_imports_nothing_heavy():
     printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert all(f"  {verb} " in printed for verb in VERBS)
     assert len(printed.splitlines()) <= SCREEN
+    assert max(map(len, printed.splitlines())) <= 80
 
 
 def test_without_a_verb_the_help_is_shown(capsys):
@@ -50,6 +51,7 @@ def test_help_of_a_verb_fits_a_screen_and_shows_an_example(verb, monkeypatch, ca
         main([verb, "--help"])
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) <= SCREEN
+    assert max(map(len, lines)) <= 80
     assert lines[-2] == "example:"
     assert lines[-1].startswith(f"  skmol3d {verb} ")
 
