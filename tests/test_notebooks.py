@@ -1,6 +1,7 @@
 """Every notebook runs from top to bottom on the shipped data."""
 
 import pytest
+
 from notebooks.execute import HERE, execute, outputs
 
 NOTEBOOKS = sorted(HERE.glob("*.ipynb"))
