@@ -1,12 +1,14 @@
 """Runs killed at random moments: ``python -m skmol3d.benchmark.experiments.kills VERB [--kills 20]``.
 
-A small ``skmol3d label`` (two workers) or ``skmol3d pretrain`` (its state saved every half second, not every
-three minutes) is run once undisturbed; then again and again, each time ended by SIGKILL, SIGINT or SIGTERM at
-a random moment, and continued by the same command. What comes out at last must equal what the undisturbed run
-wrote, number for number, and no process may be left behind. Exits with status 1 if not.
+A small ``skmol3d featurize`` or ``label`` (two workers; rows are kept after every 16 molecules, not 1,024) or
+``pretrain`` (its state saved every half second, not every three minutes) is run once undisturbed; then again
+and again, each time ended by SIGKILL, SIGINT or SIGTERM at a random moment, and continued by the same command. What
+comes out at last must equal what the undisturbed run wrote, number for number, and no process may be left
+behind. Exits with status 1 if not.
 """
 
 import argparse
+import re
 import signal
 import subprocess
 import sys
@@ -19,7 +21,9 @@ from pathlib import Path
 import numpy as np
 import psutil
 
+OUTPUTS = {"featurize": "rows.npy", "label": "labels.npz"}
 SIGNALS = (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
+REST = re.compile(r"\.part|\.unfinished")
 PATIENCE = 75.0  # seconds until the last worker must be gone: idle ones leave after a minute
 RECIPE = """\
 kind: potential
@@ -41,6 +45,9 @@ from skmol3d.cli import main
 if sys.argv[1] == "pretrain":
     from skmol3d.trainer import logs
     logs.SAVE_SECONDS = 0.5
+if sys.argv[1] == "featurize":
+    from skmol3d.cli import featurize
+    featurize.CHUNK = 16
 sys.exit(main())
 """
 
@@ -48,8 +55,8 @@ sys.exit(main())
 def command(verb: str, folder: Path, out: Path) -> list[str]:
     """The command line that is killed."""
     start = [sys.executable, "-c", START, verb]
-    if verb == "label":
-        return [*start, str(folder / "molecules.smi"), str(out / "labels.npz"), "--n-jobs", "2"]
+    if verb in OUTPUTS:
+        return [*start, str(folder / "molecules.smi"), str(out / OUTPUTS[verb]), "--n-jobs", "2"]
     paths = [str(folder / "small.yaml"), "--data", str(folder), "--out", str(out)]
     return [*start, *paths, "--device", "cpu", "--resume"]
 
@@ -59,7 +66,7 @@ def prepare(verb: str, folder: Path, molecules: int) -> None:
     from skmol3d.datasets import load_small_organics
     from skmol3d.trainer.data.labelling import label_file
 
-    smiles = list(load_small_organics().data)[: molecules if verb == "label" else 20]
+    smiles = list(load_small_organics().data)[: molecules if verb in OUTPUTS else 20]
     (folder / "molecules.smi").write_text("\n".join([*smiles, "no SMILES", ""]))
     if verb == "pretrain":
         label_file(folder / "molecules.smi", folder / "labels.npz")
@@ -68,6 +75,8 @@ def prepare(verb: str, folder: Path, molecules: int) -> None:
 
 def results(verb: str, out: Path) -> dict[str, np.ndarray]:
     """What the command wrote: arrays by name."""
+    if verb == "featurize":
+        return {"rows": np.load(out / "rows.npy")}
     if verb == "label":
         with np.load(out / "labels.npz") as arrays:
             return dict(arrays)
@@ -93,10 +102,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("verb", choices=("label", "pretrain"))
+    parser.add_argument("verb", choices=("featurize", "label", "pretrain"))
     parser.add_argument("--kills", type=int, default=20, help="signals (default: 20)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--molecules", type=int, default=400, help="to label (default: 400)")
+    parser.add_argument("--molecules", type=int, default=400, help="to featurize or label (default: 400)")
     args = parser.parse_args(argv)
     rng = np.random.default_rng(args.seed)
     wrong: list[str] = []
@@ -130,7 +139,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 np.array_equal(found[key], expected[key], equal_nan=True) for key in expected
             ):
                 wrong.append(f"run {runs} differs from the undisturbed one")
-            wrong += [f"left behind: {p.name}" for p in out.rglob("*") if ".part" in p.name]
+            wrong += [f"left behind: {p.name}" for p in out.rglob("*") if REST.search(p.name)]
     _, left = psutil.wait_procs(families, PATIENCE)
     wrong += [f"still there after {PATIENCE:.0f} s: {process}" for process in left]
     signals = ", ".join(f"{count} {name}" for name, count in sorted(tally.items()))

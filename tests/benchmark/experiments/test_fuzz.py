@@ -8,7 +8,6 @@ import pytest
 
 from skmol3d.benchmark.experiments import (
     fuzz,
-    fuzz_cif,
 )
 from skmol3d.structures import StructureError, read_molecule
 
@@ -27,15 +26,12 @@ def test_fuzz_inputs_are_hostile_and_repeatable():
     assert any(molecule.coordinates is not None for molecule in parsed)
 
 
-def test_parsing_and_damaged_cif_files(capsys):
+def test_parsing(capsys):
     assert fuzz.main(["--parse", "150"]) == 0
-    assert fuzz.main(["--cif", "150"]) == 0
-    out = capsys.readouterr().out
-    counts = re.findall(r"(\d+) read, (\d+) refused with a reason", out)
+    read, refused = re.search(r"(\d+) read, (\d+) refused with a reason", capsys.readouterr().out).groups()
     # Both happen, or the fuzzer has become too tame or too wild to say anything.
-    assert len(counts) == 2
-    assert all(30 < int(number) < 270 for pair in counts for number in pair)
-    assert list(fuzz_cif.damaged_cifs(5)) == list(fuzz_cif.damaged_cifs(5))
+    assert 30 < int(read) < 270
+    assert 30 < int(refused) < 270
 
 
 def test_other_spelling_is_the_same_molecule():

@@ -8,7 +8,7 @@ from skmol3d.benchmark.experiments import (
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("verb", ["label", "pretrain"])
+@pytest.mark.parametrize("verb", ["featurize", "label", "pretrain"])
 def test_kills(verb, capsys):
     assert kills.main([verb, "--kills", "1"]) == 0
     assert "nothing was wrong" in capsys.readouterr().out
