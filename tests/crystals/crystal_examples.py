@@ -24,6 +24,12 @@ CHIRAL = Atoms(
     ],
 )
 DRY_ICE = crystal("CO", [(0, 0, 0), (0.118,) * 3], spacegroup=205, cellpar=[5.64] * 3 + [90] * 3)
+UREA = crystal(
+    "CONHH",
+    [(0, 0.5, 0.328), (0, 0.5, 0.596), (0.146, 0.646, 0.177), (0.257, 0.757, 0.283), (0.144, 0.644, 0.962)],
+    spacegroup=113,
+    cellpar=[5.565, 5.565, 4.684, 90, 90, 90],
+)
 
 
 def random_cell(number: int, size: float, rng: np.random.Generator) -> np.ndarray:

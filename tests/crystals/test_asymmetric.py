@@ -4,25 +4,14 @@ from __future__ import annotations
 
 import pytest
 from ase.spacegroup import crystal
-from crystal_examples import assert_same_description, same_crystal, scrambled
+from crystal_examples import DRY_ICE, UREA, assert_same_description, same_crystal, scrambled
 
 from skmol3d.crystals import MolecularCrystal
 
 # Molecules of many symmetries on symmetry elements, in real packings (or nearly).
 SPECIAL = {
-    "CO2": crystal("CO", [(0, 0, 0), (0.118,) * 3], spacegroup=205, cellpar=[5.64] * 3 + [90] * 3),
-    "urea": crystal(
-        "CONHH",
-        [
-            (0, 0.5, 0.328),
-            (0, 0.5, 0.596),
-            (0.146, 0.646, 0.177),
-            (0.257, 0.757, 0.283),
-            (0.144, 0.644, 0.962),
-        ],
-        spacegroup=113,
-        cellpar=[5.565, 5.565, 4.684, 90, 90, 90],
-    ),
+    "CO2": DRY_ICE,
+    "urea": UREA,
     "hexamine": crystal(
         "CNH",
         [(0.238, 0, 0), (0.123, 0.123, 0.123), (0.327, 0.0884, -0.0884)],

@@ -2,9 +2,9 @@
 
 A small ``skmol3d featurize`` or ``label`` (two workers; rows are kept after every 16 molecules, not 1,024) or
 ``pretrain`` (its state saved every half second, not every three minutes) is run once undisturbed; then again
-and again, each time ended by SIGKILL, SIGINT or SIGTERM at a random moment, and continued by the same command. What
-comes out at last must equal what the undisturbed run wrote, number for number, and no process may be left
-behind. Exits with status 1 if not.
+and again, each time ended by SIGKILL, SIGINT or SIGTERM at a random moment, and continued by the same
+command. What comes out at last must equal what the undisturbed run wrote, number for number, and no process
+may be left behind. Exits with status 1 if not.
 """
 
 import argparse

@@ -3,32 +3,20 @@
 import ase.io
 from ase import Atoms
 from ase.spacegroup import crystal
+from crystal_examples import DRY_ICE, UREA
 
 from skmol3d.benchmark.experiments import x23
 
 
 def test_order_of_compounds(tmp_path, capsys):
     """Three of the crystals, of which urea has most heavy atoms and the lowest energy."""
-    cells = {"CO2": [5.64] * 3, "urea": [5.565, 5.565, 4.684], "ammonia": [5.1] * 3}
-    places = {
-        "CO2": ("CO", [(0, 0, 0), (0.118,) * 3], 205),
-        "urea": (
-            "CONHH",
-            [
-                (0, 0.5, 0.328),
-                (0, 0.5, 0.596),
-                (0.146, 0.646, 0.177),
-                (0.257, 0.757, 0.283),
-                (0.144, 0.644, 0.962),
-            ],
-            113,
-        ),
-        "ammonia": ("NH", [(0.21, 0.21, 0.21), (0.372, 0.264, 0.11)], 198),
-    }
-    found = []
-    for name, (symbols, basis, number) in places.items():
-        atoms = crystal(symbols, basis, spacegroup=number, cellpar=[*cells[name], 90, 90, 90])
-        found.append(Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True, info={"name": name}))
+    places = [(0.21, 0.21, 0.21), (0.372, 0.264, 0.11)]
+    ammonia = crystal("NH", places, spacegroup=198, cellpar=[5.1] * 3 + [90] * 3)
+    named = {"CO2": DRY_ICE, "urea": UREA, "ammonia": ammonia}
+    found = [
+        Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True, info={"name": name})
+        for name, atoms in named.items()
+    ]
     path = tmp_path / "some.extxyz"
     ase.io.write(path, found)
     x23.main([str(path)])
