@@ -5,9 +5,10 @@
 FILE holds crystals of one molecule with energies in a field of their headers. Regressors on their rows (space
 group beside them, as indicators) are cross-validated; crystals of one name, such as a structure before and
 after relaxation, stay in one fold, and the regressor and its settings are chosen within the training folds.
-Energies of potentials, which need no training, stand beside them. Printed are Spearman's rank correlation,
-Pearson's R and the mean absolute error (in the units of the file), means and standard deviations over ten
-repetitions.
+Energies of potentials, which need no training, stand beside them, and rows with the energy as one more column
+too (the Buckingham energy is of crystals with one independent molecule, and scored on these). Printed are
+Spearman's rank correlation, Pearson's R and the mean absolute error (in the units of the file), means and
+standard deviations over ten repetitions.
 """
 
 from __future__ import annotations
@@ -75,21 +76,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--energy", default="E_aims_mbd_relative", help="field of the header")
     parser.add_argument("--name", default="ID_origin", help="field of the header")
     parser.add_argument("--symprec", type=float, default=0.1)
-    parser.add_argument("--model", default="mo3enet-small")
-    parser.add_argument("--potential", default="et-xtb-small")
+    parser.add_argument("--model", default="mo3enet-small", help="of the rows with molecule='mo3enet'")
+    parser.add_argument("--potential", default="ec-xtb-small")
     args = parser.parse_args(argv)
     crystals, energies, names, refused = [], [], [], []
     record: Any
     for record in iter_crystals(args.file):
         try:
-            crystal = MolecularCrystal.read(record, args.symprec)
+            crystals.append(MolecularCrystal.read(record, args.symprec))
         except CrystalError as error:
             refused.append(str(error))
             continue
-        if len(crystal.molecules) > 1:
-            refused.append(f"{len(crystal.molecules)} independent molecules")
-            continue
-        crystals.append(crystal)
         energies.append(float(record.info[args.energy]))
         names.append(record.info[args.name])
     y = np.array(energies)
@@ -102,22 +99,30 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"- {refused.count(reason)}: {reason}")
     head = ["crystals as", "Spearman", "Pearson", "MAE"]
     lines = [["mean of the training folds", "", "", f"{np.abs(y - y.mean()).mean():.3f}"]]
-    soft = lattice_energies(RigidCrystals.from_crystals(crystals), buckingham).numpy()
+    one = np.array([len(crystal.molecules) == 1 for crystal in crystals])
+    alone = RigidCrystals.from_crystals([c for c, single in zip(crystals, one, strict=True) if single])
+    soft = lattice_energies(alone, buckingham).numpy()
     potential: Any = from_pretrained(args.potential)
     calculator = PotentialCalculator(potential)
     hard = np.array([lattice_energy(crystal, calculator) for crystal in crystals])
-    for name, found in (("Buckingham energy", soft), (f"lattice energy of {args.potential}", hard)):
-        rank, r, _ = scores(found, y)
+    energy = f"lattice energy of {args.potential}"
+    for name, found, truth in (("Buckingham energy", soft, y[one]), (energy, hard, y)):
+        rank, r, _ = scores(found, truth)
         lines.append([f"{name}, untrained", f"{rank:.2f}", f"{r:.2f}", ""])
-    for name in ("none", "volume", "inertia", "mo3enet"):
-        rows = CrystalFeaturizer(molecule=name, model=args.model).fit_transform(crystals)
-        X = np.concatenate([rows, group_columns], 1).astype(float)
-        each = np.array([scores(predictions(X, y, groups, seed), y) for seed in range(REPEATS)])
-        cells = [
-            f"{m:.2f} ± {s:.2f}" if k < 2 else f"{m:.3f} ± {s:.3f}"
-            for k, (m, s) in enumerate(zip(each.mean(0), each.std(0), strict=True))
-        ]
-        lines.append([f"rows, molecule={name!r}", *cells])
+    ways: dict[str, NDArray] = {energy: hard[:, None]}
+    for name in ("none", "volume", "inertia", "mo3enet", "rem3di"):
+        model = args.model if name == "mo3enet" else None
+        rows = CrystalFeaturizer(molecule=name, model=model).fit_transform(crystals)
+        ways[f"rows, molecule={name!r}"] = np.concatenate([rows, group_columns], 1).astype(float)
+        ways[f"the same and the {energy}"] = np.column_stack([ways[f"rows, molecule={name!r}"], hard])
+        for way, X in ways.items():
+            each = np.array([scores(predictions(X, y, groups, seed), y) for seed in range(REPEATS)])
+            cells = [
+                f"{m:.2f} ± {s:.2f}" if k < 2 else f"{m:.3f} ± {s:.3f}"
+                for k, (m, s) in enumerate(zip(each.mean(0), each.std(0), strict=True))
+            ]
+            lines.append([way, *cells])
+        ways.clear()
     print(markdown(lines, head))
 
 
