@@ -25,6 +25,7 @@ STOREYS = (
     {"inference"},
     {"featurizers"},
     {"calculator", "estimators"},
+    {"distributed"},
     {"datasets"},
     {"trainer"},
     {"benchmark"},

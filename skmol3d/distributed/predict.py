@@ -1,0 +1,238 @@
+"""Predictions for a library: virtual screening with a fitted model."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline
+
+import skmol3d
+from skmol3d.distributed.output import TOP, LibraryResult, appearing, part_path
+from skmol3d.distributed.run import complete
+from skmol3d.featurizers import FeaturizationError, StructureFeaturizer
+from skmol3d.featurizers.base import check_integer
+from skmol3d.structures import Failure
+
+EXAMPLE = "CCO"
+"""A molecule that every model can predict: what comes out says which columns there are."""
+
+
+def predict_library(
+    library: Any,
+    output: str | Path,
+    model: str | Path,
+    *,
+    top: int | None = None,
+    by: str | None = None,
+    lowest: bool = False,
+    scheduler: Any = "local",
+    smiles_column: str | None = None,
+    id_column: str | None = None,
+    keep: Sequence[str] | None = None,
+    partition_size: int = 4096,
+    restart: bool = False,
+    verbose: int = 0,
+) -> LibraryResult:
+    """Predict for millions of molecules with a fitted model on the workers of a Dask cluster.
+
+    Rows are made and predicted from partition by partition, and not kept. Partitions are final, and a run
+    that was stopped goes on, as with `featurize_library`. A molecule that fails costs its own prediction
+    alone, however the model was told to treat failures.
+
+    Parameters
+    ----------
+    library : Dask DataFrame, path, glob pattern or folder; or list of paths
+        As in `featurize_library`.
+    output : path
+        Folder for the results, which all workers see.
+    model : path
+        What ``joblib.dump`` wrote of a fitted model that takes a list of molecules: a pipeline that begins
+        with a featurizer, such a pipeline in `SkipFailures` or a search, or `REM3DIRegressor`. All workers
+        see it. A pickle can run any code: open none that you do not trust.
+    top : int, optional
+        Keep this many molecules of the whole library, the best ones first, in ``output/top.parquet``; by
+        default all are kept, in their order.
+    by : str, optional
+        Column by which the best are chosen; by default "prediction", or of a classifier of two classes the
+        probability of the second.
+    lowest : bool, default=False
+        The lowest values are the best ones.
+    scheduler, smiles_column, id_column, keep, partition_size, restart, verbose
+        As in `featurize_library`.
+
+    Returns
+    -------
+    LibraryResult
+        The results have the columns "prediction" (of several targets "prediction_0", ...) and of a
+        classifier with probabilities "probability_CLASS".
+
+    Raises
+    ------
+    LibraryError
+        If the scheduler was lost or a partition could not be made.
+    ValueError
+        If the library cannot be read, `output` holds something else, or there is no such column to choose
+        by.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skmol3d.distributed import predict_library
+    >>> def screen():
+    ...     done = predict_library("library/*.parquet", "hits", "model.joblib", top=1000)
+    ...     return pd.read_parquet(done.output)
+    """
+    path = Path(model).resolve()
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    job = PredictJob(path, digest, _fields(_load(path, digest)))
+    if top is not None:
+        check_integer("top", top, 1)
+        job = PredictJob(path, digest, job.fields, top, by or _default_column(job.fields), lowest)
+        if job.by not in [field.name for field in job.fields]:
+            names = ", ".join(field.name for field in job.fields)
+            raise ValueError(f"by: the model gives no column {job.by!r}; there are: {names}")
+    task = {"task": "predict", "model": digest, "top": top, "by": job.by, "lowest": lowest}
+    result = complete(
+        library,
+        Path(output),
+        job,
+        {**task, "skmol3d": skmol3d.__version__},
+        scheduler=scheduler,
+        smiles_column=smiles_column,
+        id_column=id_column,
+        keep=keep,
+        partition_size=partition_size,
+        restart=restart,
+        verbose=verbose,
+    )
+    if top is not None:
+        parts = sorted(part_path(result.output, 0, job.final).parent.glob("*.parquet"))
+        [best] = job.select(pq.read_table(part) for part in parts)
+        with appearing(result.output / TOP) as made:
+            pq.write_table(best, made)
+    return result
+
+
+@dataclass(frozen=True)
+class PredictJob:
+    """Predictions of a model.
+
+    Attributes
+    ----------
+    model : Path
+        Of the pickle.
+    digest : str
+        Its hash.
+    fields : list of pyarrow.Field
+        Columns of the predictions.
+    top, by, lowest
+        As in `predict_library`.
+    """
+
+    model: Path
+    digest: str
+    fields: list[pa.Field]
+    top: int | None = None
+    by: str | None = None
+    lowest: bool = False
+
+    @property
+    def final(self) -> bool:
+        """All partitions are kept as they are, unless the best ones are looked for."""
+        return self.top is None
+
+    def compute(self, structures: list[object]) -> tuple[list[pa.Array], list[Failure]]:
+        """Predictions, null where a molecule failed."""
+        model = _load(self.model, self.digest)
+        failures: list[Failure] = []
+        places = np.arange(len(structures))
+        try:
+            columns = _predict(model, structures)
+        except FeaturizationError as error:
+            failures = error.failures
+            places = np.setdiff1d(places, [failure.index for failure in failures])
+            # What worked is in the cache.
+            good = [structures[i] for i in places]
+            columns = _predict(model, good) if good else [np.zeros(0, object) for _ in self.fields]
+        told = getattr(model, "failures_", None)  # of SkipFailures
+        reasons = {} if told is None else dict(zip(told["index"], told["reason"], strict=True))
+        missing = np.any([pd.isna(column) for column in columns], axis=0)
+        failures = failures + [
+            Failure(
+                int(places[i]),
+                str(structures[places[i]])[:80],
+                reasons.get(i, "the prediction is not a number"),
+            )
+            for i in np.flatnonzero(missing)
+        ]
+        arrays = []
+        for column, field in zip(columns, self.fields, strict=True):
+            values = np.full(len(structures), None, object)
+            values[places[~missing]] = column[~missing]
+            arrays.append(pa.array(values.tolist(), field.type))
+        return arrays, sorted(failures, key=lambda failure: failure.index)
+
+    def select(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+        """All, or the best of all tables, in this order; of equals the one that came first."""
+        if self.top is None:
+            yield from tables
+            return
+        best: pa.Table | None = None
+        for table in tables:
+            both = table if best is None else pa.concat_tables([best, table])
+            scores = both[self.by].to_numpy().astype(float)
+            scores = scores if self.lowest else -scores
+            order = np.argsort(scores, kind="stable")  # what is missing comes last
+            best = both.take(order[: min(self.top, np.count_nonzero(~np.isnan(scores)))])
+        if best is not None:
+            yield best
+
+
+@lru_cache(maxsize=1)
+def _load(path: Path, digest: str) -> Any:
+    """The model, once per process."""
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise ValueError(f"{path}: another model than when the run began")
+    model = joblib.load(path)
+    if isinstance(model, Pipeline) and isinstance(model[0], StructureFeaturizer):
+        model[0].set_params(errors="raise", verbose=0)  # failures come with their reasons
+    return model
+
+
+def _predict(model: Any, structures: list[object]) -> list[NDArray[Any]]:
+    """Columns of predictions: values, by target; and of a classifier probabilities, by class."""
+    values = np.asarray(model.predict(structures))
+    columns = list(values.T) if values.ndim == 2 else [values]
+    if values.ndim == 1 and hasattr(model, "predict_proba"):
+        columns += list(np.asarray(model.predict_proba(structures)).T)
+    return columns
+
+
+def _fields(model: Any) -> list[pa.Field]:
+    columns = _predict(model, [EXAMPLE])
+    names = ["prediction"]
+    if hasattr(model, "predict_proba") and len(columns) == 1 + len(getattr(model, "classes_", ())):
+        names += [f"probability_{label}" for label in model.classes_]
+    elif len(columns) > 1:
+        names = [f"prediction_{i}" for i in range(len(columns))]
+    types = [pa.array(column.tolist()).type for column in columns]
+    return [pa.field(name, type) for name, type in zip(names, types, strict=True)]
+
+
+def _default_column(fields: list[pa.Field]) -> str:
+    if len(fields) == 1 or (len(fields) == 3 and fields[0].name == "prediction"):
+        return str(fields[-1].name)
+    raise ValueError(f"by: name the column to choose by, of: {', '.join(field.name for field in fields)}")
