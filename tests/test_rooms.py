@@ -115,6 +115,33 @@ def test_no_circle_of_modules():
         pytest.fail(" -> ".join(error.args[1]))
 
 
+UNTESTED = {
+    "cli.__main__",  # test_cli runs it
+    "crystals.errors",  # a class and its name
+    # Their tests stand in those of what is put together of them.
+    "distributed.cluster",
+    "distributed.partition",
+    "distributed.run",
+    "encoders.mo3enet.autoencoder",
+    "encoders.mo3enet.axes",
+    "encoders.mo3enet.decoder",
+    "encoders.mo3enet.layers",
+    "encoders.mo3enet.match",
+    "encoders.rem3di.config",
+    "trainer.data.chemistry",
+    "trainer.data.fragments",
+    "trainer.objectives.chemistry",
+}
+"""Modules without a file of tests of their own name, and why."""
+
+
+def test_modules_have_tests_of_their_name():
+    tests = Path(__file__).parent
+    modules = [m.removeprefix("skmol3d.") for m, path in SOURCES.items() if path.name != "__init__.py"]
+    files = {m: tests.joinpath(*m.split(".")).with_name(f"test_{m.split('.')[-1]}.py") for m in modules}
+    assert {m for m, path in files.items() if not path.is_file()} <= UNTESTED
+
+
 def test_no_file_is_too_long():
     files = [*SOURCES.values(), *Path(__file__).parent.rglob("*.py")]
     assert {path.name: lines for path in files if (lines := path.read_text().count("\n")) > LONGEST} == {}
