@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,14 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 from ase.data import chemical_symbols
 from ase.stress import full_3x3_to_voigt_6_stress
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from skmol3d.encoders.atoms import AtomBatch
 from skmol3d.encoders.periodic import PeriodicBatch
 from skmol3d.encoders.potential import Potential
 from skmol3d.featurizers.base import check_choice
+from skmol3d.hub import from_pretrained
 from skmol3d.inference import find_device
 from skmol3d.structures.errors import StructureError
 from skmol3d.structures.geometry import total_charge
@@ -37,18 +39,19 @@ class PotentialCalculator(Calculator):
 
     Parameters
     ----------
-    potential : Potential
-        From `skmol3d.hub.from_pretrained`, e.g. "et-xtb-small". A copy is used.
+    potential : str, path or Potential
+        What `skmol3d.hub.from_pretrained` takes, e.g. "ec-xtb-small", or what it returns, of which a copy is
+        used.
     device : str, default="auto"
         "auto" (a CUDA device, or else the CPU) or a torch device.
     dtype : {"float64", "float32"}, default="float64"
-        Precision. Small differences of large energies, such as lattice energies, need double; dynamics on a
-        GPU are faster in single.
+        Precision of the network; the energies of the elements, large and constant, are double in either.
+        Lattice energies and optimisations to small forces need double; dynamics are faster in single.
 
     Raises
     ------
     ValueError
-        If the device is missing or the precision is another.
+        If the device is missing, the precision is another, or the checkpoint is no potential.
     StructureError
         In a calculation: elements that the potential was not trained on, a structure that is periodic in some
         directions only, or a cell so flat that its sum over images would not end.
@@ -56,17 +59,27 @@ class PotentialCalculator(Calculator):
     Examples
     --------
     >>> from ase.build import molecule
-    >>> from skmol3d.hub import from_pretrained
+    >>> from ase.optimize import BFGS
     >>> from skmol3d import PotentialCalculator
     >>> water = molecule("H2O")
-    >>> water.calc = PotentialCalculator(from_pretrained("et-xtb-small"), device="cpu")
+    >>> water.calc = PotentialCalculator("ec-xtb-small", device="cpu")
     >>> water.get_forces().shape
     (3, 3)
+    >>> bool(BFGS(water, logfile=None).run(fmax=0.01))
+    True
+
+    Several copies at once, for replicas of a simulation:
+
+    >>> energies, forces = water.calc.evaluate(water, [water.positions, 1.01 * water.positions])
+    >>> energies.shape, forces.shape
+    ((2,), (2, 3, 3))
     """
 
     implemented_properties = ["energy", "forces", "stress"]  # noqa: RUF012 (as its base class has it)
 
-    def __init__(self, potential: Potential, device: str = "auto", dtype: str = "float64") -> None:
+    def __init__(
+        self, potential: str | Path | Potential, device: str = "auto", dtype: str = "float64"
+    ) -> None:
         super().__init__()
         check_choice("dtype", dtype, ("float32", "float64"))
         place = find_device(device)
@@ -74,15 +87,30 @@ class PotentialCalculator(Calculator):
             raise ValueError(
                 f"device={device!r} is not available on this machine; use device='auto' or 'cpu'"
             )
+        loaded = from_pretrained(potential) if isinstance(potential, str | Path) else potential
+        if not isinstance(loaded, Potential):
+            raise ValueError(f"{potential} is a {type(loaded).__name__}, not a potential")
         self.device, self.dtype = place, getattr(torch, dtype)
-        self.potential = copy.deepcopy(potential).to(place, self.dtype).eval().requires_grad_(False)
+        bare, self._element_energies = _without_elements(loaded)
+        self.potential = bare.to(place, self.dtype).requires_grad_(False)
 
-    def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
-        """What changed since the last calculation; ASE itself does not look at ``info``."""
-        changes = super().check_state(atoms, tol=tol)
-        if self.atoms is not None and total_charge(self.atoms) != total_charge(atoms):
-            changes.append("charge")
-        return changes
+    def check_state(self, atoms: Atoms, tol: float = 0.0) -> list[str]:
+        """What changed since the last calculation.
+
+        ASE itself does not look at ``info``, and its comparison, which dynamics make several times a step,
+        takes as long as some of the network's layers.
+        """
+        last = self.atoms
+        if last is None:
+            return list(all_changes)
+        pairs = {
+            "positions": (last.positions, atoms.positions),
+            "numbers": (last.numbers, atoms.numbers),
+            "cell": (last.cell.array, atoms.cell.array),
+            "pbc": (last.pbc, atoms.pbc),
+            "charge": (total_charge(last), total_charge(atoms)),
+        }
+        return [name for name, (old, new) in pairs.items() if not np.array_equal(old, new)]
 
     def calculate(
         self, atoms: Atoms | None = None, properties: Any = ("energy",), system_changes: Any = all_changes
@@ -94,18 +122,71 @@ class PotentialCalculator(Calculator):
         _check_elements(self.potential, current.numbers)
         batch = _batch([current], self.dtype).to(self.device)
         positions = batch.positions.requires_grad_()
-        strain = torch.zeros(3, 3, dtype=self.dtype, device=self.device, requires_grad=True)
-        stretch = torch.eye(3, dtype=self.dtype, device=self.device) + strain
-        strained = replace(batch, positions=positions @ stretch)
-        if isinstance(strained, PeriodicBatch):
-            strained = replace(strained, cells=strained.cells @ stretch)
-        energy = _energies(self.potential, strained)[0]
-        gradient, virial = torch.autograd.grad(energy, [positions, strain])
-        self.results = {"energy": energy.item(), "forces": -gradient.double().cpu().numpy()}
-        if isinstance(strained, PeriodicBatch):
+        wanted, moved = [positions], batch
+        if isinstance(batch, PeriodicBatch):
+            strain = torch.zeros(3, 3, dtype=self.dtype, device=self.device, requires_grad=True)
+            stretch = torch.eye(3, dtype=self.dtype, device=self.device) + strain
+            moved = replace(batch, positions=positions @ stretch, cells=batch.cells @ stretch)
+            wanted.append(strain)
+        energy = _energies(self.potential, moved)[0]
+        gradient, *virials = torch.autograd.grad(energy, wanted)
+        constant = self._element_energies[current.numbers].sum()
+        self.results = {"energy": constant + energy.item(), "forces": -gradient.double().cpu().numpy()}
+        for virial in virials:
             virial = (virial + virial.T) / 2  # turning the crystal costs nothing, up to rounding
             stress = virial.double().cpu().numpy() / current.cell.volume
             self.results["stress"] = full_3x3_to_voigt_6_stress(stress)
+
+    def evaluate(self, atoms: Atoms, positions: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Energies and forces of several copies of a structure in one call.
+
+        Parameters
+        ----------
+        atoms : ase.Atoms
+            Elements, charge and cell of all copies.
+        positions : array-like of shape (R, N, 3)
+            Where the atoms of each copy are, Å.
+
+        Returns
+        -------
+        energies : ndarray of shape (R,)
+            eV; of a crystal, per cell.
+        forces : ndarray of shape (R, N, 3)
+            eV/Å.
+
+        Raises
+        ------
+        ValueError
+            If ``positions`` has another shape.
+        StructureError
+            As for one structure.
+        """
+        places = np.asarray(positions, np.float64)
+        if places.ndim != 3 or places.shape[1:] != (len(atoms), 3) or not places.size:
+            raise ValueError(
+                f"positions must have the shape (copies, {len(atoms)}, 3) with at least one copy and atom;"
+                f" got {places.shape}"
+            )
+        _check_elements(self.potential, atoms.numbers)
+        one = _batch([atoms], self.dtype)
+        copies = len(places)
+        centred = torch.tensor((places - places.mean(1, keepdims=True)).reshape(-1, 3), dtype=self.dtype)
+        batch = replace(
+            one,
+            numbers=one.numbers.repeat(copies),
+            positions=centred,
+            counts=one.counts.repeat(copies),
+            charge=one.charge.repeat(copies),
+        )
+        if isinstance(batch, PeriodicBatch):
+            batch = replace(batch, cells=batch.cells.repeat(copies, 1, 1))
+        batch = batch.to(self.device)
+        moved = batch.positions.requires_grad_()
+        energies = _energies(self.potential, batch)
+        (gradient,) = torch.autograd.grad(energies.sum(), moved)
+        constant = self._element_energies[atoms.numbers].sum()
+        forces = -gradient.double().cpu().numpy().reshape(places.shape)
+        return constant + energies.detach().double().cpu().numpy(), forces
 
 
 @torch.no_grad()
@@ -131,9 +212,7 @@ def potential_energies(
     """
     _check_elements(potential, np.concatenate([atoms.numbers for atoms in structures]))
     parameter = next(potential.parameters())
-    bare = copy.deepcopy(potential).eval()
-    bare.element_energy.zero_()
-    totals = potential.element_energy.double().cpu().numpy()
+    bare, totals = _without_elements(potential)
     energies = np.array([totals[atoms.numbers].sum() for atoms in structures])
     order = np.argsort([len(atoms) for atoms in structures], kind="stable")
     start = 0
@@ -144,6 +223,13 @@ def potential_energies(
         energies[order[start:stop]] += _energies(bare, batch).double().cpu().numpy()
         start = stop
     return energies
+
+
+def _without_elements(potential: Potential) -> tuple[Potential, NDArray[np.float64]]:
+    """A copy whose energies lack those of the elements, and these in double precision."""
+    bare = copy.deepcopy(potential).eval()
+    bare.element_energy.zero_()
+    return bare, potential.element_energy.double().cpu().numpy()
 
 
 def _check_elements(potential: Potential, numbers: NDArray[np.integer]) -> None:

@@ -24,7 +24,7 @@ STOREYS = (
     {"hub"},
     {"inference"},
     {"featurizers"},
-    {"calculator", "estimators"},
+    {"calculator", "dynamics", "estimators"},
     {"distributed"},
     {"datasets"},
     {"trainer"},

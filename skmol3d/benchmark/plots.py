@@ -1,11 +1,13 @@
-"""The comparison as a picture (needs matplotlib: ``pip install "skmol3d[benchmark]"``)."""
+"""Results as pictures (needs matplotlib: ``pip install "skmol3d[benchmark]"``)."""
 
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from skmol3d.benchmark.report import mean_ranks, paired
+from skmol3d.dynamics import FARTHEST
 
 
 def plot_win_rates(table: pd.DataFrame, path: str | Path) -> Path:
@@ -54,6 +56,45 @@ def plot_win_rates(table: pd.DataFrame, path: str | Path) -> Path:
     axes.set_xlabel("rival")
     axes.set_title(f"Share of {len(table)} tasks won against each rival")
     figure.colorbar(image, ax=axes, shrink=0.7, format=lambda value, _: f"{value:.0%}")
+    path = Path(path)
+    figure.savefig(path, dpi=150)
+    return path
+
+
+def plot_pair_distances(curves: dict[str, NDArray[np.float64]], path: str | Path) -> Path:
+    """Draw distributions h(r) of the distances of pairs of atoms over each other.
+
+    Parameters
+    ----------
+    curves : dict of str to ndarray
+        By method, from `skmol3d.dynamics.pair_distances`.
+    path : path
+        Where to save; the suffix (.png, .svg, .pdf) decides the format.
+
+    Returns
+    -------
+    Path
+        The file written.
+
+    Raises
+    ------
+    ImportError
+        Without matplotlib.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 3.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for name, curve in curves.items():
+        edges = np.linspace(0, FARTHEST, len(curve) + 1)
+        axes.plot((edges[:-1] + edges[1:]) / 2, curve, label=name, linewidth=1)
+    axes.set_xlabel("distance r (Å)")
+    axes.set_ylabel("h(r) (1/Å)")
+    axes.set_xlim(0, FARTHEST)
+    axes.set_ylim(0)
+    axes.legend()
     path = Path(path)
     figure.savefig(path, dpi=150)
     return path

@@ -1,0 +1,164 @@
+"""Are the dynamics of a potential stable, and do they visit what the reference visits?
+
+``python -m skmol3d.benchmark.experiments.dynamics [MOLECULE] [--model NAME ...] --out FOLDER``
+
+The protocol of ET-OREO (arXiv:2308.14759) after arXiv:2210.07237: each method first relaxes the molecule, a
+SMILES string or the first structure of a file that ASE reads, then runs replicas of it with Nosé–Hoover
+thermostats at 500 K in steps of 0.5 fs. Stable is the time until a bond deviates by more than 0.5 Å from its
+length at the start. h(r) is the distribution of the distances of all pairs of atoms after ``--skip`` ps, over
+all replicas; its error against the reference, GFN2-xTB through tblite (``pip install "skmol3d[labels]"``), is
+the integral of the absolute difference, from 0 to 2. What short runs cannot tell apart stands next to it: the
+same between the first and the second half of the replicas of one method.
+
+Every method ends after ``--ps`` for each replica or ``--minutes`` of the CPU. Prints a Markdown table; FOLDER
+gets trajectories (.npz) and the plot of h(r) (needs matplotlib: ``pip install "skmol3d[benchmark]"``).
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.io import read
+from ase.optimize import BFGS
+from numpy.typing import NDArray
+
+from skmol3d.benchmark.plots import plot_pair_distances
+from skmol3d.benchmark.report import markdown
+from skmol3d.calculator import PotentialCalculator
+from skmol3d.dynamics import Trajectory, distribution_error, nose_hoover, one_by_one, pair_distances
+from skmol3d.structures import Conformers, ConformerSettings, generate, read_molecule
+from skmol3d.structures.geometry import total_charge
+
+ASPIRIN = "CC(=O)Oc1ccccc1C(=O)O"
+REFERENCE = "GFN2-xTB"
+NEAR_MINIMUM = 0.05  # eV/Å
+
+
+def read_start(molecule: str) -> Atoms:
+    """A structure from a file that ASE reads, or a conformer of a SMILES string."""
+    if Path(molecule).is_file():
+        atoms = read(molecule, 0)
+        assert isinstance(atoms, Atoms)  # one index, one structure
+        return Atoms(atoms.numbers, atoms.positions, info={"charge": total_charge(atoms)})
+    (made,) = generate([read_molecule(molecule)], ConformerSettings())
+    if not isinstance(made, Conformers):
+        raise made
+    return Atoms(made.numbers, made.positions[0], info={"charge": made.charge})
+
+
+def run(method: str, start: Atoms, args: argparse.Namespace) -> Trajectory:
+    """Relax, then run the replicas."""
+    atoms = start.copy()
+    if method == REFERENCE:
+        from tblite.ase import TBLite
+
+        charge = total_charge(atoms)
+        calculators = [TBLite(method=REFERENCE, charge=charge, verbosity=0) for _ in range(args.replicas)]
+        atoms.calc, forces = calculators[0], one_by_one(atoms, calculators)
+    else:
+        calculator = PotentialCalculator(method, args.device, args.dtype)
+        atoms.calc, forces = calculator, lambda x: calculator.evaluate(start, x)
+    BFGS(atoms, logfile=None).run(fmax=NEAR_MINIMUM, steps=500)
+    return nose_hoover(
+        forces,
+        atoms,
+        steps=round(1000 * args.ps / args.timestep),
+        replicas=args.replicas,
+        temperature=args.temperature,
+        timestep=args.timestep,
+        seconds=60 * args.minutes,
+        seed=args.seed,
+    )
+
+
+def describe(
+    name: str, trajectory: Trajectory, skip: float, reference: NDArray[np.float64] | None
+) -> list[str]:
+    """A row of the table."""
+    late = trajectory.positions[trajectory.times >= skip]
+    half = late.shape[1] // 2
+    end = trajectory.times[-1]
+    broken = np.isfinite(trajectory.stable)
+    error = own = "–"
+    if np.isfinite(late).any():
+        if reference is not None:
+            error = f"{distribution_error(pair_distances(late), reference):.3f}"
+        if half and np.isfinite(late[:, :half]).any() and np.isfinite(late[:, half:]).any():
+            own = f"{distribution_error(*(pair_distances(p) for p in (late[:, :half], late[:, half:]))):.3f}"
+    drift = np.nanmax(np.abs(trajectory.conserved - trajectory.conserved[0]))
+    return [
+        name,
+        f"{np.minimum(trajectory.stable, end).mean():.2f} of {end:.2f}",
+        f"{broken.sum()} of {len(broken)}",
+        f"{np.nanmean(trajectory.temperatures[trajectory.times >= min(skip, end)]):.0f}",
+        f"{1000 * drift:.0f}",
+        error,
+        own,
+        f"{1000 * trajectory.seconds:.1f}",
+    ]
+
+
+HEADER = [
+    "method",
+    "stable (ps, mean)",
+    "replicas that broke",
+    "temperature (K)",
+    "conserved energy off by at most (meV)",
+    "h(r) error",
+    "h(r), halves of the replicas",
+    "CPU ms per step and replica",
+]
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("molecule", nargs="?", default=ASPIRIN, help="SMILES or file (default: aspirin)")
+    parser.add_argument("--model", action="append", help="a potential; repeatable (default: ec-xtb-small)")
+    parser.add_argument("--no-reference", action="store_true", help="no run of GFN2-xTB")
+    parser.add_argument("--replicas", type=int, default=4)
+    parser.add_argument("--ps", type=float, default=100.0, help="of each replica (default: 100)")
+    parser.add_argument("--minutes", type=float, default=60.0, help="of each method (default: 60)")
+    parser.add_argument("--skip", type=float, default=0.5, help="ps that h(r) leaves out (default: 0.5)")
+    parser.add_argument("--temperature", type=float, default=500.0, help="K (default: 500)")
+    parser.add_argument("--timestep", type=float, default=0.5, help="fs (default: 0.5)")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--dtype", default="float32", choices=("float32", "float64"))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args(argv)
+    torch.set_num_threads(1)
+    start = read_start(args.molecule)
+    methods = [] if args.no_reference else [REFERENCE]
+    methods += args.model or ["ec-xtb-small"]
+    args.out.mkdir(parents=True, exist_ok=True)
+    rows: list[list[str]] = []
+    curves: dict[str, NDArray[np.float64]] = {}
+    for method in methods:
+        trajectory = run(method, start, args)
+        frames = trajectory.positions.astype(np.float32)
+        np.savez(
+            args.out / f"{Path(method).name}.npz",
+            numbers=start.numbers,
+            times=trajectory.times,
+            positions=frames,
+            stable=trajectory.stable,
+        )
+        rows.append(describe(method, trajectory, args.skip, curves.get(REFERENCE)))
+        late = frames[trajectory.times >= args.skip]
+        if np.isfinite(late).any():
+            curves[method] = pair_distances(late)
+        print(f"{method}: {trajectory.times[-1]:.2f} ps", flush=True)
+    print(f"\n{args.molecule}, {args.temperature:g} K, {args.timestep:g} fs, {args.replicas} replicas\n")
+    print(markdown(rows, HEADER))
+    if curves:
+        print(f"\n{plot_pair_distances(curves, args.out / 'pair_distances.png')}")
+
+
+if __name__ == "__main__":
+    main()
