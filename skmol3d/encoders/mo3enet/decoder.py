@@ -102,7 +102,7 @@ class EMLPDecoderConfig:
 
 @dataclass(frozen=True)
 class MixingDecoderConfig:
-    """Sizes of a `MixingDecoder`: width of its scalars and number of equivariant layers."""
+    """Sizes of a `MixingDecoder`: width of its perceptron and number of its residual blocks."""
 
     kind: str = "mixing"
     width: int = 512
@@ -142,13 +142,14 @@ DecoderConfig = EMLPDecoderConfig | MixingDecoderConfig | EGNNDecoderConfig
 
 
 class _Anchors(nn.Module):
-    """Where the points start: point k at vector k of the embedding."""
+    """Where the points start: point k at vector k of the embedding, in turns if there are more points."""
 
     def __init__(self, embedding: int, swarm: int) -> None:
         super().__init__()
         self.mix = nn.Linear(embedding, swarm, bias=False)
         with torch.no_grad():
-            self.mix.weight.mul_(0.1).add_(torch.eye(swarm, embedding))
+            turns = torch.arange(swarm) % embedding
+            self.mix.weight.mul_(0.1).add_(torch.eye(embedding)[turns])
 
     def forward(self, vectors: Tensor) -> Tensor:
         return self.mix(vectors).transpose(1, 2)
@@ -157,9 +158,7 @@ class _Anchors(nn.Module):
 class EMLPDecoder(nn.Module):
     """Equivariant layers on the embedding itself; points are linear in the resulting vectors."""
 
-    def __init__(
-        self, config: EMLPDecoderConfig | MixingDecoderConfig, embedding: int, swarm: int, elements: int
-    ) -> None:
+    def __init__(self, config: EMLPDecoderConfig, embedding: int, swarm: int, elements: int) -> None:
         super().__init__()
         self.swarm = swarm
         self.start = nn.Linear(embedding, config.width)
@@ -179,26 +178,42 @@ class EMLPDecoder(nn.Module):
         for layer in self.layers:
             scalars, vectors = layer(scalars, vectors)
         out = self.head(scalars).unflatten(-1, (self.swarm, -1))
-        return Swarm(self.points(scalars, vectors) * UNIT, out[..., 0], out[..., 1:])
-
-    def points(self, scalars: Tensor, vectors: Tensor) -> Tensor:
-        """Positions [B, M, 3] of the points, in `UNIT`."""
-        anchors: Tensor = self.anchors(vectors)
-        return anchors
+        return Swarm(self.anchors(vectors) * UNIT, out[..., 0], out[..., 1:])
 
 
-class MixingDecoder(EMLPDecoder):
-    """As `EMLPDecoder`, but how much of which vector goes into a point depends on the molecule's scalars."""
+class MixingDecoder(nn.Module):
+    """A perceptron on invariants of the embedding says how much of which vector goes into which point."""
 
     def __init__(self, config: MixingDecoderConfig, embedding: int, swarm: int, elements: int) -> None:
-        super().__init__(config, embedding, swarm, elements)
+        super().__init__()
+        self.swarm = swarm
+        self.start = nn.Linear(embedding, config.width)
+        self.scalarize = Scalarizer(embedding, config.width)
+        self.layers = nn.ModuleList(
+            nn.Sequential(
+                nn.LayerNorm(config.width),
+                nn.Linear(config.width, config.width),
+                nn.GELU(),
+                nn.Linear(config.width, config.width),
+            )
+            for _ in range(config.layers)
+        )
+        self.norm = nn.LayerNorm(config.width)
+        self.anchors = _Anchors(embedding, swarm)
         self.mixing = nn.Linear(config.width, swarm * embedding)
         self.mixing.weight.data.mul_(0.1)
+        self.head = nn.Linear(config.width, swarm * (1 + elements))
 
-    def points(self, scalars: Tensor, vectors: Tensor) -> Tensor:
-        """Positions [B, M, 3] of the points, in `UNIT`."""
+    def forward(self, embedding: Embedding) -> Swarm:
+        vectors = embedding.vectors / UNIT
+        scalars = self.start(embedding.scalars) + self.scalarize(vectors)
+        for layer in self.layers:
+            scalars = scalars + layer(scalars)
+        scalars = self.norm(scalars)
         shares = self.mixing(scalars).unflatten(-1, (self.swarm, -1))
-        return super().points(scalars, vectors) + shares @ vectors.transpose(1, 2)
+        points = self.anchors(vectors) + shares @ vectors.transpose(1, 2)
+        out = self.head(scalars).unflatten(-1, (self.swarm, -1))
+        return Swarm(points * UNIT, out[..., 0], out[..., 1:])
 
 
 class EGNNDecoder(nn.Module):

@@ -18,7 +18,11 @@ from skmol3d.encoders.mo3enet.decoder import DecoderConfig, Embedding, MixingDec
 from skmol3d.encoders.mo3enet.layers import EquivariantMLP, GaussianRadial, GraphConvolution, pair_distances
 
 KEY = 24
-CONTRAST = 6.0  # of the attention at the start
+EVEN = 0.1  # variance below which differences between the atoms of a molecule fade
+CONTRAST = 40.0  # of the attention at the start
+LEAST = 0.2  # atoms: channels that attend to fewer fade out
+CLIP = 6.0  # standard deviations of the potential's features
+LONGEST = 6.0  # of an atom's vectors
 TEN = 10.0  # sums over atoms are in units of so many
 STATISTICS = ("mean", "std", "max")
 
@@ -63,7 +67,7 @@ class PooledMo3ENetConfig:
     messages: int = 32
     readout: int = 192
     context: int = 256
-    embedding: int = 32
+    embedding: int = 24
     swarm: int = 48
     decoder: DecoderConfig = field(default_factory=MixingDecoderConfig)
     hydrogens: bool = False
@@ -131,6 +135,7 @@ class PooledMo3ENet(Autoencoder):
         self.convolutions = nn.ModuleList(
             GraphConvolution(width, vectors, config.radial, config.messages) for _ in range(config.layers)
         )
+        self.norm = nn.LayerNorm(width)
         self.read_atoms = nn.Linear(width, config.readout)
         self.read_backbone = nn.Linear(known, config.readout)
         self.pool = Pooling(STATISTICS, config.readout, 1, 1)
@@ -167,7 +172,7 @@ class PooledMo3ENet(Autoencoder):
         """
         atoms = self.encoded_atoms(batch)
         features = self.backbone(batch)
-        standard = (features.scalars - self.scalar_mean) / self.scalar_std
+        standard = ((features.scalars - self.scalar_mean) / self.scalar_std).clamp(-CLIP, CLIP)
         places = self.encoded_places(batch)
         x, real = atoms.pad(atoms.positions), atoms.flat_index >= 0
         scalars, vectors = self._start(
@@ -177,7 +182,9 @@ class PooledMo3ENet(Autoencoder):
         pairs = real[:, :, None] & real[:, None]
         for layer, convolution in zip(self.layers, self.convolutions, strict=False):
             scalars, vectors = convolution(*layer(scalars, vectors), radial, pairs)
+            vectors = limited(vectors)
         scalars, vectors = self.layers[-1](scalars, vectors)
+        scalars, vectors = self.norm(scalars), limited(vectors)
         everything = batch.pad(gelu(self.read_backbone(standard)))
         pooled = torch.cat(
             [
@@ -188,12 +195,14 @@ class PooledMo3ENet(Autoencoder):
         )
         context = self.context(pooled)
         query = normalize(self.query(context).unflatten(-1, (-1, KEY)), dim=-1)
-        cosine = normalize(self.key(scalars), dim=-1) @ query.transpose(1, 2)
-        logits = (self.contrast * cosine).masked_fill(~real[..., None], -torch.inf)
-        attention = logits.softmax(1)
+        cosine = normalize(self.key(contrasted(scalars, real)), dim=-1) @ query.transpose(1, 2)
         every = real[..., None]
+        # Channels compete for atoms, so that none is left out.
+        won = (self.contrast * cosine).softmax(2) * every
+        mass = won.sum(1)
+        attention = won / (mass + LEAST)[:, None]
         weights = attention + self.share(scalars) * every / TEN
-        kept = self.scalars(context) + (attention * self.label(scalars)).sum(1)
+        kept = self.scalars(context) + mass + (attention * self.label(scalars)).sum(1)
         own = self.content(vectors) * (attention + every / TEN)[:, :, None]
         return Embedding(kept, x.transpose(1, 2) @ weights + own.sum(1)), pooled
 
@@ -203,4 +212,18 @@ class PooledMo3ENet(Autoencoder):
         outwards = self.radial((x.square().sum(-1) + 1e-4).sqrt())
         scalars = self.scalar_start(torch.cat([standard, outwards], -1))
         given = torch.cat([turning, x[..., None] / (0.5 * self.config.reach)], -1)
-        return scalars, self.vector_start(given) * self.vector_gate(scalars)[:, :, None]
+        return scalars, limited(self.vector_start(given) * self.vector_gate(scalars)[:, :, None])
+
+
+def contrasted(scalars: Tensor, real: Tensor) -> Tensor:
+    """Scalars [B, L, S] by what tells an atom from the others of its molecule: centred, of like variance."""
+    count, every = real.sum(1)[:, None, None], real[..., None]
+    mean = (scalars * every).sum(1, keepdim=True) / count
+    centred = (scalars - mean) * every
+    variance = centred.square().sum(1, keepdim=True) / count
+    return centred / (variance + EVEN).sqrt()
+
+
+def limited(vectors: Tensor) -> Tensor:
+    """Vectors [..., 3, V] that are shorter than `LONGEST`, smoothly: products of theirs must not explode."""
+    return vectors / (1.0 + vectors.square().sum(-2, keepdim=True) / LONGEST**2).sqrt()

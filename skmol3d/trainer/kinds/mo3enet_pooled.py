@@ -25,6 +25,7 @@ from skmol3d.trainer.kinds.rem3di import measure_features
 from skmol3d.trainer.loop import main_process, train
 from skmol3d.trainer.objectives.chemistry import LEVELS, PooledObjective
 
+CALIBRATION = 150  # training molecules of each set that the read-outs' scales are measured on
 CURVE = 300  # held-out molecules of each set behind a point of the evaluation curve
 MOST = 2000  # and behind the metrics
 EVALUATED = 2048  # padded atoms per batch of them
@@ -91,6 +92,7 @@ class PooledMo3ENetRecipe(LoopRecipe):
         measure_features(encoder, [sets[p] for p in self.paths], [splits[p][0] for p in self.paths])
 
         def evaluate(objective: nn.Module, most: int = CURVE) -> dict[str, dict[str, float]]:
+            calibrate(objective, [(sets[path], splits[path][0]) for path in self.paths])
             return {
                 path: measured(objective, scales, sets[path], held[:most])
                 for path, (_, held) in splits.items()
@@ -152,6 +154,23 @@ def decodable(data: PackedSet, index: np.ndarray, encoder: PooledMo3ENet) -> np.
     foreign = np.add.reduceat(~np.isin(data.numbers, encoder.elements), data.offsets[:-1], dtype=np.int64)
     fits = (counts > 1) & (counts <= encoder.config.swarm) & (foreign == 0)
     return np.random.default_rng(0).permutation(index[fits[index]])
+
+
+@torch.no_grad()
+def calibrate(objective: Any, parts: list[tuple[PackedSet, np.ndarray]]) -> None:
+    """Set the read-outs' standardisation to the columns of ``objective`` over what it trains on.
+
+    In training it follows the raw weights; the averaged ones, which are evaluated, have other columns.
+    """
+    objective.eval()
+    encoder, standardise = objective.encoder, objective.chemistry.standardise
+    device = next(encoder.parameters()).device
+    columns = [
+        encoder(batch.to(device)) for data, index in parts for batch, _ in _passes(data, index[:CALIBRATION])
+    ]
+    rows = torch.cat(columns)
+    standardise.mean.copy_(rows.mean(0))
+    standardise.variance.copy_(rows.var(0))
 
 
 @torch.no_grad()
