@@ -1,8 +1,8 @@
-"""Gaps and dipoles of QM9 molecules from frozen embeddings.
+"""Gaps, orbitals and dipoles of QM9 molecules from frozen embeddings.
 
     python -m skmol3d.benchmark.experiments.qm9 --geometries xtb/qm9_0.npz xtb/qm9_1.npz
         --smiles qm9_smiles.csv.gz --gaps qm9_gap.csv.gz --dipoles qm9_10k.csv.gz
-        [--mo3enet mo3enet-small] [--rem3di rem3di-small]
+        [--mo3enet mo3enet-druglike] [--rem3di rem3di-small] [--rows ecfp rem3di mo3enet] [--orbitals]
 
 Geometries are those of QM9; ECFP, which needs bonds, takes the SMILES. 80 % of the molecules train, 20 %
 test. The gap is regressed by ridge and by a perceptron, whose settings are chosen on a tenth of the training
@@ -35,6 +35,7 @@ from skmol3d.trainer.data.xtb import read_xtb
 HARTREE = 27.211386  # eV
 DEBYE = 2.541746  # per atomic unit
 TEST, INNER = 0.2, 0.1
+ROWS = {"ecfp": "ECFP counts", "rem3di": "REM3DI, without counts", "mo3enet": "Mo3ENet, scalar"}
 RIDGES = [make_pipeline(StandardScaler(), Ridge(alpha)) for alpha in np.logspace(-1, 5, 9)]
 PERCEPTRONS = [
     make_pipeline(
@@ -109,6 +110,15 @@ def gap_table(rows: dict[str, NDArray], gaps: NDArray) -> str:
     return markdown(lines, ["rows", "ridge, eV", "perceptron, eV", "chosen by inner error, Ha"])
 
 
+def orbital_table(rows: dict[str, NDArray], energies: dict[str, NDArray]) -> str:
+    """Errors (eV) of Hartree-Fock orbital energies, and their mean (Ha), for each kind of rows."""
+    lines = []
+    for name, X in rows.items():
+        errors = [scalar_errors(X, y)[2] for y in energies.values()]
+        lines.append([name, *[f"{error:.3f}" for error in errors], f"{np.mean(errors) / HARTREE:.5f}"])
+    return markdown(lines, ["rows", *[f"HF {name}, eV" for name in energies], "mean, Ha"])
+
+
 def dipole_table(vectors: NDArray, rows: dict[str, NDArray], dipoles: dict[str, NDArray]) -> str:
     """Errors (D) of dipole vectors and of their lengths."""
     lines = []
@@ -138,9 +148,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--smiles", type=Path, required=True)
     parser.add_argument("--gaps", type=Path, required=True)
     parser.add_argument("--dipoles", type=Path, required=True)
-    parser.add_argument("--mo3enet", default="mo3enet-small", help="checkpoint")
+    parser.add_argument("--mo3enet", default="mo3enet-druglike", help="checkpoint")
     parser.add_argument("--rem3di", default="rem3di-small", help="checkpoint")
     parser.add_argument("--most", type=int, help="at most so many molecules with a gap")
+    parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=ROWS, help="invariant rows")
+    parser.add_argument("--orbitals", action="store_true", help="Hartree-Fock orbitals, too")
     args = parser.parse_args(argv)
     gaps = pd.read_csv(args.gaps).set_index("mol_index")["gap_B3LYP_eV"]
     dipoles = pd.read_csv(args.dipoles).set_index("mol_index")
@@ -150,10 +162,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     vector = Mo3ENetFeaturizer(model=args.mo3enet, output="vector", errors="nan")
     dense = REM3DIFeaturizer(model=args.rem3di, blocks=("surface", "properties", "dense"))
     invariant = {
-        "ECFP counts": lambda keys: ECFPFeaturizer(count=True).fit_transform(smiles[keys]),
-        "REM3DI, without counts": lambda keys: dense.fit_transform([atoms[key] for key in keys]),
-        "Mo3ENet, scalar": lambda keys: scalar.fit_transform([atoms[key] for key in keys]),
+        ROWS["ecfp"]: lambda keys: ECFPFeaturizer(count=True).fit_transform(smiles[keys]),
+        ROWS["rem3di"]: lambda keys: dense.fit_transform([atoms[key] for key in keys]),
+        ROWS["mo3enet"]: lambda keys: scalar.fit_transform([atoms[key] for key in keys]),
     }
+    invariant = {ROWS[name]: invariant[ROWS[name]] for name in args.rows}
     keys = [key for key in gaps.index if key in atoms and key in smiles.index][: args.most]
     print(f"## B3LYP gap, {len(keys)} molecules\n")
     rows = {name: np.asarray(make(keys)) for name, make in invariant.items()}
@@ -166,6 +179,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         for level, column in columns.items()
     }
     rows = {name: np.asarray(make(keys)) for name, make in invariant.items()}
+    if args.orbitals:
+        levels = {"HOMO": "homo_HF_eV", "LUMO": "lumo_HF_eV"}
+        energies = {name: dipoles.loc[keys, column].to_numpy() for name, column in levels.items()}
+        energies["gap"] = energies["LUMO"] - energies["HOMO"]
+        print(orbital_table(rows, energies), "\n", flush=True)
     print(dipole_table(vector.fit_transform([atoms[key] for key in keys]), rows, wanted))
 
 

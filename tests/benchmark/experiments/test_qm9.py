@@ -37,6 +37,8 @@ def test_tables_of_gaps_and_dipoles(monkeypatch):
     )
     assert float(known.split("|")[2]) < 0.05 < 0.5 < float(noise.split("|")[2])
     assert "chosen by inner error" in table
+    table = qm9.orbital_table({"known": rows}, {"HOMO": gaps - 10.0, "LUMO": gaps})
+    assert float(table.split("|")[-2]) < 0.05 / qm9.HARTREE
     table = qm9.dipole_table(rows, {"scalars": rows[:, 12:]}, {"HF": dipoles})
     head = next(line for line in table.split("\n") if "EquivariantRidge" in line)
     assert float(head.split("|")[3]) < 0.05
