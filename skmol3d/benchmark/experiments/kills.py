@@ -1,6 +1,6 @@
 """Runs killed at random moments: ``python -m skmol3d.benchmark.experiments.kills VERB [--kills 20]``.
 
-A small ``skmol3d featurize`` or ``label`` (two workers; rows are kept after every 16 molecules, not 1,024) or
+A small ``skmol3d featurize`` or ``label`` (two workers; rows are kept after every 32 molecules, not 1,024) or
 ``pretrain`` (its state saved every half second, not every three minutes) is run once undisturbed; then again
 and again, each time ended by SIGKILL, SIGINT or SIGTERM at a random moment, and continued by the same
 command. What comes out at last must equal what the undisturbed run wrote, number for number, and no process
@@ -47,7 +47,7 @@ if sys.argv[1] == "pretrain":
     logs.SAVE_SECONDS = 0.5
 if sys.argv[1] == "featurize":
     from skmol3d.cli import featurize
-    featurize.CHUNK = 16
+    featurize.CHUNK = 32
 sys.exit(main())
 """
 
