@@ -15,7 +15,9 @@ EXAMPLE = "skmol3d benchmark --demo --methods rem3di ecfp --heads linear --cv 5x
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
     source = parser.add_mutually_exclusive_group()
-    source.add_argument("--tasks", type=Path, help="folder of tasks (tasks.json and <task>.csv.gz)")
+    source.add_argument(
+        "--tasks", type=Path, help="folder of NAME.csv with the columns smiles and y, and split if given"
+    )
     source.add_argument(
         "--demo", action="store_true", help="the shipped table of small organics (the default)"
     )

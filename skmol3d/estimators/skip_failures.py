@@ -54,7 +54,7 @@ class SkipFailures(MetaEstimatorMixin, BaseEstimator):
     featurizer_ : Pipeline or None
         The first step of a pipeline, by itself.
     failures_ : DataFrame with columns index, input, reason
-        Failures of the last `fit`, `predict` or `score`, if the first step is a featurizer.
+        Failures of the last `fit`, `predict` or `score`, if the first step is a featurizer or has one inside.
     classes_, n_features_in_, feature_names_in_
         Those of what is wrapped, if it has them.
 
@@ -194,7 +194,10 @@ class SkipFailures(MetaEstimatorMixin, BaseEstimator):
     @property
     def failures_(self) -> pd.DataFrame:
         check_is_fitted(self)
-        return self.featurizer_[0].failures_
+        table = _failures(self.featurizer_)
+        if table is None:
+            raise AttributeError("failures_: no featurizer is in the first step")
+        return table
 
     @property
     def classes_(self) -> Any:
@@ -230,7 +233,7 @@ class SkipFailures(MetaEstimatorMixin, BaseEstimator):
         failed = self._failed(rows)
         check_consistent_length(failed, y)
         if failed.all():
-            table = getattr(featurizer and featurizer[0], "failures_", None)
+            table = _failures(featurizer)
             reason = "" if table is None else "; the first: {input}: {reason}".format_map(table.iloc[0])
             raise ValueError(f"all {len(failed)} rows failed, there is nothing to {purpose}{reason}")
         if failed.any():
@@ -267,3 +270,15 @@ class SkipFailures(MetaEstimatorMixin, BaseEstimator):
         )
         predicted[kept] = known[: len(kept)]
         return predicted
+
+
+def _failures(featurizer: Pipeline | None) -> pd.DataFrame | None:
+    """What featurizers tell of failures: the only step, or those inside of it, each molecule once."""
+    step = None if featurizer is None else featurizer[0]
+    inside = getattr(step, "transformers_", None) or getattr(step, "transformer_list", ())
+    tables = [
+        part.failures_ for part in (step, *(entry[1] for entry in inside)) if hasattr(part, "failures_")
+    ]
+    if not tables:
+        return None
+    return pd.concat(tables).drop_duplicates("index").sort_values("index", ignore_index=True)

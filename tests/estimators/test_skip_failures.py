@@ -113,6 +113,7 @@ def test_columns_beside_the_molecule():
     )
     model = SkipFailures(make_pipeline(columns, Ridge())).fit(table, TARGET)
     np.testing.assert_array_equal(np.isnan(model.predict(table)), FAILED)
+    assert model.failures_["index"].tolist() == np.flatnonzero(FAILED).tolist()
 
 
 def test_a_molecule_that_one_of_two_featurizers_failed_on(tiny_checkpoint):
@@ -120,8 +121,9 @@ def test_a_molecule_that_one_of_two_featurizers_failed_on(tiny_checkpoint):
         ECFPFeaturizer(errors="nan"), REM3DIFeaturizer(model=tiny_checkpoint, device="cpu", errors="nan")
     )
     smiles = [*GOOD, "C[Au]"]  # a fingerprint, but none of the model's elements
-    predicted = SkipFailures(make_pipeline(both, Ridge())).fit(smiles, TARGET[: len(smiles)]).predict(smiles)
-    assert np.isnan(predicted).tolist() == [False] * len(GOOD) + [True]
+    model = SkipFailures(make_pipeline(both, Ridge())).fit(smiles, TARGET[: len(smiles)])
+    assert np.isnan(model.predict(smiles)).tolist() == [False] * len(GOOD) + [True]
+    assert model.failures_["input"].tolist() == ["'C[Au]'"]
 
 
 def test_weights_lose_the_same_rows():
