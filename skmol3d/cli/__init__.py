@@ -1,5 +1,5 @@
 """The command line, one module per verb: ``skmol3d featurize | benchmark | demo | label | pretrain |
-info``.
+convert | info``.
 
 A verb is a module of its name with ``EXAMPLE``, ``add_arguments(parser)`` and ``run(args)``, and its line
 in `VERBS`.
@@ -24,6 +24,7 @@ VERBS = {
     "demo": "REM3DI + ridge against ECFP + ridge on shipped data, in a minute",
     "label": "GFN2-xTB energies, forces and orbitals of the molecules in a file",
     "pretrain": "train a checkpoint from a recipe",
+    "convert": "a model trained elsewhere to a checkpoint folder",
     "info": "versions, devices, checkpoints and caches; clears caches",
 }
 

@@ -188,10 +188,14 @@ class AtomFeatures(NamedTuple):
         Unchanged when the molecule is rotated, translated or reflected.
     vectors : Tensor of shape [N, 3, V]
         Rotate, and change sign under inversion, with the molecule.
+    energies : Tensor of shape [N] or None
+        Of backbones that know energies themselves, eV: the sum over a molecule is its energy, but for the
+        reference energies of its elements.
     """
 
     scalars: Tensor
     vectors: Tensor
+    energies: Tensor | None = None
 
 
 class Edges(NamedTuple):

@@ -20,7 +20,9 @@ class PotentialConfig:
 
 
 def energy_head(width: int) -> nn.Sequential:
-    """The perceptron from ``width`` scalars of an atom to its energy, eV."""
+    """The perceptron from ``width`` scalars of an atom to its energy, eV; ValueError if there are none."""
+    if not width:
+        raise ValueError("a backbone that gives energies itself has no scalars for another energy head")
     return nn.Sequential(nn.Linear(width, width // 2), nn.SiLU(), nn.Linear(width // 2, 1))
 
 
@@ -28,7 +30,8 @@ class Potential(nn.Module):
     """A backbone with an energy head; forces are the exact negative gradient of the energy.
 
     The energy of a molecule is the sum of a reference energy per element (fixed, from a least-squares fit on
-    the training set) and a learned energy per atom.
+    the training set) and a learned energy per atom. A backbone without `energy_scalars` has a head of its own
+    and gives these energies with its features.
     """
 
     name: ClassVar[str] = "potential"
@@ -40,7 +43,8 @@ class Potential(nn.Module):
         super().__init__()
         self.config = config
         self.backbone = build_backbone(config.backbone)
-        self.head = energy_head(len(self.backbone.energy_scalars))
+        width = len(self.backbone.energy_scalars)
+        self.head = energy_head(width) if width else None
         self.register_buffer("element_energy", torch.zeros(MAX_NUMBER))
 
     @property
@@ -60,7 +64,11 @@ class Potential(nn.Module):
     def energy(self, batch: AtomBatch, features: AtomFeatures | None = None) -> Tensor:
         """Energies [B], eV; ``features`` saves the backbone's work where it has been done."""
         features = self.backbone(batch) if features is None else features
-        learned = self.head(self.energy_scalars(features))[:, 0]
+        learned = features.energies
+        if self.head is not None:
+            learned = self.head(self.energy_scalars(features))[:, 0]
+        if learned is None:
+            raise TypeError(f"{type(self.backbone).__name__} has neither energy_scalars nor energies")
         atomic = learned + self.element_energy[batch.numbers]
         return atomic.new_zeros(len(batch)).index_add(0, batch.molecule, atomic)
 

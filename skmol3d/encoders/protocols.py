@@ -36,10 +36,11 @@ class Backbone(Protocol):
 
     @property
     def energy_scalars(self) -> range:
-        """Places of those scalars, side by side, that an energy head reads."""
+        """Places of those scalars, side by side, that an energy head reads; none if `energies` come with the
+        features, as of a potential that has been trained elsewhere."""
 
     def __call__(self, batch: AtomBatch) -> AtomFeatures:
-        """Features of all atoms: scalars [N, S] and vectors [N, 3, V]."""
+        """Features of all atoms: scalars [N, S], vectors [N, 3, V] and, where it knows them, energies [N]."""
 
 
 @runtime_checkable

@@ -102,6 +102,7 @@ class REM3DIFeaturizer(EncoderFeaturizer):
     """
 
     encoder_name = "rem3di"
+    other_encoders = ("rem3di-published",)
     count_blocks = ("words", "signed")
 
     def __init__(

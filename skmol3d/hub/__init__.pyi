@@ -1,3 +1,4 @@
+from .conversion import convert
 from .folder import CheckpointError, encoder_name, fingerprint, save_pretrained
 from .loaded import Checkpoint, find_checkpoint, load_encoder
 from .names import bundled, from_pretrained, resolve
@@ -7,6 +8,7 @@ __all__ = [
     "Checkpoint",
     "CheckpointError",
     "bundled",
+    "convert",
     "encoder_name",
     "find_checkpoint",
     "fingerprint",

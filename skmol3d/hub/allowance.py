@@ -42,7 +42,8 @@ class Allowance(TorchFunctionMode):
     ) -> Any:
         """Call `function`, or raise ValueError instead if it asks for more than is left."""
         kwargs = kwargs or {}
-        if function in MAKERS:
+        # With a generator: e3nn's million numbers that normalise an activation, whatever the settings are.
+        if function in MAKERS and kwargs.get("generator") is None:
             self.left -= math.prod(_numbers([*args, kwargs.get("size"), kwargs.get("steps")]))
             if self.left < 0:
                 raise ValueError(f"they describe more than the {self.elements} weights that the file holds")

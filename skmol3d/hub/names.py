@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from torch import nn
@@ -73,6 +74,11 @@ def locate(
             if not (local / file).is_file():
                 raise CheckpointError(f"{local / file}: no such file, so {local} is not a checkpoint")
         return Snapshot(local, None)
+    if _exists(text, Path.is_file):
+        raise CheckpointError(
+            f"{text}: a file, but a checkpoint is a folder: `skmol3d convert` makes one of models trained"
+            " elsewhere"
+        )
     if not _is_hub_id(text):
         raise CheckpointError(
             f"{text!r} is neither a bundled checkpoint ({', '.join(bundled()) or 'there are none'}), nor an"
@@ -86,11 +92,14 @@ def locate(
 
 def _folder(text: str) -> Path | None:
     """The folder of that name, if there is one."""
+    return Path(text).expanduser() if text and _exists(text, Path.is_dir) else None
+
+
+def _exists(text: str, kind: Callable[[Path], bool]) -> bool:
     try:
-        path = Path(text).expanduser()
-        return path if text and path.is_dir() else None
+        return kind(Path(text).expanduser())
     except (OSError, RuntimeError):  # a name too long for a file, or of a user who does not exist
-        return None
+        return False
 
 
 def _is_hub_id(text: str) -> bool:

@@ -16,18 +16,21 @@ from skmol3d.encoders.backbones.equivariant_transformer import (
     EquivariantTransformer,
     EquivariantTransformerConfig,
 )
+from skmol3d.encoders.backbones.mace import MACE, MACEConfig
 from skmol3d.encoders.config import Registered
 from skmol3d.encoders.protocols import Backbone, BackboneConfig
 
 __all__ = [
     "BACKBONES",
     "EGNN",
+    "MACE",
     "AnyBackboneConfig",
     "EGNNConfig",
     "EquivariantConvolution",
     "EquivariantConvolutionConfig",
     "EquivariantTransformer",
     "EquivariantTransformerConfig",
+    "MACEConfig",
     "build_backbone",
     "register_backbone",
 ]
@@ -73,3 +76,4 @@ def build_backbone(config: BackboneConfig) -> Any:
 register_backbone(EquivariantTransformer)
 register_backbone(EGNN)
 register_backbone(EquivariantConvolution)
+register_backbone(MACE)

@@ -1,0 +1,195 @@
+"""A model of mace-torch in a file becomes a checkpoint: the same numbers, and no pickle ever after."""
+
+import json
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from ase.build import molecule
+from hub_helpers import Bomb
+from mace_examples import ORGANIC_ENERGIES, mace_file, mace_model, needs_mace
+
+from skmol3d import PotentialCalculator, PotentialFeaturizer
+from skmol3d.cli import main
+from skmol3d.encoders import Potential
+from skmol3d.hub import CheckpointError, convert, from_pretrained
+from skmol3d.hub.conversion.mace import read_mace
+
+pytestmark = needs_mace
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A converted model with the weights of ``mace_model()``."""
+    home = tmp_path_factory.mktemp("mace")
+    return convert(mace_file(home / "mine.model"), home / "mine", trust_pickle=True)
+
+
+def reference(atoms, model):
+    """Energy (eV), forces (eV/Å) and features that mace-torch computes, with a neighbour list of its own."""
+    from mace import data, tools
+
+    table = tools.AtomicNumberTable(model.atomic_numbers.tolist())
+    graph = data.AtomicData.from_config(
+        data.config_from_atoms(atoms), z_table=table, cutoff=float(model.r_max)
+    )
+    batch = next(iter(tools.torch_geometric.dataloader.DataLoader([graph], batch_size=1))).to_dict()
+    double = {k: v.double() if torch.is_tensor(v) and v.is_floating_point() else v for k, v in batch.items()}
+    return model(double, compute_force=True, compute_stress=bool(atoms.pbc.all()))
+
+
+@pytest.mark.filterwarnings("ignore")  # of mace-torch's own reading of atoms
+@pytest.mark.parametrize("crystal", [False, True])
+def test_energies_forces_and_stress_are_those_of_mace_torch(folder, crystal):
+    atoms = molecule("CH3CH2OH")
+    if crystal:
+        atoms = Atoms(
+            "COH",
+            [[0.1, 0, 0], [0, 0.2, 1.2], [1, 1, 2]],
+            cell=[[3.2, 0, 0], [0.4, 3.4, 0], [0, 0.3, 4]],
+            pbc=True,
+        )
+    atoms.calc = PotentialCalculator(from_pretrained(folder))
+    expected = reference(atoms, mace_model())
+    # The checkpoint's weights are float32.
+    assert atoms.get_potential_energy() == pytest.approx(expected["energy"].item(), abs=2e-4)
+    np.testing.assert_allclose(atoms.get_forces(), expected["forces"].detach(), atol=1e-5)
+    if crystal:
+        stress = atoms.get_stress(voigt=False)
+        np.testing.assert_allclose(stress, expected["stress"][0].detach(), atol=1e-5)
+
+
+def test_energies_of_isolated_atoms_become_reference_energies(folder):
+    potential = from_pretrained(folder)
+    assert isinstance(potential, Potential)
+    assert potential.elements == tuple(ORGANIC_ENERGIES)
+    found = potential.element_energy[list(ORGANIC_ENERGIES)]
+    torch.testing.assert_close(found, torch.tensor(list(ORGANIC_ENERGIES.values())))
+    assert not any(
+        name.endswith("atomic_energies") and value.any() for name, value in potential.state_dict().items()
+    )
+
+
+def test_a_pickle_is_not_loaded_without_consent_and_the_message_says_what_it_risks(tmp_path):
+    file, mark = tmp_path / "evil.model", tmp_path / "it_ran"
+    torch.save({"model": Bomb(mark)}, file)
+    with pytest.raises(CheckpointError, match=r"not loaded: .*run whatever code .*trust_pickle=True"):
+        convert(file, tmp_path / "made")
+    assert not mark.exists()
+    assert not (tmp_path / "made").exists()
+    with pytest.raises(CheckpointError, match="a dict; only models of mace-torch's ScaleShiftMACE"):
+        convert(file, tmp_path / "made", trust_pickle=True)
+    assert mark.exists()  # what consent means
+
+
+def test_using_mace_does_not_switch_off_torchs_guard_against_pickles(folder, tmp_path):
+    from_pretrained(folder)
+    assert "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD" not in os.environ
+    torch.save(Bomb(tmp_path / "it_ran"), tmp_path / "evil.pt")
+    with pytest.raises(pickle.UnpicklingError):
+        torch.load(tmp_path / "evil.pt")
+
+
+def test_layers_can_be_chosen(folder, tmp_path):
+    file = mace_file(tmp_path / "mine.model")
+    every = from_pretrained(folder).backbone
+    last = from_pretrained(convert(file, tmp_path / "last", layers=[1], trust_pickle=True)).backbone
+    assert every.sizes == (16, 8)
+    assert last.sizes == (8, 1)  # a last layer has no vectors
+    batch = _batch(molecule("CH3CH2OH"))
+    torch.testing.assert_close(last(batch).scalars, every(batch).scalars[:, 8:])
+    assert not last(batch).vectors.any()
+    with pytest.raises(CheckpointError, match=r"layers must be distinct and below 2, got \(2,\)"):
+        convert(file, tmp_path / "none", layers=[2], trust_pickle=True)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        # As in MACE-MP-0b and later, MACE-OMOL and MACE-MH.
+        {
+            "interaction_cls": "RealAgnosticDensityResidualInteractionBlock",
+            "interaction_cls_first": "RealAgnosticDensityInteractionBlock",
+            "distance_transform": "Agnesi",
+            "pair_repulsion": True,
+        },
+        {
+            "embedding_specs": {
+                "total_charge": {
+                    "type": "categorical",
+                    "per": "graph",
+                    "num_classes": 9,
+                    "emb_dim": 4,
+                    "offset": 4,
+                },
+                "total_spin": {"type": "categorical", "per": "graph", "num_classes": 5, "emb_dim": 4},
+            },
+            "use_embedding_readout": True,
+        },
+        {"num_interactions": 1, "hidden_irreps": "8x0e"},
+    ],
+    ids=["density", "charge and spin", "one layer"],
+)
+def test_other_kinds_of_mace_convert(settings, tmp_path):
+    file = mace_file(tmp_path / "x.model", **settings)
+    potential = from_pretrained(convert(file, tmp_path / "x", trust_pickle=True))
+    cation = molecule("CH3CH2OH")
+    neutral = potential.energy(_batch(cation))
+    assert neutral.isfinite().all()
+    cation.info["charge"] = 1
+    assert (potential.energy(_batch(cation)) != neutral).all() == ("embedding_specs" in settings)
+
+
+def test_of_several_heads_one_is_chosen(tmp_path):
+    file = mace_file(tmp_path / "heads.model", heads=["pt_head", "mine"])
+    with pytest.raises(CheckpointError, match=r"heads pt_head, mine: choose one with head="):
+        convert(file, tmp_path / "x", trust_pickle=True)
+    with pytest.raises(CheckpointError, match="no head 'his', but pt_head, mine"):
+        convert(file, tmp_path / "x", trust_pickle=True, head="his")
+    rows = [
+        from_pretrained(convert(file, tmp_path / head, trust_pickle=True, head=head))(_batch(molecule("CO")))
+        for head in ("pt_head", "mine")
+    ]
+    assert rows[0] != rows[1]
+
+
+def test_a_model_whose_settings_do_not_tell_all_is_refused(tmp_path):
+    model = mace_model()
+    model.interactions[1].avg_num_neighbors = 3.0  # the settings have one number for all layers
+    with pytest.raises(CheckpointError, match="the copy's features differ from its own"):
+        read_mace(tmp_path / "odd.model", model)
+
+
+def test_the_command_converts_and_featurizers_take_the_folder(tmp_path, capsys):
+    file = mace_file(tmp_path / "mine.model")
+    assert main(["convert", str(file), str(tmp_path / "made")]) == 2
+    assert "--trust-pickle" in capsys.readouterr().err
+    assert main(["convert", str(file), str(tmp_path / "made"), "--trust-pickle"]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'made'}: potential (energy 1) of 3 elements\n"
+    rows = PotentialFeaturizer(str(tmp_path / "made"), pooling=("mean", "sum"), errors="nan", device="cpu")
+    found = rows.fit_transform(["CCO", "CN"])
+    assert found.shape == (2, 32)
+    assert np.isfinite(found[0]).all()
+    assert "N: not among the elements the model knows (H, C, O)" in rows.failures_["reason"][0]
+    card = (tmp_path / "made/README.md").read_text()
+    assert "license: other" in card
+    assert "**Elements.** H, C, O. Transition metals: none." in card
+    assert json.loads((tmp_path / "made/config.json").read_text())["config"]["backbone"]["kind"] == "mace"
+
+
+def test_a_file_in_place_of_a_folder_is_pointed_to_the_converter(tmp_path):
+    Path(tmp_path / "x.model").write_bytes(b"")
+    with pytest.raises(CheckpointError, match="a file, but a checkpoint is a folder: `skmol3d convert`"):
+        PotentialFeaturizer(str(tmp_path / "x.model")).fit(["C"])
+    with pytest.raises(CheckpointError, match="cannot be read as a file of torch"):
+        convert(tmp_path / "x.model", tmp_path / "made")
+
+
+def _batch(atoms):
+    from skmol3d.encoders import AtomBatch
+
+    return AtomBatch.from_arrays([(atoms.numbers, atoms.positions, atoms.info.get("charge", 0), None)])
