@@ -18,6 +18,7 @@ from skmol3d.encoders.protocols import Backbone
 
 SILU_SCALE = 1.6790949390449735
 """Of e3nn: what gives silu of a standard normal variable a mean square of one."""
+HIDDEN = 16  # of the networks that give weights to triple products
 EPSILON = 1e-6  # added to mean squares of vectors
 
 
@@ -188,13 +189,19 @@ class Chirality(nn.Module):
         super().__init__()
         count, self.conditioned = config.pseudoscalars, config.conditioned
         self.strength = nn.Parameter(torch.ones(vectors))
-        for name in ("first", "second", "third"):
-            setattr(self, name, nn.Linear(vectors, count, bias=False))
+        self.first, self.second, self.third = (nn.Linear(vectors, count, bias=False) for _ in range(3))
+        self.cross: Any
+        self.dot: Any
         if self.conditioned:
             self.middle = nn.Linear(count, count, bias=False)
-            for name in ("cross", "dot"):
-                layers = nn.Linear(scalars, 16, bias=False), nn.Linear(16, count * count, bias=False)
-                setattr(self, name, nn.Sequential(layers[0], ScaledSiLU(), layers[1]))
+            self.cross, self.dot = (
+                nn.Sequential(
+                    nn.Linear(scalars, HIDDEN, bias=False),
+                    ScaledSiLU(),
+                    nn.Linear(HIDDEN, count * count, bias=False),
+                )
+                for _ in range(2)
+            )
         else:
             self.cross, self.dot = (nn.Parameter(torch.randn(count * count)) for _ in range(2))
         self.norm = nn.LayerNorm(count, bias=False)
@@ -206,7 +213,7 @@ class Chirality(nn.Module):
     def forward(self, invariants: Tensor, vectors: Tensor) -> Tensor:
         size = (vectors.square().sum(1).mean(1) + EPSILON).sqrt()[:, None, None]
         vectors = vectors / size * self.strength
-        a, b, c = (getattr(self, name)(vectors) for name in ("first", "second", "third"))
+        a, b, c = self.first(vectors), self.second(vectors), self.third(vectors)
         cross, dot = (
             (weights(invariants) if self.conditioned else weights).view(-1, a.shape[2], a.shape[2])
             for weights in (self.cross, self.dot)
@@ -235,8 +242,7 @@ class Block(nn.Module):
             nn.LayerNorm(width),
             nn.LayerNorm(pair),
         )
-        for name in ("query", "key", "value", "merge"):
-            setattr(self, name, nn.Linear(width, width, bias=False))
+        self.query, self.key, self.value, self.merge = (nn.Linear(width, width, bias=False) for _ in range(4))
         self.bias = nn.Linear(pair, config.heads, bias=False)
         self.expand, self.shrink = nn.Linear(width, 2 * config.feed), nn.Linear(config.feed, width)
         self.left, self.right = (nn.Linear(width, pair, bias=False) for _ in range(2))
@@ -248,9 +254,8 @@ class Block(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         normed = self.norm(x)
         bias = self.bias(self.pair_norm(pairs)).permute(0, 3, 1, 2)
-        x = x + self.merge(
-            attend(*(getattr(self, n)(normed) for n in ("query", "key", "value")), self.heads, real, bias)
-        )
+        q, k, v = self.query(normed), self.key(normed), self.value(normed)
+        x = x + self.merge(attend(q, k, v, self.heads, real, bias))
         gate, value = self.expand(self.feed_norm(x)).chunk(2, -1)
         x = x + self.shrink(gelu(gate) * value)
         delta = torch.sigmoid(self.filter(basis)) * (self.left(x)[:, :, None] * self.right(x)[:, None])

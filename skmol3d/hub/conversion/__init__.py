@@ -50,9 +50,8 @@ def convert(
     """Write a model that was trained elsewhere as a checkpoint folder.
 
     A MACE of mace-torch (a pickle) becomes a `skmol3d.encoders.Potential`, which featurizers, calculators and
-    recipes take by the folder's name; nothing is ever unpickled from there again. A folder with a REM3DI of its
-    authors (``encoder.pth`` and others, tensors alone) becomes an encoder for
-    `REM3DIFeaturizer`.
+    recipes take by the folder's name; nothing is ever unpickled from there again. A folder with a REM3DI of
+    its authors (``encoder.pth`` and others, tensors alone) becomes an encoder for `REM3DIFeaturizer`.
 
     Parameters
     ----------

@@ -87,15 +87,10 @@ def read_rem3di(folder: Path, backbone: str | Path) -> PublishedREM3DI:
     file = next((folder / name for name in SETTINGS if (folder / name).is_file()), None)
     if file is None:
         raise CheckpointError(f"{folder}: none of {', '.join(SETTINGS)}")
-    states: list[Mapping[str, Tensor]] = []
-    for name in (ENCODER, ATOMIC, GEOMETRIC):
-        state = load_tensors(folder / name)
-        if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
-            raise CheckpointError(f"{folder / name}: holds more than tensors, and is not unpickled")
-        states.append(state)
+    encoder, atomic, geometric = (_state(folder / name) for name in (ENCODER, ATOMIC, GEOMETRIC))
     try:
         settings = yaml.safe_load(file.read_text())
-        config, weights = translate(settings, *states, potential.config.backbone)
+        config, weights = translate(settings, encoder, atomic, geometric, potential.config.backbone)
         made = PublishedREM3DI(config)
     except (yaml.YAMLError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{file}: not understood: {type(error).__name__}: {error}") from error
@@ -111,6 +106,13 @@ def read_rem3di(folder: Path, backbone: str | Path) -> PublishedREM3DI:
     except RuntimeError as error:
         raise CheckpointError(f"{folder}: weights that do not fit their settings: {error}") from error
     return made.eval()
+
+
+def _state(path: Path) -> Mapping[str, Tensor]:
+    state = load_tensors(path)
+    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise CheckpointError(f"{path}: holds more than tensors, and is not unpickled")
+    return state
 
 
 def irreps(settings: Mapping[str, Any], selected: bool) -> dict[str, int]:

@@ -11,7 +11,7 @@ K, CHIRAL, RADIAL, PAIR, FEED, HIDDEN = 3, 4, 5, 6, 7, 16
 
 def random_value(name, shape):
     """Numbers that every version of numpy draws alike, by the weight's name; some must be positive."""
-    drawn = np.random.RandomState(crc32(name.encode())).standard_normal(shape)  # noqa: NPY002 (frozen)
+    drawn = np.random.RandomState(crc32(name.encode())).standard_normal(shape)
     positive = name.endswith((".std", "running_var"))
     return torch.tensor(np.abs(drawn) + 0.5 if positive else 0.4 * drawn, dtype=torch.float32)
 
@@ -147,7 +147,7 @@ CASES = {
         | {"aggregator.W_V.weight": (6, 8), "aggregator.W_O.weight": (6, 6)}
         | {"aggregator.ff.0.weight": (24, 6), "aggregator.ff.0.bias": (24,)}
         | {"aggregator.ff.3.weight": (6, 24), "aggregator.ff.3.bias": (6,)},
-        {name: (1, 1, 4) for name in PRECOMPUTED}
+        dict.fromkeys(PRECOMPUTED, (1, 1, 4))
         | {"invariant_projection.weight": (8, 4), "invariant_projection.bias": (8,)}
         | {"equivariant_rms_norm.gamma": (2, 1)},
     ),

@@ -3,8 +3,8 @@
 `EXPECTED` was computed once with the modules of github.com/molsuit/Rem3Di (commit 4d5dc2c; those from before,
 "earlier", of 74ccdcb and 641e9ac): `AtomicDescriptorPreprocessor` in float64, then
 `PairDistanceMatrixGeometricPreprocessor` and `TransformerPairEncoder` in float32, e3nn 0.4.4, in evaluation
-mode, with the settings, weights and atoms of `rem3di_examples`. Not public is `pseudoscalar_paths`, which lists
-the triple products of `Rem3DiPseudoScalarTP`: for vectors alone there is only one.
+mode, with the settings, weights and atoms of `rem3di_examples`. Not public is `pseudoscalar_paths`, which
+lists the triple products of `Rem3DiPseudoScalarTP`: for vectors alone there is only one.
 """
 
 from pathlib import Path
@@ -32,10 +32,46 @@ EXPECTED = {
         [0.10979, -0.6769, -1.75728, -1.073, -0.86461, 1.00184],
     ],
     "seeds, one layer of MACE": [
-        [0.21426, -0.08449, 0.40062, -1.76166, 2.14699, -0.13805, -0.45722, 0.48869, 1.01754]
-        + [-2.31557, 1.71088, -0.84495, 0.33752, -0.20749, 0.70949, -1.64283, 2.0195, -0.14244],
-        [0.22403, -0.03333, 0.42016, -1.89242, 2.16009, -0.23984, -0.46084, 0.50384, 1.06161]
-        + [-2.42346, 1.72443, -0.90458, 0.34655, -0.15361, 0.72921, -1.76467, 2.02533, -0.24186],
+        [
+            0.21426,
+            -0.08449,
+            0.40062,
+            -1.76166,
+            2.14699,
+            -0.13805,
+            -0.45722,
+            0.48869,
+            1.01754,
+            -2.31557,
+            1.71088,
+            -0.84495,
+            0.33752,
+            -0.20749,
+            0.70949,
+            -1.64283,
+            2.0195,
+            -0.14244,
+        ],
+        [
+            0.22403,
+            -0.03333,
+            0.42016,
+            -1.89242,
+            2.16009,
+            -0.23984,
+            -0.46084,
+            0.50384,
+            1.06161,
+            -2.42346,
+            1.72443,
+            -0.90458,
+            0.34655,
+            -0.15361,
+            0.72921,
+            -1.76467,
+            2.02533,
+            -0.24186,
+        ],
     ],
     "mean": [
         [3.94521, 2.9186, -0.64793, 1.27378, -0.96436, -0.17977],
@@ -45,7 +81,7 @@ EXPECTED = {
 
 
 class Recalled(nn.Module):
-    """A backbone that knows the features of the molecules already: of MACE's layers, each 4x0e and vectors."""
+    """A backbone that knows the features of the molecules already: the chosen layers of `LAYERS`."""
 
     def __init__(self, layers):
         super().__init__()
