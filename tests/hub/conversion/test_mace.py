@@ -1,20 +1,13 @@
 """A model of mace-torch in a file becomes a checkpoint: the same numbers, and no pickle ever after."""
 
-import json
-import os
-import pickle
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from ase import Atoms
 from ase.build import molecule
-from hub_helpers import Bomb
 from mace_examples import ORGANIC_ENERGIES, mace_file, mace_model, needs_mace
 
-from skmol3d import PotentialCalculator, PotentialFeaturizer
-from skmol3d.cli import main
+from skmol3d import PotentialCalculator
 from skmol3d.encoders import Potential
 from skmol3d.hub import CheckpointError, convert, from_pretrained
 from skmol3d.hub.conversion.mace import read_mace
@@ -72,26 +65,6 @@ def test_energies_of_isolated_atoms_become_reference_energies(folder):
     assert not any(
         name.endswith("atomic_energies") and value.any() for name, value in potential.state_dict().items()
     )
-
-
-def test_a_pickle_is_not_loaded_without_consent_and_the_message_says_what_it_risks(tmp_path):
-    file, mark = tmp_path / "evil.model", tmp_path / "it_ran"
-    torch.save({"model": Bomb(mark)}, file)
-    with pytest.raises(CheckpointError, match=r"not loaded: .*run whatever code .*trust_pickle=True"):
-        convert(file, tmp_path / "made")
-    assert not mark.exists()
-    assert not (tmp_path / "made").exists()
-    with pytest.raises(CheckpointError, match="a dict; only models of mace-torch's ScaleShiftMACE"):
-        convert(file, tmp_path / "made", trust_pickle=True)
-    assert mark.exists()  # what consent means
-
-
-def test_using_mace_does_not_switch_off_torchs_guard_against_pickles(folder, tmp_path):
-    from_pretrained(folder)
-    assert "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD" not in os.environ
-    torch.save(Bomb(tmp_path / "it_ran"), tmp_path / "evil.pt")
-    with pytest.raises(pickle.UnpicklingError):
-        torch.load(tmp_path / "evil.pt")
 
 
 def test_layers_can_be_chosen(folder, tmp_path):
@@ -162,31 +135,6 @@ def test_a_model_whose_settings_do_not_tell_all_is_refused(tmp_path):
     model.interactions[1].avg_num_neighbors = 3.0  # the settings have one number for all layers
     with pytest.raises(CheckpointError, match="the copy's features differ from its own"):
         read_mace(tmp_path / "odd.model", model)
-
-
-def test_the_command_converts_and_featurizers_take_the_folder(tmp_path, capsys):
-    file = mace_file(tmp_path / "mine.model")
-    assert main(["convert", str(file), str(tmp_path / "made")]) == 2
-    assert "--trust-pickle" in capsys.readouterr().err
-    assert main(["convert", str(file), str(tmp_path / "made"), "--trust-pickle"]) == 0
-    assert capsys.readouterr().out == f"{tmp_path / 'made'}: potential (energy 1) of 3 elements\n"
-    rows = PotentialFeaturizer(str(tmp_path / "made"), pooling=("mean", "sum"), errors="nan", device="cpu")
-    found = rows.fit_transform(["CCO", "CN"])
-    assert found.shape == (2, 32)
-    assert np.isfinite(found[0]).all()
-    assert "N: not among the elements the model knows (H, C, O)" in rows.failures_["reason"][0]
-    card = (tmp_path / "made/README.md").read_text()
-    assert "license: other" in card
-    assert "**Elements.** H, C, O. Transition metals: none." in card
-    assert json.loads((tmp_path / "made/config.json").read_text())["config"]["backbone"]["kind"] == "mace"
-
-
-def test_a_file_in_place_of_a_folder_is_pointed_to_the_converter(tmp_path):
-    Path(tmp_path / "x.model").write_bytes(b"")
-    with pytest.raises(CheckpointError, match="a file, but a checkpoint is a folder: `skmol3d convert`"):
-        PotentialFeaturizer(str(tmp_path / "x.model")).fit(["C"])
-    with pytest.raises(CheckpointError, match="cannot be read as a file of torch"):
-        convert(tmp_path / "x.model", tmp_path / "made")
 
 
 def _batch(atoms):
