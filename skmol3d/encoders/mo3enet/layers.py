@@ -18,9 +18,9 @@ AXES = 3
 ROUNDS, COARSE = 24, 2.0  # of an assignment, and its first blur in the unit of its costs
 
 
-def lengths(vectors: Tensor) -> Tensor:
-    """Smooth norms [..., V] of vectors [..., 3, V]."""
-    return (vectors.square().sum(-2) + SMALL**2).sqrt()
+def lengths(vectors: Tensor, small: float = SMALL) -> Tensor:
+    """Smooth norms [..., V] of vectors [..., 3, V]; those of shorter vectors than ``small`` hardly change."""
+    return (vectors.square().sum(-2) + small**2).sqrt()
 
 
 class Scalarizer(nn.Module):
@@ -30,13 +30,14 @@ class Scalarizer(nn.Module):
     of the directions and turn with them; then a linear layer. Norms alone would not tell relative directions.
     """
 
-    def __init__(self, vectors: int, out: int) -> None:
+    def __init__(self, vectors: int, out: int, small: float = SMALL) -> None:
         super().__init__()
+        self.small = small
         self.axes = nn.Linear(vectors, AXES, bias=False)
         self.mix = nn.Linear((1 + AXES) * vectors, out)
 
     def forward(self, vectors: Tensor) -> Tensor:
-        norms = lengths(vectors)
+        norms = lengths(vectors, self.small)
         directions = vectors / norms.unsqueeze(-2)
         overlaps = directions.transpose(-1, -2) @ self.axes(directions)
         return self.mix(torch.cat([norms, overlaps.flatten(-2)], -1))
@@ -48,13 +49,14 @@ class VectorActivation(nn.Module):
     The direction of each channel is a linear combination of all vectors (vector neurons, arXiv:2104.12229).
     """
 
-    def __init__(self, vectors: int) -> None:
+    def __init__(self, vectors: int, small: float = SMALL) -> None:
         super().__init__()
+        self.small = small
         self.direction = nn.Linear(vectors, vectors, bias=False)
 
     def forward(self, vectors: Tensor) -> Tensor:
         direction = self.direction(vectors)
-        direction = direction / lengths(direction).unsqueeze(-2)
+        direction = direction / lengths(direction, self.small).unsqueeze(-2)
         against = (vectors * direction).sum(-2, keepdim=True).clamp(max=0.0)
         return vectors - gelu(against) * direction
 
@@ -64,17 +66,18 @@ class EquivariantMLP(nn.Module):
 
     s ← s + σ(N(W(s + S(v)))), v ← v + W s ⊙ σ⃗(W v). Ours: the gate is linear in the scalars, where the paper
     normalises and activates it. Scalars are normalised per node
-    (the paper: over all nodes of a molecule), vectors not at all, as in the paper's best settings.
+    (the paper: over all nodes of a molecule), vectors not at all, as in the paper's best settings. Directions
+    of vectors shorter than ``small`` fade.
     """
 
-    def __init__(self, scalars: int, vectors: int) -> None:
+    def __init__(self, scalars: int, vectors: int, small: float = SMALL) -> None:
         super().__init__()
-        self.scalarize = Scalarizer(vectors, scalars)
+        self.scalarize = Scalarizer(vectors, scalars, small)
         self.linear = nn.Linear(scalars, scalars)
         self.norm = nn.LayerNorm(scalars)
         self.gate = nn.Linear(scalars, vectors)
         self.mix = nn.Linear(vectors, vectors, bias=False)
-        self.activation = VectorActivation(vectors)
+        self.activation = VectorActivation(vectors, small)
 
     def forward(self, scalars: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
         scalars = scalars + gelu(self.norm(self.linear(scalars + self.scalarize(vectors))))
@@ -100,6 +103,17 @@ class AugmentedSoftmax(nn.Module):
         return (logits.softmax(dim) + self.sum) * mask
 
 
+class Summed(nn.Module):
+    """In the place of `AugmentedSoftmax`: all weights alike, 1 / ``total`` where ``mask`` is true."""
+
+    def __init__(self, total: float) -> None:
+        super().__init__()
+        self.total = total
+
+    def forward(self, x: Tensor, mask: Tensor, dim: int) -> Tensor:
+        return mask.to(x.dtype) / self.total
+
+
 class GaussianRadial(nn.Module):
     """Gaussian functions of distances in Å, centres evenly from 0 to ``cutoff``: [...] -> [..., K]."""
 
@@ -120,15 +134,18 @@ class GraphConvolution(nn.Module):
     s_i += W₁ Agg_j σ(W₂ s_i + W₃ s_j + W₄ e_ij), v_i += W₁ Agg_j (W₂ v_i + W₃ v_j) ⊙ W₄ e_ij. Ours: the three
     parts of a scalar message are summed, not concatenated, and the vector messages are weighted by the scalar
     ones, where the paper's weights follow their norms; so the aggregate is a matrix product, and the L²
-    vector messages are never held in memory.
+    vector messages are never held in memory. With ``total`` messages are summed, in units of so many: the
+    softmax lets a small move of an atom choose between messages.
     """
 
-    def __init__(self, scalars: int, vectors: int, radial: int, messages: int) -> None:
+    def __init__(
+        self, scalars: int, vectors: int, radial: int, messages: int, total: float | None = None
+    ) -> None:
         super().__init__()
         self.receiver = nn.Linear(scalars, messages)
         self.sender = nn.Linear(scalars, messages, bias=False)
         self.edge = nn.Linear(radial, messages, bias=False)
-        self.weigh = AugmentedSoftmax(messages)
+        self.weigh = AugmentedSoftmax(messages) if total is None else Summed(total)
         self.merge = nn.Linear(messages, scalars)
         self.vector_receiver = nn.Linear(vectors, messages, bias=False)
         self.vector_sender = nn.Linear(vectors, messages, bias=False)

@@ -18,10 +18,11 @@ from skmol3d.encoders.mo3enet.decoder import DecoderConfig, Embedding, MixingDec
 from skmol3d.encoders.mo3enet.layers import EquivariantMLP, GaussianRadial, GraphConvolution, pair_distances
 
 KEY = 24
-EVEN = 0.1  # variance below which differences between the atoms of a molecule fade
-CONTRAST = 40.0  # of the attention at the start
+EVEN = 0.5  # variance below which differences between the atoms of a molecule fade
+CONTRAST = 15.0  # of the attention at the start
 LEAST = 0.2  # atoms: channels that attend to fewer fade out
 CLIP = 6.0  # standard deviations of the potential's features
+SHORT = 0.3  # below this, directions of an atom's vectors fade: where they cancel, they are noise
 LONGEST = 6.0  # of an atom's vectors
 TEN = 10.0  # sums over atoms are in units of so many
 STATISTICS = ("mean", "std", "max")
@@ -68,7 +69,7 @@ class PooledMo3ENetConfig:
     readout: int = 192
     context: int = 256
     embedding: int = 24
-    swarm: int = 48
+    swarm: int = 40
     decoder: DecoderConfig = field(default_factory=MixingDecoderConfig)
     hydrogens: bool = False
 
@@ -131,9 +132,10 @@ class PooledMo3ENet(Autoencoder):
         self.vector_start = nn.Linear(turning + 1, vectors, bias=False)
         self.vector_gate = nn.Linear(width, vectors)
         self.radial = GaussianRadial(config.radial, config.reach)
-        self.layers = nn.ModuleList(EquivariantMLP(width, vectors) for _ in range(config.layers + 1))
+        self.layers = nn.ModuleList(EquivariantMLP(width, vectors, SHORT) for _ in range(config.layers + 1))
         self.convolutions = nn.ModuleList(
-            GraphConvolution(width, vectors, config.radial, config.messages) for _ in range(config.layers)
+            GraphConvolution(width, vectors, config.radial, config.messages, TEN)
+            for _ in range(config.layers)
         )
         self.norm = nn.LayerNorm(width)
         self.read_atoms = nn.Linear(width, config.readout)

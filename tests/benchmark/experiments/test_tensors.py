@@ -1,11 +1,11 @@
-"""Tensors from vector rows, and how smooth these are."""
+"""Tensors from vector rows."""
 
 import numpy as np
 import pytest
 from ase.build import molecule
 
-from skmol3d import EquivariantRidge, Mo3ENetFeaturizer
-from skmol3d.benchmark.experiments import smoothness, tensors
+from skmol3d import EquivariantRidge
+from skmol3d.benchmark.experiments import tensors
 from skmol3d.trainer.data.sets import Row, stack
 
 
@@ -38,14 +38,3 @@ def test_table_of_tensors(monkeypatch):
     for line in table.split("\n")[2:4]:
         assert float(line.split("|")[5]) > 0.99  # R²
     assert "quadrupole" in table
-
-
-def test_changes_and_copies(tiny_mo3enet):
-    featurizer = Mo3ENetFeaturizer(tiny_mo3enet, output="vector", device="cpu").fit([])
-    molecules = [molecule(name) for name in ("CH3CH2OH", "CH3CONH2", "C5H5N", "HCOOH")]
-    moved = smoothness.changes(featurizer, molecules)
-    assert moved.shape == (4,)
-    assert (moved > 0).all()
-    nearest, relative = smoothness.copied(featurizer, molecules)  # each atom has a vector of its own
-    assert 0 <= nearest < 0.5
-    assert relative < 0.5
