@@ -1,0 +1,139 @@
+"""A foundation model as backbone: from SMILES to a ridge regression, and what it costs.
+
+    python -m skmol3d.benchmark.experiments.foundation [--model FOLDER] [--n 500] [--complexes FILE]
+
+Without ``--model`` a MACE of the shape of MACE-OFF23-medium (128x0e + 128x1o, two layers, l up to 3) gets
+random weights: costs are those of trained ones, errors are not, and are printed for what they are. FOLDER is
+a potential that ``skmol3d convert`` made. Prints, for shipped molecules, CPU seconds per thousand molecules
+(one thread; conformers are made before and counted apart) and the error of five-fold predictions of the
+dipole moment, for plain statistics of the potential's atoms, for a small REM3DI with random weights over it,
+and for the bundled ``ec-xtb-small`` likewise. ``--complexes``: structures of metal complexes, of which it says
+how many get a row.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.linear_model import RidgeCV
+from sklearn.model_selection import cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skmol3d import PotentialFeaturizer, REM3DIFeaturizer, hub
+from skmol3d.benchmark.report import markdown
+from skmol3d.datasets import load_small_organics
+from skmol3d.encoders import REM3DI, AtomBatch, MACEConfig, Potential, PotentialConfig, REM3DIConfig
+from skmol3d.inference import Item
+from skmol3d.structures import Conformers, ConformerSettings, conformers_of, read_molecule, read_records
+
+MEDIUM = MACEConfig(
+    elements=(1, 6, 7, 8, 9, 15, 16, 17, 35, 53),
+    hidden_irreps="128x0e+128x1o",
+    max_ell=3,
+    correlation=3,
+    neighbours=16.0,
+)
+MEASURED = 64
+"""Molecules whose atoms say what mean and spread the backbone's features have."""
+
+
+def random_potential(elements: tuple[int, ...], seed: int = 0) -> Potential:
+    """A potential over a MACE of `MEDIUM`'s shape with random weights."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        config = MACEConfig(**{**vars(MEDIUM), "elements": elements})
+        return Potential(PotentialConfig(config)).eval()
+
+
+@torch.no_grad()
+def random_rem3di(potential: Potential, batch: AtomBatch, seed: int = 0) -> REM3DI:
+    """A small REM3DI with random weights over a potential, whose features ``batch`` standardises."""
+    plain = ("mean", "std", "max", "min", "sum")
+    settings = {"width": 128, "layers": 2, "heads": 4, "pair_width": 32, "readout": 128, "chiral": 16}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        encoder = REM3DI(REM3DIConfig(potential.config.backbone, backbone_pooling=plain, **settings))  # type: ignore[arg-type]
+    encoder.backbone.load_state_dict(potential.backbone.state_dict())
+    features = encoder.backbone(batch)
+    encoder.scalar_mean.copy_(features.scalars.mean(0))
+    encoder.scalar_std.copy_(features.scalars.std(0).clamp(min=1e-6))
+    encoder.vector_rms.copy_(features.vectors.square().mean((0, 1)).sqrt().clamp(min=1e-6))
+    return encoder.eval()
+
+
+def error(rows: np.ndarray, target: np.ndarray) -> float:
+    """Mean absolute error of five-fold predictions."""
+    head = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-1, 5, 13)))
+    return float(np.abs(cross_val_predict(head, rows, target, cv=5) - target).mean())
+
+
+def timed(work: Callable[[], Any]) -> tuple[Any, float]:
+    """What ``work`` returns, and the CPU seconds it took."""
+    start = time.process_time()
+    return work(), time.process_time() - start
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", help="checkpoint of a potential (default: a MACE with random weights)")
+    parser.add_argument("--n", type=int, default=500, help="molecules (default: 500)")
+    parser.add_argument("--complexes", type=Path, help="structures of metal complexes, e.g. .xyz")
+    args = parser.parse_args(argv)
+    torch.set_num_threads(1)
+    table = load_small_organics(target="dipole")
+    smiles, target = list(table.data[: args.n]), np.asarray(table.target[: args.n])
+    with tempfile.TemporaryDirectory() as home:
+        potential: Any = hub.from_pretrained(args.model) if args.model else random_potential(MEDIUM.elements)
+        folder = hub.save_pretrained(potential, Path(home) / "potential", "Temporary.")
+        settings = ConformerSettings(relax=None)  # as the featurizers have it
+        molecules = [read_molecule(s) for s in smiles]
+        found, seconds = timed(lambda: list(conformers_of(molecules, settings)))
+        some = [made for made in found[:MEASURED] if isinstance(made, Conformers)]
+        items = [Item(made.numbers, made.positions[0], made.charge, made.bonds) for made in some]
+        encoder = random_rem3di(potential, AtomBatch.from_arrays(items))
+        over = hub.save_pretrained(encoder, Path(home) / "rem3di", "Temporary.")
+        told = args.model or "MACE, random weights"
+        methods: dict[str, Any] = {
+            f"statistics of {told}": PotentialFeaturizer(str(folder), device="cpu"),
+            f"random REM3DI over {told}": REM3DIFeaturizer(str(over), device="cpu"),
+            "statistics of ec-xtb-small": PotentialFeaturizer(device="cpu"),
+        }
+        lines = [["conformers", "", f"{1000 * seconds / len(smiles):.1f}", ""]]
+        for name, method in methods.items():
+            method.fit(smiles[:1]).transform(smiles[:1])  # loads what is loaded once
+            rows, seconds = timed(lambda method=method: method.transform(smiles))  # type: ignore[misc]
+            cost = f"{1000 * seconds / len(smiles):.1f}"
+            lines.append([name, str(rows.shape[1]), cost, f"{error(rows, target):.3f}"])
+        header = ["", "columns", "s per 1000 molecules", f"MAE, dipole ({table.unit})"]
+        print(f"{len(smiles)} molecules, one thread\n\n{markdown(lines, header)}")
+        if args.complexes:
+            print(f"\n{complexes(args.complexes, potential if args.model else None, Path(home))}")
+
+
+def complexes(path: Path, potential: Potential | None, home: Path) -> str:
+    """How many of the structures in a file get a row, by a potential or one with random weights."""
+    structures = [record.structure for record in read_records(path)]
+    if potential is None:
+        numbers = {int(z) for s in structures for z in read_molecule(s, None).numbers}
+        potential = random_potential(tuple(sorted(numbers)))
+    folder = hub.save_pretrained(potential, home / "metals", "Temporary.")
+    featurizer = PotentialFeaturizer(str(folder), device="cpu", errors="nan", standardise=None)
+    rows, seconds = timed(lambda: featurizer.fit_transform(structures))
+    good = int(np.isfinite(rows).all(1).sum())
+    known = len(potential.elements)
+    return f"{path.name}: {good} of {len(rows)} get a row, {known} elements, {seconds / len(rows):.2f} s each"
+
+
+if __name__ == "__main__":
+    main()

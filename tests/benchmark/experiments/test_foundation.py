@@ -1,0 +1,48 @@
+"""The pipeline over a MACE with random weights, on a few molecules and a metal complex."""
+
+import re
+
+import pytest
+from ase import Atoms
+from ase.io import write
+from mace_examples import needs_mace
+
+from skmol3d.benchmark.experiments import foundation
+from skmol3d.encoders import MACEConfig
+
+pytestmark = needs_mace
+CISPLATIN = Atoms(
+    "PtCl2N2H6",
+    [
+        [0.0, 0.0, 0.0],
+        [1.6, 1.6, 0.0],
+        [-1.6, 1.6, 0.0],
+        [1.5, -1.45, 0.0],
+        [-1.5, -1.45, 0.0],
+        [2.45, -1.1, 0.1],
+        [1.4, -2.05, 0.82],
+        [1.4, -2.05, -0.82],
+        [-2.45, -1.1, 0.1],
+        [-1.4, -2.05, 0.82],
+        [-1.4, -2.05, -0.82],
+    ],
+)
+
+
+def test_rows_costs_and_complexes_are_told(tmp_path, monkeypatch, capsys):
+    small = MACEConfig(elements=foundation.MEDIUM.elements, hidden_irreps="4x0e+4x1o")
+    monkeypatch.setattr(foundation, "MEDIUM", small)
+    write(tmp_path / "metals.xyz", [CISPLATIN, CISPLATIN])
+    foundation.main(["--n", "20", "--complexes", str(tmp_path / "metals.xyz")])
+    text = capsys.readouterr().out
+    assert re.search(r"\| statistics of MACE, random weights \| 40 \| [\d.]+ \| [\d.]+ \|", text)
+    assert re.search(r"\| random REM3DI over MACE, random weights \| 184 \|", text)
+    assert "metals.xyz: 2 of 2 get a row, 4 elements" in text
+
+
+def test_a_model_that_does_not_know_the_metal_says_so(tmp_path, capsys):
+    write(tmp_path / "metals.xyz", CISPLATIN)
+    foundation.main(["--n", "20", "--model", "ec-xtb-small", "--complexes", str(tmp_path / "metals.xyz")])
+    assert "metals.xyz: 0 of 1 get a row, 13 elements" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        foundation.main(["--help"])
