@@ -6,13 +6,14 @@ import sys
 import types
 from pathlib import Path
 
+import ase
 import numpy as np
 import pytest
 import torch
 from objective_examples import random_batch, small_rem3di
 from recipe_examples import POTENTIAL, run
 
-from skmol3d import hub
+from skmol3d import PotentialCalculator, PotentialFeaturizer, hub
 from skmol3d.encoders import Potential, PotentialConfig, backbones
 from skmol3d.trainer import kinds
 from skmol3d.trainer.data import sources
@@ -47,6 +48,25 @@ def test_a_backbone_carries_a_potential(example):
         assert backbones.build_backbone(made.ElementsConfig(width=5)).embedding.weight.shape == (119, 5)
     finally:
         del backbones.BACKBONES["elements"]
+
+
+def test_a_potential_of_others_is_a_featurizer_and_a_calculator_by_its_name(example, tmp_path):
+    made = example("A potential trained elsewhere")
+    try:
+        potential = Potential(PotentialConfig(made.PairsConfig()))
+        potential.element_energy[26] = -321.0
+        hub.save_pretrained(potential, tmp_path / "pairs", card="Theirs.")
+        rows = PotentialFeaturizer(str(tmp_path / "pairs"), errors="nan", device="cpu")
+        assert rows.fit_transform(["CCO", "CN"]).shape == (2, 40)
+        assert "N: not among the elements the model knows" in rows.failures_["reason"][0]
+        atoms = ase.Atoms("FeCO", [[0.0, 0.0, 0.0], [0.0, 0.1, 1.8], [0.0, 0.0, 2.95]])
+        atoms.calc = PotentialCalculator(hub.from_pretrained(tmp_path / "pairs"))
+        energy, force = atoms.get_potential_energy(), atoms.get_forces()[0, 2]
+        assert atoms.get_forces().sum(0) == pytest.approx(0.0, abs=1e-9)
+        atoms.positions[0, 2] += 1e-4
+        assert atoms.get_potential_energy() - energy == pytest.approx(-force * 1e-4, rel=1e-2)
+    finally:
+        del backbones.BACKBONES["pairs"]
 
 
 def test_an_objective_is_weighted_like_ours(example):

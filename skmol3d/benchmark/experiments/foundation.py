@@ -7,8 +7,8 @@ random weights: costs are those of trained ones, errors are not, and are printed
 a potential that ``skmol3d convert`` made. Prints, for shipped molecules, CPU seconds per thousand molecules
 (one thread; conformers are made before and counted apart) and the error of five-fold predictions of the
 dipole moment, for plain statistics of the potential's atoms, for a small REM3DI with random weights over it,
-and for the bundled ``ec-xtb-small`` likewise. ``--complexes``: structures of metal complexes, of which it says
-how many get a row.
+and for the bundled ``ec-xtb-small`` likewise. ``--complexes``: structures of metal complexes, of which it
+says how many get a row.
 """
 
 from __future__ import annotations
