@@ -1,5 +1,5 @@
-"""The command line, one module per verb: ``skmol3d featurize | benchmark | demo | label | pretrain |
-convert | info``.
+"""The command line, one module per verb: ``skmol3d featurize | predict | benchmark | demo | label |
+pretrain | convert | info``.
 
 A verb is a module of its name with ``EXAMPLE``, ``add_arguments(parser)`` and ``run(args)``, and its line
 in `VERBS`.
@@ -20,6 +20,7 @@ import skmol3d
 
 VERBS = {
     "featurize": "molecules or crystals in a file to rows of numbers in a file",
+    "predict": "predictions of a fitted model for a library, or the best of them",
     "benchmark": "compare methods on tasks",
     "demo": "REM3DI + ridge against ECFP + ridge on shipped data, in a minute",
     "label": "GFN2-xTB energies, forces and orbitals of the molecules in a file",

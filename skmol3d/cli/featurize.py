@@ -27,7 +27,7 @@ NOTES = """\
 A run that was stopped continues when the same command is given again.
 Exit status: 0 if OUTPUT is complete, with rows of NaN for records that failed;
 1 if all failed, or any with --errors raise; 2 for mistakes.
-All parameters of a featurizer: --model NAME --help, or --crystals --help.
+More: --model NAME --help, --crystals --help, --dask local --help.
 
 """
 
@@ -35,6 +35,16 @@ CHUNK = 1024
 """Records between two marks from which a stopped run continues."""
 
 SHOWN = 10
+LIBRARY_ALONE = ("dtype", "partition_size")
+LIBRARY = ("dask", *LIBRARY_ALONE, "smiles_column", "id_column", "keep", "restart", "model")
+"""Options that have a meaning for libraries, and those that have none elsewhere."""
+
+SAID = {
+    "input": "file, folder or 'pattern' of Parquet, CSV, SMILES or SD files",
+    "output": "folder, that workers see, too; gets Parquet with the columns of INPUT, and _failures.csv",
+}
+"""What INPUT and OUTPUT are where there are libraries."""
+
 COMMON = ("n_jobs", "device", "cache_dir")
 """Parameters of featurizers that the help shows beside records and files."""
 
@@ -50,10 +60,15 @@ class Help(argparse.Action):
         """Print and exit."""
         from skmol3d.cli import options
 
-        if namespace.model is None and not namespace.crystals:
+        if namespace.dask:
+            hidden = [action for action in parser._actions if action.dest not in (*LIBRARY, *SAID)]
+            for action in parser._actions:
+                action.help = SAID.get(action.dest, action.help)
+        elif namespace.model is None and not namespace.crystals:
             # Finding the class by its checkpoint would import torch.
             options.explain_parameters(self._parameters, [skmol3d.REM3DIFeaturizer])
             hidden = [action for name, action in self._parameters.items() if name not in COMMON]
+            hidden += [action for action in parser._actions if action.dest in LIBRARY_ALONE]
         else:
             revision = vars(namespace).get(f"{options.PREFIX}revision")
             classes = options.featurizer_classes(namespace.model, revision, namespace.crystals)
@@ -67,6 +82,7 @@ class Help(argparse.Action):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
+    from skmol3d.cli.library import add_cluster, add_partitions
     from skmol3d.cli.options import DEFAULT, add_parameters
     from skmol3d.files import OUTPUTS
     from skmol3d.structures.reading import FORMATS
@@ -76,7 +92,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "output", metavar="OUTPUT", help=f"{', '.join(OUTPUTS)}; - is stdout (CSV). Tables begin with the ids"
     )
-    add = parser.add_argument_group("records and files").add_argument
+    group = parser.add_argument_group("records and files")
+    add = group.add_argument
     add(
         "--format",
         choices=[*FORMATS, "cif"],
@@ -100,6 +117,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--errors", choices=["nan", "raise"], default="nan", help="failed records: rows of NaN, or no OUTPUT")
     add("--failures", metavar="FILE", type=Path, help="CSV table of all failed records and the reasons")
     add("--restart", action="store_true", help="discard what a stopped run left beside OUTPUT")
+    add_cluster(group, None)
+    add("--dtype", choices=["float32", "float16"], default="float32", help="of numbers that are not whole")
+    add_partitions(group)
     group = parser.add_argument_group("featurizer")
     group.add_argument(
         "--model",
@@ -117,6 +137,10 @@ def run(args: argparse.Namespace) -> int:
     from skmol3d.cli.records import find_source, open_records
     from skmol3d.files import check_output, check_writable
 
+    if args.dask:
+        from skmol3d.cli import library
+
+        return library.featurize(args)
     start = time.perf_counter()
     output = None if args.output == "-" else Path(args.output)
     if output:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 import warnings
+from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import islice
@@ -85,7 +86,7 @@ def connected(scheduler: Any, processes: bool = False) -> Iterator[Client]:
             cluster = LocalCluster(
                 n_workers=int(count) if count else None,
                 threads_per_worker=1,
-                dashboard_address=None,
+                dashboard_address=":0",
                 silence_logs="ERROR",
             )
             yield stack.enter_context(Client(stack.enter_context(cluster)))
@@ -128,13 +129,18 @@ def run(client: Client, library: Files | Frame, job: Job, folder: Path, done: se
     from dask.distributed import CancelledError, KilledWorker, wait
 
     todo = iter([number for number in range(len(library)) if number not in done])
-    name, flying, broken = f"skmol3d-{uuid4().hex[:8]}", dict[Any, int](), dict[int, str]()
+    name, flying = f"skmol3d-{uuid4().hex[:8]}", dict[Any, int]()
+    # A worker that dies makes suspects of all partitions that it had been given: each is tried again alone.
+    suspects, alone, broken = deque[int](), set[int](), dict[int, str]()
     with _Progress(library, done, verbose) as progress:
         try:
             while True:
                 workers = _workers(client)
                 for number in islice(todo, max(0, max(FEWEST, AHEAD * workers) - len(flying))):
                     flying[_submit(client, f"{name}-{number}", number, library, job, folder)] = number
+                if not flying and suspects:
+                    alone.add(number := suspects.popleft())
+                    flying[_submit(client, f"{name}-{number}-alone", number, library, job, folder)] = number
                 if not flying:
                     break
                 with suppress(TimeoutError):
@@ -144,7 +150,9 @@ def run(client: Client, library: Files | Frame, job: Job, folder: Path, done: se
                     error = future.exception() if future.status == "error" else None
                     if future.status in ("cancelled", "lost"):
                         raise CancelledError
-                    if isinstance(error, KilledWorker):
+                    if isinstance(error, KilledWorker) and number not in alone:
+                        suspects.append(number)
+                    elif isinstance(error, KilledWorker):
                         broken[number] = f"its workers died, {error.allowed_failures + 1} of them"
                         progress.say(f"{_named(library, number)}: {broken[number]}")
                     elif error is not None:

@@ -11,7 +11,7 @@ def client():
     from dask.distributed import Client
 
     with Client(
-        processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None, silence_logs="ERROR"
+        processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0", silence_logs="ERROR"
     ) as client:
         yield client
 
