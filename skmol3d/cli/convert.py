@@ -1,9 +1,10 @@
 """A model that was trained elsewhere to a checkpoint folder.
 
-Of mace-torch: what its training or its authors saved (.model). The folder is
-a potential: featurizers, calculators and recipes take its name as they take a
-bundled one, and nothing in it is unpickled. Of the authors of REM3DI: a model
-directory (encoder.pth and others), over its MACE converted before.
+Of mace-torch: what its training or its authors saved (.model); of AIMNet2 the
+file of tensors and settings (.pt, format 2). The folder is a potential:
+featurizers, calculators and recipes take its name as they take a bundled one,
+and nothing in it is unpickled. Of the authors of REM3DI: a model directory
+(encoder.pth and others), over its MACE converted before.
 """
 
 import argparse

@@ -3,6 +3,7 @@
 from skmol3d.encoders.atoms import AtomBatch, AtomFeatures
 from skmol3d.encoders.backbones import (
     EGNN,
+    AIMNet2Config,
     EGNNConfig,
     EquivariantTransformer,
     EquivariantTransformerConfig,
@@ -21,6 +22,7 @@ __all__ = [
     "EGNN",
     "ENCODERS",
     "REM3DI",
+    "AIMNet2Config",
     "AtomBatch",
     "AtomFeatures",
     "ConfigError",

@@ -101,7 +101,7 @@ def test_kind_of_a_backbone_is_checked():
     data["backbone"]["kind"] = "foo"
     with pytest.raises(
         ConfigError,
-        match=r"config\.backbone\.kind: expected one of \['egnn', .*'mace'\], got 'foo'",
+        match=r"config\.backbone\.kind: expected one of \['aimnet2', .*'mace'\], got 'foo'",
     ):
         config_from_dict(REM3DIConfig, data)
 

@@ -7,6 +7,7 @@ and checkpoints, pooled by REM3DI, and it carries a potential.
 
 from typing import Annotated, Any, TypeVar
 
+from skmol3d.encoders.backbones.aimnet2 import AIMNet2, AIMNet2Config
 from skmol3d.encoders.backbones.egnn import EGNN, EGNNConfig
 from skmol3d.encoders.backbones.equivariant_convolution import (
     EquivariantConvolution,
@@ -24,6 +25,8 @@ __all__ = [
     "BACKBONES",
     "EGNN",
     "MACE",
+    "AIMNet2",
+    "AIMNet2Config",
     "AnyBackboneConfig",
     "EGNNConfig",
     "EquivariantConvolution",
@@ -77,3 +80,4 @@ register_backbone(EquivariantTransformer)
 register_backbone(EGNN)
 register_backbone(EquivariantConvolution)
 register_backbone(MACE)
+register_backbone(AIMNet2)

@@ -11,6 +11,7 @@ import torch
 from ase.data import chemical_symbols
 from torch import nn
 
+from skmol3d.hub.conversion.aimnet2 import read_aimnet2
 from skmol3d.hub.conversion.mace import read_mace
 from skmol3d.hub.conversion.rem3di import ENCODER, read_rem3di
 from skmol3d.hub.conversion.source import load_pickle, load_tensors
@@ -49,7 +50,8 @@ def convert(
 ) -> Path:
     """Write a model that was trained elsewhere as a checkpoint folder.
 
-    A MACE of mace-torch (a pickle) becomes a `skmol3d.encoders.Potential`, which featurizers, calculators and
+    A MACE of mace-torch (a pickle) and an AIMNet2 (``.pt`` of tensors and settings, format 2) become a
+    `skmol3d.encoders.Potential`, which featurizers, calculators and
     recipes take by the folder's name; nothing is ever unpickled from there again. A folder with a REM3DI of
     its authors (``encoder.pth`` and others, tensors alone) becomes an encoder for `REM3DIFeaturizer`.
 
@@ -80,7 +82,7 @@ def convert(
         The source is none of these, is a pickle and `trust_pickle` was not given, or cannot be converted
         without loss; the message names it.
     ImportError
-        Without the package the model needs (``skmol3d[mace]``).
+        Without the package the model needs (``skmol3d[mace]``, ``skmol3d[aimnet2]``).
     """
     source = Path(source)
     if source.is_dir():
@@ -89,8 +91,9 @@ def convert(
         if backbone is None:
             raise CheckpointError(f"{source}: a REM3DI needs backbone=, the converted checkpoint of its MACE")
         return _save(read_rem3di(source, backbone), source / ENCODER, folder, f"REM3DI of {source.name}")
-    if load_tensors(source) is not None:
-        raise CheckpointError(f"{source}: tensors without the settings of a model that is known here")
+    content = load_tensors(source)
+    if content is not None:
+        return _save(read_aimnet2(source, content), source, folder, f"AIMNet2 of {source.name}")
     content = load_pickle(source, trust_pickle)
     return _save(read_mace(source, content, layers, head), source, folder, f"MACE of {source.name}")
 
