@@ -149,7 +149,9 @@ class HubServer:
         repo_id = f"{data['organization']}/{data['name']}"
         known = repo_id in self.repositories
         if not known:
-            self.repositories[repo_id] = Repository(private=data.get("visibility") == "private")
+            self.repositories[repo_id] = Repository(
+                private=data.get("private", data.get("visibility") == "private")
+            )
             self.repositories[repo_id].commit({".gitattributes": b"*.safetensors filter=lfs\n"})
         return _json({"url": f"{self.url}/{repo_id}"}, 409 if known else 200)
 

@@ -1,5 +1,6 @@
 """Downloaded checkpoints among those of other programs."""
 
+import hashlib
 import json
 
 import pytest
@@ -7,7 +8,6 @@ from huggingface_hub import constants
 
 from skmol3d.hub.cached import downloaded, forget
 
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 OURS = {
     "format": "skmol3d-encoder",
     "encoder": "rem3di",
@@ -24,11 +24,12 @@ def cache(tmp_path, monkeypatch):
 
 
 def repository(cache, name, config):
+    commit = hashlib.sha1(name.encode()).hexdigest()
     folder = cache / f"models--{name.replace('/', '--')}"
-    snapshot = folder / "snapshots" / COMMIT
+    snapshot = folder / "snapshots" / commit
     snapshot.mkdir(parents=True)
     (folder / "refs").mkdir()
-    (folder / "refs" / "main").write_text(COMMIT)
+    (folder / "refs" / "main").write_text(commit)
     if config is not None:
         (snapshot / "config.json").write_text(config)
     (snapshot / "model.safetensors").write_bytes(b"weights")
