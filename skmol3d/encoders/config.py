@@ -6,10 +6,29 @@ import dataclasses
 import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Annotated, Any
 
 from skmol3d.encoders.atoms import MAX_NUMBER
+
+_tables: ContextVar[bool] = ContextVar("tables", default=False)
+
+
+@contextmanager
+def making_tables() -> Iterator[None]:
+    """Context in which tensors are scratch for tables whose size is bounded: not what settings ask for."""
+    token = _tables.set(True)
+    try:
+        yield
+    finally:
+        _tables.reset(token)
+
+
+def tables_are_made() -> bool:
+    """Whether the caller is inside of `making_tables`."""
+    return _tables.get()
 
 
 class ConfigError(ValueError):

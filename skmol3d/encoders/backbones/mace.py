@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -14,8 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from skmol3d.encoders.atoms import AtomBatch, AtomFeatures, full_precision, radius_edges
-from skmol3d.encoders.config import check_elements, check_positive
+from skmol3d.encoders.config import check_elements, check_positive, making_tables
 from skmol3d.encoders.periodic import PeriodicBatch
+
+HIGHEST = 4
+"""Degree and order of correlation: tables of coupling coefficients grow with powers of them."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,9 @@ class MACEConfig:
         wrong = [k for k in self.layers if not 0 <= k < self.interactions]
         if wrong or len(set(self.layers)) < len(self.layers):
             raise ValueError(f"layers must be distinct and below {self.interactions}, got {self.layers}")
+        highest = max(int(degree) for degree in re.findall(r"x(\d+)[eo]", self.hidden_irreps) or ["9"])
+        if max(self.max_ell, self.correlation, highest) > HIGHEST:
+            raise ValueError(f"max_ell, correlation and degrees of hidden_irreps must not exceed {HIGHEST}")
         if not set(self.embedding) <= {"total_charge", "total_spin"}:
             raise ValueError(f"embedding knows total_charge and total_spin, got {sorted(self.embedding)}")
 
@@ -233,7 +240,7 @@ def mace_torch() -> Iterator[Any]:
 
 
 def _build(config: MACEConfig) -> Any:
-    with mace_torch() as modules:
+    with mace_torch() as modules, _tables_apart():
         from e3nn import o3
 
         def named(classes: dict[str, Any], name: str) -> Any:
@@ -274,6 +281,24 @@ def _build(config: MACEConfig) -> Any:
             atomic_inter_scale=[1.0],
             atomic_inter_shift=[0.0],
         )
+
+
+@contextmanager
+def _tables_apart() -> Iterator[None]:
+    """Context in which mace-torch makes its coupling coefficients as `making_tables` says."""
+    from mace.modules import symmetric_contraction
+
+    made = symmetric_contraction.U_matrix_real
+
+    def apart(*args: Any, **kwargs: Any) -> Any:
+        with making_tables():
+            return made(*args, **kwargs)
+
+    symmetric_contraction.U_matrix_real = apart
+    try:
+        yield
+    finally:
+        symmetric_contraction.U_matrix_real = made
 
 
 def _rebuilt(config: MACEConfig, state: dict[str, Tensor], training: bool, learns: dict[str, bool]) -> MACE:

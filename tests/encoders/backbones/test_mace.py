@@ -85,6 +85,9 @@ def test_elements_it_was_not_trained_on_are_refused(backbone):
 def test_settings_that_mace_does_not_have_are_named():
     with pytest.raises(ValueError, match=r"mace-torch knows .*got 'Nice'"):
         build_backbone(replace(CONFIG, interaction="Nice"))
+    for wild in ({"max_ell": 50}, {"correlation": 9}, {"hidden_irreps": "2x0e+2x7o"}):
+        with pytest.raises(ValueError, match="must not exceed 4"):
+            replace(CONFIG, **wild)
     with pytest.raises(ValueError, match="elements must ascend"):
         replace(CONFIG, elements=(6, 1))
     with pytest.raises(ValueError, match="embedding knows total_charge and total_spin, got"):

@@ -1,5 +1,7 @@
 """A model of mace-torch in a file becomes a checkpoint: the same numbers, and no pickle ever after."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -141,3 +143,14 @@ def _batch(atoms):
     from skmol3d.encoders import AtomBatch
 
     return AtomBatch.from_arrays([(atoms.numbers, atoms.positions, atoms.info.get("charge", 0), None)])
+
+
+def test_tables_of_a_small_model_may_be_larger_than_its_weights_but_its_widths_may_not(tmp_path):
+    file = mace_file(tmp_path / "x.model", max_ell=3, correlation=3, hidden_irreps="2x0e+2x1o")
+    folder = convert(file, tmp_path / "x", trust_pickle=True)
+    assert from_pretrained(folder).backbone.sizes == (4, 2)
+    edited = json.loads((folder / "config.json").read_text())
+    edited["config"]["backbone"]["hidden_irreps"] = "90000x0e+90000x1o"
+    (folder / "config.json").write_text(json.dumps(edited))
+    with pytest.raises(CheckpointError, match="they describe more than the"):
+        from_pretrained(folder)
