@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import torch
 
-    from skmol3d.encoders.mo3enet import Mo3ENet
+    from skmol3d.encoders.mo3enet.autoencoder import Autoencoder
 
 ORTHOGONAL = 1e-4
 """Largest deviation of R Rᵀ from the identity: matrices may come in single precision."""
@@ -46,7 +46,7 @@ def rotate_rows(rows: NDArray[np.float32], R: Any) -> NDArray[np.float32]:
     return np.concatenate([turned.reshape(len(rows), -1), scalars], axis=1)
 
 
-def decode_rows(rows: NDArray[np.float32], encoder: Mo3ENet, device: torch.device) -> list[Any]:
+def decode_rows(rows: NDArray[np.float32], encoder: Autoencoder, device: torch.device) -> list[Any]:
     """Decode finite rows to `ase.Atoms`, those of a swarm without atoms empty."""
     import torch
     from ase import Atoms
