@@ -22,12 +22,15 @@ numpydoc_show_class_members = False  # the template of a class lists them
 
 templates_path = ["_templates"]
 html_theme = "pydata_sphinx_theme"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_title = f"skmol3d {release}"
 html_show_sourcelink = False
 html_theme_options = {
     "show_prev_next": False,
     "navigation_with_keys": False,
-    "secondary_sidebar_items": ["page-toc"],
+    "header_links_before_dropdown": 3,
+    "secondary_sidebar_items": {"[!n]*": ["page-toc"]},  # notebooks need the room
 }
 
 
