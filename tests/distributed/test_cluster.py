@@ -17,6 +17,7 @@ from deadly import Deadly
 from skmol3d import ECFPFeaturizer
 from skmol3d.cli import main
 from skmol3d.distributed import LibraryError, featurize_library
+from skmol3d.distributed.partition import work
 
 SCRIPT = """
 import sys
@@ -175,10 +176,9 @@ def test_an_error_of_a_partition_ends_the_run(folder, client, monkeypatch):
         run("out", client)
 
 
-def test_a_folder_that_workers_do_not_see_is_said(folder, client, monkeypatch):
-    monkeypatch.setattr("skmol3d.distributed.partition.Path.is_dir", lambda self: False)
-    with pytest.raises(LibraryError, match=r"out: not seen by the worker on "):
-        run("out", client)
+def test_a_folder_that_a_worker_does_not_see_is_said(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"missing: not seen by the worker on "):
+        work(0, None, None, None, tmp_path / "missing")
 
 
 def test_where_the_work_is_done_must_make_sense(folder):
