@@ -20,6 +20,8 @@ from skmol3d.encoders.periodic import PeriodicBatch
 
 HIGHEST = 4
 """Degree and order of correlation: tables of coupling coefficients grow with powers of them."""
+WIDEST = 2048
+"""Multiplicity of irreps, which e3nn lists one by one."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,9 @@ class MACEConfig:
         highest = max(int(degree) for degree in re.findall(r"x(\d+)[eo]", self.hidden_irreps) or ["9"])
         if max(self.max_ell, self.correlation, highest) > HIGHEST:
             raise ValueError(f"max_ell, correlation and degrees of hidden_irreps must not exceed {HIGHEST}")
+        every = self.hidden_irreps + self.readout_irreps + self.edge_irreps
+        if max(map(int, re.findall(r"(\d+)x", every)), default=0) > WIDEST:
+            raise ValueError(f"multiplicities of irreps must not exceed {WIDEST}")
         if not set(self.embedding) <= {"total_charge", "total_spin"}:
             raise ValueError(f"embedding knows total_charge and total_spin, got {sorted(self.embedding)}")
 

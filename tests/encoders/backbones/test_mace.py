@@ -88,6 +88,8 @@ def test_settings_that_mace_does_not_have_are_named():
     for wild in ({"max_ell": 50}, {"correlation": 9}, {"hidden_irreps": "2x0e+2x7o"}):
         with pytest.raises(ValueError, match="must not exceed 4"):
             replace(CONFIG, **wild)
+    with pytest.raises(ValueError, match="multiplicities of irreps must not exceed 2048"):
+        replace(CONFIG, hidden_irreps="90000x0e")
     with pytest.raises(ValueError, match="elements must ascend"):
         replace(CONFIG, elements=(6, 1))
     with pytest.raises(ValueError, match="embedding knows total_charge and total_spin, got"):
