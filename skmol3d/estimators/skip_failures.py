@@ -274,8 +274,8 @@ class SkipFailures(MetaEstimatorMixin, BaseEstimator):
 
 def _failures(featurizer: Pipeline | None) -> pd.DataFrame | None:
     """What featurizers tell of failures: the only step, or those inside of it, each molecule once."""
-    step = None if featurizer is None else featurizer[0]
-    inside = getattr(step, "transformers_", None) or getattr(step, "transformer_list", ())
+    step: Any = None if featurizer is None else featurizer[0]
+    inside = getattr(step, "transformers_", None) or getattr(step, "transformer_list", None) or ()
     tables = [
         part.failures_ for part in (step, *(entry[1] for entry in inside)) if hasattr(part, "failures_")
     ]
