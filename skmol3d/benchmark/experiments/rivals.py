@@ -37,6 +37,7 @@ class PlainEGNN(nn.Module):
         )
         for name in ("embedding", "charge", "radial", "norm"):
             getattr(self, name).load_state_dict(getattr(backbone, name).state_dict())
+        assert potential.head is not None
         self.head.load_state_dict(potential.head.state_dict())
         for mine, layer in zip(self.layers, backbone.layers, strict=True):
             for name in ("norm", "attention", "move", "update_net"):
@@ -182,6 +183,7 @@ class TorchMDNet(nn.Module):
                 }
                 getattr(theirs, name).load_state_dict(state)
         transformer.out_norm.load_state_dict(backbone.norm.state_dict())
+        assert potential.head is not None
         self.net.output_model.output_network.layers.load_state_dict(potential.head.state_dict())
 
     def prepare(self, batch: AtomBatch) -> tuple[Tensor, ...]:

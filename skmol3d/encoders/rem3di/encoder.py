@@ -116,6 +116,8 @@ class REM3DI(nn.Module):
         self.surface = Surface(scalars) if config.surface else None
         self.strain: Strain | None = None
         if config.strain:
+            if not self.backbone.energy_scalars:
+                raise ValueError("strain: this backbone has no scalars for an energy head; set strain: false")
             self.strain = Strain(len(self.backbone.energy_scalars), sum(config.words.columns))
         self.triple = nn.Linear(vectors, 3 * config.chiral, bias=False)
         self.chiral_gate = nn.Sequential(

@@ -112,6 +112,7 @@ def measure_strain(
     strain = encoder.strain
     if strain is None:
         return
+    assert potential.head is not None  # else the encoder could not have been built
     strain.head.load_state_dict(potential.head.state_dict())
     counts, energies = [], []
     for data, index in zip(sets, train, strict=True):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from encoder_examples import collate, embedded, moved, rem3di, reordered, rotation
 
-from skmol3d.encoders.rem3di import REM3DIConfig
+from skmol3d.encoders.rem3di import REM3DI, REM3DIConfig
 from skmol3d.encoders.rem3di.strain import LIMIT, STEP, Strain
 from skmol3d.encoders.rem3di.words import WordsConfig
 
@@ -75,3 +75,12 @@ def test_what_is_foreign_is_bounded(encoder):
 def test_without_words_there_is_nothing_to_be_relative_to():
     with pytest.raises(ValueError, match="strain is relative to words"):
         REM3DIConfig(strain=True)
+
+
+def test_a_backbone_without_scalars_for_a_head_is_refused():
+    class Silent(torch.nn.Module):
+        sizes = (12, 4)
+        energy_scalars = range(0)
+
+    with pytest.raises(ValueError, match="no scalars for an energy head; set strain: false"):
+        REM3DI(REM3DIConfig(words=WORDS, strain=True, width=8, heads=2, readout=8), backbone=Silent())
