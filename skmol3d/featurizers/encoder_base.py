@@ -269,6 +269,7 @@ class EncoderFeaturizer(MoleculeFeaturizer):
             asdict(self._settings()),
             self.conformer_pooling,
             checkpoint.fingerprint,
+            self.count_blocks,  # how rows are stored
             CONVENTIONS,
             rdkit.__version__,
             skmol3d.__version__,

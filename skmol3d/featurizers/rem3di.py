@@ -103,7 +103,7 @@ class REM3DIFeaturizer(EncoderFeaturizer):
 
     encoder_name = "rem3di"
     other_encoders = ("rem3di-published",)
-    count_blocks = ("words", "signed")
+    count_blocks = ("words", "rare", "signed")
 
     def __init__(
         self,
