@@ -37,25 +37,24 @@ class Mo3ENetFeaturizer(EncoderFeaturizer):
 
     The pose is that of the coordinates that came along with a `Mol`, file or `Atoms`. A SMILES has none: its
     conformer stands in a frame of RDKit's making, the same in every run, but unrelated to that of other
-    molecules. Charges are not encoded. Of a symmetric molecule, which symmetry-equivalent pose the vectors
-    stand for depends on the order of its atoms.
+    molecules. Of a symmetric molecule an equivariant sum is unchanged by the symmetry.
 
-    The vectors are no summary of the shape: each atom has one at its own coordinates, up to a correction, and
-    those left over are zero. Which one it has is the cheapest assignment by learned costs, and where another
-    becomes the cheapest, rows jump: they are not continuous in the coordinates, and a move of 0.01 Å may
-    change one as much as another molecule would. Only the pooled scalars of ``output="scalar"`` know nothing
-    of it. Molecules unlike those of the training ("mo3enet-small": QM9, up to nine heavy atoms) get rows,
-    too, which stand for other structures than theirs: see `max_reconstruction_error`.
+    Two kinds of checkpoint ship. "mo3enet-druglike" *represents* molecules of 13 elements and up to 40 heavy
+    atoms: its 24 vectors are sums over all atoms, without jumps where atoms move, and the same rows have
+    learned GFN2-xTB energies, orbitals, dipoles and RDKit's descriptors. It decodes heavy atoms, and poorly.
+    "mo3enet-small" and "mo3enet-small-heavy" *reconstruct* molecules like QM9's (H, C, N, O, F; up to nine
+    heavy atoms), to hundredths of an Å: each atom hands its own position to a vector, and rows jump where
+    another assignment of atoms to vectors becomes the cheapest. Larger molecules get rows from these, too,
+    which stand for other structures than theirs: see `max_reconstruction_error`.
 
     Rows are float32 and depend on their molecule alone. They are cached per molecule, in memory within the
     process, and on disk with `cache_dir`.
 
     Parameters
     ----------
-    model : str, default="mo3enet-small"
-        Bundled checkpoint ("mo3enet-small", or "mo3enet-small-heavy", which leaves hydrogens out), folder, or
-        Hugging Face Hub repository ("owner/name"). Loaded on first use, shared within the process, never
-        pickled.
+    model : str, default="mo3enet-druglike"
+        Bundled checkpoint (see above), folder, or Hugging Face Hub repository ("owner/name"). Loaded on first
+        use, shared within the process, never pickled.
     revision : str or None, default=None
         Branch, tag or commit of a Hub repository. `fit` pins the commit that it stands for.
     output : {"scalar", "vector", "norm"}, default="scalar"
@@ -69,7 +68,7 @@ class Mo3ENetFeaturizer(EncoderFeaturizer):
         - "norm": lengths of the K vectors, Å.
     max_reconstruction_error : float or None, default=None
         Å; molecules whose `reconstruction_error` is larger count as failed. None refuses none, and saves the
-        time of decoding. 0.3 refuses most drug-like molecules.
+        time of decoding. For "mo3enet-small", of which 0.3 refuses most drug-like molecules.
     device : str, default="auto"
         "auto" (a CUDA device, or else the CPU) or a torch device such as "cpu", "cuda:1", "mps". A
         featurizer that was unpickled where its device is missing warns and uses the CPU.
@@ -118,7 +117,7 @@ class Mo3ENetFeaturizer(EncoderFeaturizer):
     >>> from ase.build import molecule
     >>> import numpy as np
     >>> from skmol3d import Mo3ENetFeaturizer
-    >>> featurizer = Mo3ENetFeaturizer(output="vector")
+    >>> featurizer = Mo3ENetFeaturizer("mo3enet-small", output="vector")
     >>> rows = featurizer.fit_transform([molecule("CH3CH2OH")])
     >>> quarter = np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1]])
     >>> turned = featurizer.inverse_transform(featurizer.rotate(rows, quarter))
@@ -131,7 +130,7 @@ class Mo3ENetFeaturizer(EncoderFeaturizer):
 
     def __init__(
         self,
-        model: str = "mo3enet-small",
+        model: str = "mo3enet-druglike",
         revision: str | None = None,
         output: str = "scalar",
         max_reconstruction_error: float | None = None,

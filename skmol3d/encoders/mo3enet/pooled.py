@@ -14,7 +14,7 @@ from skmol3d.encoders.backbones import AnyBackboneConfig, EquivariantConvolution
 from skmol3d.encoders.config import check_positive
 from skmol3d.encoders.layers import Pooling
 from skmol3d.encoders.mo3enet.autoencoder import Autoencoder
-from skmol3d.encoders.mo3enet.decoder import DecoderConfig, Embedding, MixingDecoderConfig
+from skmol3d.encoders.mo3enet.decoder import DecoderConfig, Embedding, MixingDecoderConfig, Swarm
 from skmol3d.encoders.mo3enet.layers import EquivariantMLP, GaussianRadial, GraphConvolution, pair_distances
 
 KEY = 24
@@ -100,9 +100,9 @@ class PooledMo3ENet(Autoencoder):
 
         Σ_i (a_ki + b_ki) x_i + Σ_i c_ki u_i,
 
-    with the positions x from the centroid, attention a (a softmax over the atoms, whose queries depend on the
-    molecule), weights b linear in the scalars of an atom, and combinations of its vectors u. There is no
-    assignment of atoms to vectors and no molecular frame.
+    with the positions x from the centroid, attention a (for each atom a softmax over the K channels, whose
+    queries depend on the molecule; for each channel a mean over the atoms), weights b linear in the scalars
+    of an atom, and combinations of its vectors u. There is no assignment and no molecular frame.
 
     The price: like every equivariant sum, the vectors of a molecule with a symmetry are left alone by it. Of
     benzene, methane or CO2 they are zero, and of a molecule with a twofold axis they lie on it, so that the
@@ -119,6 +119,8 @@ class PooledMo3ENet(Autoencoder):
     scalar_mean: Tensor
     scalar_std: Tensor
     vector_rms: Tensor
+    kept_mean: Tensor
+    kept_std: Tensor
 
     def __init__(self, config: PooledMo3ENetConfig) -> None:
         super().__init__(config)
@@ -128,6 +130,8 @@ class PooledMo3ENet(Autoencoder):
         self.register_buffer("scalar_mean", torch.zeros(known))
         self.register_buffer("scalar_std", torch.ones(known))
         self.register_buffer("vector_rms", torch.ones(turning))
+        self.register_buffer("kept_mean", torch.zeros(channels))
+        self.register_buffer("kept_std", torch.ones(channels))
         self.scalar_start = nn.Linear(known + config.radial, width)
         self.vector_start = nn.Linear(turning + 1, vectors, bias=False)
         self.vector_gate = nn.Linear(width, vectors)
@@ -205,8 +209,22 @@ class PooledMo3ENet(Autoencoder):
         attention = won / (mass + LEAST)[:, None]
         weights = attention + self.share(scalars) * every / TEN
         kept = self.scalars(context) + mass + (attention * self.label(scalars)).sum(1)
+        kept = (kept - self.kept_mean) / self.kept_std
         own = self.content(vectors) * (attention + every / TEN)[:, :, None]
         return Embedding(kept, x.transpose(1, 2) @ weights + own.sum(1)), pooled
+
+    @torch.no_grad()
+    def standardise(self, scalars: Tensor) -> None:
+        """Give the embedding's scalars mean zero and variance one over ``scalars`` [M, K] as they are now.
+
+        Training does not care about their scale, distances between rows do. What is decoded stays the same.
+        """
+        self.kept_mean.add_(self.kept_std * scalars.mean(0))
+        self.kept_std.mul_(scalars.std(0).clamp(min=1e-6))
+
+    def decode(self, embedding: Embedding) -> Swarm:
+        """Swarm of an embedding; positions are relative to the centroid of the encoded atoms."""
+        return super().decode(embedding._replace(scalars=embedding.scalars * self.kept_std + self.kept_mean))
 
     def _start(self, x: Tensor, standard: Tensor, turning: Tensor) -> tuple[Tensor, Tensor]:
         """Scalars [B, L, S] and vectors [B, L, 3, V] of the encoded atoms."""

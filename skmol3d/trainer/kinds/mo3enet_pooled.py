@@ -26,6 +26,7 @@ from skmol3d.trainer.loop import main_process, train
 from skmol3d.trainer.objectives.chemistry import LEVELS, PooledObjective
 
 CALIBRATION = 150  # training molecules of each set that the read-outs' scales are measured on
+STANDARD = 500  # and that the embedding's scalars are standardised over
 CURVE = 300  # held-out molecules of each set behind a point of the evaluation curve
 MOST = 2000  # and behind the metrics
 EVALUATED = 2048  # padded atoms per batch of them
@@ -128,8 +129,10 @@ class PooledMo3ENetRecipe(LoopRecipe):
         )
         if main_process():
             write_metrics(place, evaluate(best, MOST))
-        assert isinstance(best.encoder, PooledMo3ENet)
-        return best.encoder.eval()
+        trained = best.encoder.cpu().eval()
+        assert isinstance(trained, PooledMo3ENet)
+        trained.standardise(embedded_scalars(trained, [(sets[p], splits[p][0]) for p in self.paths]))
+        return trained
 
     def config(self, potential: Potential) -> PooledMo3ENetConfig:
         """The encoder's config."""
@@ -171,6 +174,18 @@ def calibrate(objective: Any, parts: list[tuple[PackedSet, np.ndarray]]) -> None
     rows = torch.cat(columns)
     standardise.mean.copy_(rows.mean(0))
     standardise.variance.copy_(rows.var(0))
+
+
+@torch.no_grad()
+def embedded_scalars(encoder: PooledMo3ENet, parts: list[tuple[PackedSet, np.ndarray]]) -> torch.Tensor:
+    """Scalars [M, K] of the embeddings of some of the conformers that it trains on."""
+    return torch.cat(
+        [
+            encoder.embed(batch).scalars
+            for data, index in parts
+            for batch, _ in _passes(data, index[:STANDARD])
+        ]
+    )
 
 
 @torch.no_grad()

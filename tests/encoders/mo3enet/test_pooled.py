@@ -135,3 +135,17 @@ def test_checkpoint_and_config_come_back(tmp_path):
     again = hub.from_pretrained(str(hub.save_pretrained(model, tmp_path, card="a test", half=False))).double()
     batch = collate(example("CH3CH2OH"))
     torch.testing.assert_close(again(batch), model(batch), rtol=1e-4, atol=1e-5)
+
+
+def test_scalars_are_standardised_and_decoding_stays_the_same():
+    model = network()
+    batch = collate(*(example(name) for name in NAMES))
+    before = model.embed(batch)
+    swarm = model.decode(before)
+    for _ in range(2):  # once more changes nothing
+        model.standardise(model.embed(batch).scalars)
+    after = model.embed(batch)
+    torch.testing.assert_close(after.scalars.std(0), torch.ones(5).double(), rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(after.vectors, before.vectors)
+    torch.testing.assert_close(model.decode(after).positions, swarm.positions)
+    torch.testing.assert_close(model.decode(after).presence, swarm.presence)
