@@ -129,8 +129,8 @@ class PooledMo3ENetRecipe(LoopRecipe):
         )
         if main_process():
             write_metrics(place, evaluate(best, MOST))
+        assert isinstance(best.encoder, PooledMo3ENet)
         trained = best.encoder.cpu().eval()
-        assert isinstance(trained, PooledMo3ENet)
         trained.standardise(embedded_scalars(trained, [(sets[p], splits[p][0]) for p in self.paths]))
         return trained
 
