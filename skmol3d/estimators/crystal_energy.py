@@ -280,7 +280,7 @@ def _refuse_crystals(X: Any) -> None:
             kind = "paths" if path else type(value).__name__
             raise TypeError(
                 f"rows of numbers are expected, not {kind}: make them with"
-                " CrystalFeaturizer().fit_transform(crystals), or put the two into one pipeline"
+                " CrystalFeaturizer(...).fit_transform(crystals), or put the two into one pipeline"
             )
 
 

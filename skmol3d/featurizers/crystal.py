@@ -27,7 +27,7 @@ from skmol3d.structures import iter_inputs
 if TYPE_CHECKING:
     from skmol3d.crystals import RigidMolecule  # with its module comes spglib, which is an extra
 
-EMBEDDINGS = {"mo3enet": "mo3enet-small", "rem3di": "rem3di-small"}
+EMBEDDINGS = {"mo3enet": "mo3enet-druglike", "rem3di": "rem3di-small"}
 """Embeddings of molecules by name, and their default checkpoints."""
 
 BLOCK = 16
@@ -86,9 +86,10 @@ class CrystalFeaturizer(StructureFeaturizer):
         Columns that describe the molecules:
 
         - "mo3enet": the vector rows of `Mo3ENetFeaturizer` with `model`. A crystal fails if one of its
-          molecules has other elements or more atoms than the checkpoint can hold. Those unlike its training
-          ("mo3enet-small": up to nine heavy atoms) get rows, too, which stand for other structures:
-          ``Mo3ENetFeaturizer(output="vector", max_reconstruction_error=0.1)`` refuses them.
+          molecules has other elements or more atoms than the checkpoint can hold ("mo3enet-druglike": 13
+          elements, 40 heavy atoms). Of "mo3enet-small", those unlike its training (up to nine heavy atoms)
+          get rows, too, which stand for other structures: ``Mo3ENetFeaturizer("mo3enet-small",
+          output="vector", max_reconstruction_error=0.1)`` refuses them.
         - "rem3di": the rows of `REM3DIFeaturizer` with `model`: more elements, and larger molecules.
         - "none": no column.
         - "volume": that of its van der Waals spheres (Å³), exact to about 2 %.
@@ -101,7 +102,7 @@ class CrystalFeaturizer(StructureFeaturizer):
           orientation, given as `ase.Atoms`. Those that need bonds (ECFP) do not work. Its own `errors` and
           `verbose` do not count.
     model : str or None, default=None
-        Checkpoint of the embedding; None stands for "mo3enet-small" or "rem3di-small".
+        Checkpoint of the embedding; None stands for "mo3enet-druglike" or "rem3di-small".
     revision, device, batch_size, cache_dir
         Parameters of `Mo3ENetFeaturizer` or `REM3DIFeaturizer`. Like `model` for these two alone: a
         featurizer brings its own. The crystals themselves are read anew each time.

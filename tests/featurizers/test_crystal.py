@@ -203,7 +203,7 @@ def test_any_copy_of_each_molecule_may_stand_in_the_file(several, tmp_path):
 
 def test_rem3di_is_a_choice_with_its_own_checkpoint(several):
     assert CrystalFeaturizer("rem3di").fit([]).molecule_.model == "rem3di-small"
-    assert CrystalFeaturizer().fit([]).molecule_.model == "mo3enet-small"
+    assert CrystalFeaturizer().fit([]).molecule_.model == "mo3enet-druglike"
     names = several.get_feature_names_out()
     inner = [f"crystal_{name}" for name in several.fit([]).molecule_.get_feature_names_out()]
     assert names[: -12 - NEW].tolist() == inner

@@ -138,7 +138,7 @@ def test_benchmark_tables_replace_older_ones(trained, tmp_path, monkeypatch):
 def test_featurizer_reads_the_checkpoint(trained):
     featurizer = REM3DIFeaturizer(model=str(trained / "tiny-rem3di"), device="cpu")
     rows = featurizer.fit_transform(["CCO", "c1ccccc1", "C[C@H](N)C(=O)O"])
-    assert rows.shape == (3, (8 + 6) + 5 + (1 + 3 * 4) + len(COLUMNS) + 5 + 8)
+    assert rows.shape == (3, (8 + 6) + 5 + (1 + 3 * 4) + len(COLUMNS) + 1 + 5 + 8)
     assert np.isfinite(rows).all()
     assert rows[:, :14].any()
 

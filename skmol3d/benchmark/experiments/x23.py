@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     calculator = PotentialCalculator(potential)
     hard = np.array([lattice_energy(crystal, calculator) for crystal in crystals])
     regressor = CrystalEnergyRegressor.from_pretrained(args.energies)
-    predicted = regressor.predict(CrystalFeaturizer().fit_transform(crystals))
+    predicted = regressor.predict(CrystalFeaturizer(model="mo3enet-small").fit_transform(crystals))
     guesses = {
         "number of heavy atoms": -heavy,
         "Buckingham energy": soft,

@@ -18,13 +18,13 @@ def test_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main([str(path), "--embeddings", "mo3enet", "inertia", "--rewritten", "2"])
     text = capsys.readouterr().out
     assert "3 crystals, 1 refused, 2 with one independent molecule." in text
-    assert "A row with mo3enet: 0." in text
+    assert "A row with mo3enet: 2." in text
     assert "A row with inertia: 2. Rewritten 2 times: 0 of these change by 0.001 or more" in text
     assert "Within 1e-4 Å of the file: 2" in text
     assert "| 2 | Pna2_1 (33) | 4 | 1 | 5 atoms |" in text
-    assert text.count("| no | yes |") == 2
+    assert text.count("| yes | yes |") == 2
     assert "| 1 | any | no finite molecule" in text
-    assert "| 2 | mo3enet | its molecule CHBrClF: Cl, Br: not among the elements" in text
+    assert "not among the elements" not in text  # CHBrClF
     ase.io.write(path, bulk("Si"))
     main([str(path)])
     assert "1 crystals, 1 refused, 0 with one" in capsys.readouterr().out

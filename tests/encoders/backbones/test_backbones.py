@@ -52,7 +52,8 @@ def turned(vectors, matrix):
 
 
 def test_shapes_and_content(backbone):
-    scalars, vectors = backbone(collate(*MOLECULES))
+    features = backbone(collate(*MOLECULES))
+    scalars, vectors = features.scalars, features.vectors
     n = sum(len(m[0]) for m in MOLECULES)
     assert (scalars.shape, vectors.shape) == ((n, backbone.sizes[0]), (n, 3, backbone.sizes[1]))
     # The tests of symmetry below would pass on zeros.

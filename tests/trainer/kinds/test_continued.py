@@ -77,7 +77,7 @@ def test_words_of_other_environments_start_afresh(trained, encoder, corpus, caps
     assert torch.equal(made.words.heads[0].weight, untouched)
     assert "its words start afresh: they name other environments" in capsys.readouterr().out
     for name, value in made.state_dict().items():
-        assert name.startswith(("words.", "compress.", "properties.")) or torch.equal(
+        assert name.startswith(("words.", "compress.", "properties.", "strain.")) or torch.equal(
             value, encoder.state_dict()[name]
         )
 
@@ -122,7 +122,7 @@ def test_start_from_something_else(trained, encoder, corpus):
         continued.start_from(wider, str(trained / "tiny-rem3di"), corpus, np.arange(30))
     with pytest.raises(ValueError, match="is a Potential, not a REM3DI"):
         continued.start_from(encoder, str(trained / "tiny-potential"), corpus, np.arange(30))
-    without = REM3DI(dataclasses.replace(encoder.config, words=WordsConfig()))
+    without = REM3DI(dataclasses.replace(encoder.config, words=WordsConfig(), strain=False))
     continued.start_from(without, str(trained / "tiny-rem3di"), corpus, np.arange(30))
     assert torch.equal(without.state_dict()["readout.0.bias"], encoder.state_dict()["readout.0.bias"])
 

@@ -33,7 +33,7 @@ def test_the_shipped_recipe_ends_in_a_checkpoint_with_its_card(crystals, tmp_pat
     folder = tmp_path / "crystal-energy-small"
     model = CrystalEnergyRegressor.from_pretrained(str(folder))
     found, energies, molecules = read_parts(crystals / "made")
-    rows = CrystalFeaturizer().fit_transform(found)
+    rows = CrystalFeaturizer(model="mo3enet-small").fit_transform(found)
     assert model.network_.config.targets == ("buckingham", "mlip")
     train, _, test = split(molecules, 0.2, 0.4)
     wanted = clip(energies, energies[train])
