@@ -4,9 +4,18 @@ import os
 import time
 
 import pytest
-from worker_tasks import endless, threads
 
 from skmol3d.trainer.data.workers import Stopped, Workers, check
+
+
+def threads(ticket):
+    return os.environ["OMP_NUM_THREADS"], os.getpid()
+
+
+def endless(ticket):
+    while True:
+        check(ticket)
+        time.sleep(0.01)
 
 
 def test_workers_are_processes_of_one_thread():
