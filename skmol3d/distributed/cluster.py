@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 import warnings
@@ -82,6 +83,7 @@ def connected(scheduler: Any, processes: bool = False) -> Iterator[Client]:
             environment.pop(LEARNS, None)
             settings = {"distributed.nanny.pre-spawn-environ": environment}
             stack.enter_context(dask.config.set(settings | {"distributed.worker.daemon": not processes}))
+            _quiet_when_stopped(stack, before=True)
             # One thread each: RDKit's embeddings take turns within a process.
             cluster = LocalCluster(
                 n_workers=int(count) if count else None,
@@ -89,7 +91,9 @@ def connected(scheduler: Any, processes: bool = False) -> Iterator[Client]:
                 dashboard_address=":0",
                 silence_logs="ERROR",
             )
-            yield stack.enter_context(Client(stack.enter_context(cluster)))
+            client = stack.enter_context(Client(stack.enter_context(cluster)))
+            _quiet_when_stopped(stack, before=False)
+            yield client
         elif "://" in str(scheduler):
             try:
                 client = Client(scheduler)
@@ -100,6 +104,25 @@ def connected(scheduler: Any, processes: bool = False) -> Iterator[Client]:
             raise ValueError(
                 f"scheduler must be 'local', 'local:4', an address or a client; got {scheduler!r}"
             )
+
+
+def _quiet_when_stopped(stack: ExitStack, before: bool) -> None:
+    """Keep what ends in the middle of its work from logging so: once before it begins, once after.
+
+    What is stopped says how far it is; callbacks that a closing cluster never answers tell nobody anything.
+    """
+    loggers = [logging.getLogger(name) for name in ("distributed", "tornado.application", "asyncio")]
+    if before:  # leaves the stack last
+        for logger in loggers:
+            stack.callback(logger.setLevel, logger.level)
+        return
+
+    def hush(kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            for logger in loggers:
+                logger.setLevel(logging.CRITICAL)
+
+    stack.push(hush)
 
 
 def run(client: Client, library: Files | Frame, job: Job, folder: Path, done: set[int], verbose: int) -> None:
