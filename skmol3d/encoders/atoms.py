@@ -134,6 +134,19 @@ class AtomBatch:
         return self.pad(torch.arange(len(self.numbers), device=self.counts.device), -1)
 
     @cached_property
+    def centroids(self) -> Tensor:
+        """Mean position of each molecule's atoms [B, 3], Å."""
+        total = self.positions.new_zeros(len(self), 3).index_add(0, self.molecule, self.positions)
+        return total / self.counts[:, None]
+
+    @cached_property
+    def heavy(self) -> Tensor:
+        """LongTensor [H]: the atoms but hydrogens, and all atoms of molecules of hydrogens alone."""
+        heavy = self.numbers > 1
+        some = torch.zeros_like(self.counts).index_add(0, self.molecule, heavy.long()) > 0
+        return (heavy | ~some[self.molecule]).nonzero()[:, 0]
+
+    @cached_property
     def bonded(self) -> Tensor:
         """BoolTensor [B, longest, longest]: bonded pairs, by `bonds` or else by `BOND_TOLERANCE`."""
         if self.bonds is None:

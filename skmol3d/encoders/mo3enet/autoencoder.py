@@ -108,17 +108,13 @@ class Autoencoder(nn.Module):
         if not self.config.hydrogens:
             batch = select_atoms(batch, self.encoded_places(batch))
         self._refuse(batch)
-        total = batch.positions.new_zeros(len(batch), 3).index_add(0, batch.molecule, batch.positions)
-        centre = total / batch.counts[:, None]
-        return replace(batch, positions=batch.positions - centre.index_select(0, batch.molecule))
+        return replace(batch, positions=batch.positions - batch.centroids.index_select(0, batch.molecule))
 
     def encoded_places(self, batch: AtomBatch) -> Tensor:
         """Places in ``batch`` of the atoms that are to be decoded, ascending."""
         if self.config.hydrogens:
             return torch.arange(len(batch.numbers), device=batch.numbers.device)
-        heavy = batch.numbers > 1
-        several = torch.zeros_like(batch.counts).index_add(0, batch.molecule, heavy.long()) > 0
-        return (heavy | ~several[batch.molecule]).nonzero()[:, 0]
+        return batch.heavy
 
     def _refuse(self, batch: AtomBatch) -> None:
         unknown = self.place[batch.numbers] < 0

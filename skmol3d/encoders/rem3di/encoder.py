@@ -206,7 +206,8 @@ class REM3DI(nn.Module):
     def tokens(self, batch: AtomBatch) -> Tokens:
         """Encode the atoms of ``batch``."""
         features = self.backbone(batch)
-        index = self._token_index(batch)
+        everything = torch.arange(len(batch.numbers), device=batch.numbers.device)
+        index = everything if self.config.hydrogens else batch.heavy
         atoms = select_atoms(batch, index)
         real = atoms.flat_index >= 0
         standardised = (features.scalars - self.scalar_mean) / self.scalar_std
@@ -225,16 +226,6 @@ class REM3DI(nn.Module):
         triple = (torch.linalg.cross(first, second, dim=2) * third).sum(2)
         # tanh is odd and bounds what few strained atoms could do to the sum over all.
         return torch.tanh(triple) * torch.sigmoid(self.chiral_gate(encoded))
-
-    def _token_index(self, batch: AtomBatch) -> Tensor:
-        if self.config.hydrogens:
-            return torch.arange(len(batch.numbers), device=batch.numbers.device)
-        heavy = batch.numbers > 1
-        # H2 and H+ consist of hydrogens only: then these are the tokens.
-        only_hydrogen = (
-            heavy.new_zeros(len(batch), dtype=torch.long).index_add(0, batch.molecule, heavy.long()) == 0
-        )
-        return (heavy | only_hydrogen[batch.molecule]).nonzero()[:, 0]
 
     def _structure(self, atoms: AtomBatch) -> Tensor:
         if self.config.structure == "2d":

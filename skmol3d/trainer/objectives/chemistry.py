@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import smooth_l1_loss
 
-from skmol3d.encoders.atoms import AtomBatch
+from skmol3d.encoders.atoms import AtomBatch, select_atoms
 from skmol3d.encoders.mo3enet.decoder import Embedding
 from skmol3d.encoders.mo3enet.pooled import PooledMo3ENet
 from skmol3d.trainer.objectives.encoder import RunningStandardiser
@@ -151,14 +151,6 @@ class PooledObjective(nn.Module):
     def forward(self, batch: AtomBatch, targets: dict[str, Tensor]) -> dict[str, Tensor]:
         embedding, pooled = self.encoder.embed_and_pool(batch)
         losses = self.reconstruction(batch, targets, embedding)
-        centre = heavy_centre(self.encoder, batch)
+        centre = select_atoms(batch, self.encoder.encoded_places(batch)).centroids  # the embedding's origin
         losses |= self.chemistry(batch, targets, embedding, pooled, centre)
         return {name: losses[name] for name in self.names}
-
-
-def heavy_centre(encoder: PooledMo3ENet, batch: AtomBatch) -> Tensor:
-    """Centroids [B, 3] of the encoded atoms, from which the embedding counts."""
-    places = encoder.encoded_places(batch)
-    owner = batch.molecule[places]
-    total = batch.positions.new_zeros(len(batch), 3).index_add(0, owner, batch.positions[places])
-    return total / torch.bincount(owner, minlength=len(batch))[:, None]
