@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from skmol3d.encoders.atoms import MAX_NUMBER
+from skmol3d.trainer.data.corpus import winsorised
+from skmol3d.trainer.data.energies import element_energies, relative_energies
 from skmol3d.trainer.data.sets import PackedSet
 
 SAMPLE = 20000  # conformers of each set that scales are measured on
@@ -66,19 +67,14 @@ class ChemicalScales:
         labelled = [(s, i) for s, i in zip(sets, samples, strict=True) if has_labels(s)]
         if not labelled:
             raise ValueError("data: no set has GFN2-xTB labels, which the chemistry is learned from")
-        composition = np.concatenate([_composition(s, i) for s, i in labelled])
-        energy = np.concatenate([s.molecule_targets["energy"][i] for s, i in labelled])
-        seen = composition.sum(0) > 0
-        references = np.zeros(MAX_NUMBER)
-        references[seen] = np.linalg.lstsq(composition[:, seen], energy, rcond=None)[0]
-        levels = np.concatenate([_levels(s, i, references) for s, i in labelled])
+        references = element_energies(labelled)
+        levels = np.concatenate([_levels(s, references)[i] for s, i in labelled])
         low, high = np.percentile(levels, [0.5, 99.5], axis=0)
         levels = np.clip(levels, low, high)
         known = [(s, i) for s, i in zip(sets, samples, strict=True) if "descriptors" in s.molecule_targets]
         columns = [s.molecule_targets["descriptors"][i] for s, i in known]
         values = np.concatenate([*columns, np.zeros((1, columns[0].shape[1] if columns else 1))])
-        low, high = np.nanpercentile(values, [1, 99], axis=0)
-        values = np.clip(values, low, high)
+        values = winsorised(values)
         return cls(
             references,
             levels.mean(0),
@@ -92,7 +88,7 @@ class ChemicalScales:
 
         Standardised where they have no direction; NaN where one is unknown.
         """
-        count, everything = len(data), np.arange(len(data))
+        count = len(data)
         targets = {
             "electronic": np.full((count, len(self.level_mean)), np.nan, np.float32),
             "dipole": np.full((count, 3), np.nan, np.float32),
@@ -100,7 +96,7 @@ class ChemicalScales:
         }
         charges = np.full(len(data.numbers), np.nan, np.float16)
         if has_labels(data):
-            levels = (_levels(data, everything, self.references) - self.level_mean) / self.level_std
+            levels = (_levels(data, self.references) - self.level_mean) / self.level_std
             targets["electronic"] = np.clip(levels, -WIDEST, WIDEST).astype(np.float32)
             neutral = data.charge == 0  # an ion's dipole depends on the origin
             targets["dipole"][neutral] = data.molecule_targets["dipole"][neutral]
@@ -118,18 +114,8 @@ def has_labels(data: PackedSet) -> bool:
     return set(LABELS) <= data.molecule_targets.keys() and "charges" in data.atom_targets
 
 
-def _composition(data: PackedSet, index: np.ndarray) -> np.ndarray:
-    sizes = data.sizes[index]
-    atoms = np.concatenate([np.arange(a, a + n) for a, n in zip(data.offsets[index], sizes, strict=True)])
-    counts = np.zeros((len(index), MAX_NUMBER))
-    np.add.at(counts, (np.repeat(np.arange(len(index)), sizes), data.numbers[atoms]), 1.0)
-    return counts
-
-
-def _levels(data: PackedSet, index: np.ndarray, references: np.ndarray) -> np.ndarray:
-    """Energies less those of the elements, HOMO, LUMO and gap [n, 4], eV."""
-    owner = np.repeat(np.arange(len(data)), data.sizes)
-    atoms = np.bincount(owner, references[data.numbers], len(data))
-    targets = data.molecule_targets
-    energy, homo, lumo = targets["energy"] - atoms, targets["homo"], targets["lumo"]
-    return np.stack([energy, homo, lumo, lumo - homo], 1).astype(np.float64)[index]
+def _levels(data: PackedSet, references: np.ndarray) -> np.ndarray:
+    """Energies less those of the elements, HOMO, LUMO and gap [M, 4], eV."""
+    energy = relative_energies(data, references).molecule_targets["energy"]
+    homo, lumo = data.molecule_targets["homo"], data.molecule_targets["lumo"]
+    return np.stack([energy, homo, lumo, lumo - homo], 1).astype(np.float64)

@@ -100,9 +100,7 @@ class CorpusStatistics:
         values = np.concatenate(
             [s.molecule_targets["descriptors"][i] for s, i in zip(sets, sample, strict=True)]
         )
-        # A winsorised spread: single molecules must not set the scale of a column.
-        low, high = np.nanpercentile(values, [1, 99], axis=0)
-        clipped = np.clip(values, low, high)
+        clipped = winsorised(values)
         counts = torch.cat(
             [
                 fingerprint_counts(b, t["environments"], bits)
@@ -162,6 +160,13 @@ class CorpusStatistics:
     def scaled(self, counts: Tensor) -> Tensor:
         """Log-counts over the root of their spread: between raw (common bits rule) and z-scored (rare)."""
         return (counts.log1p() - self.bit_mean.to(counts)) / self.bit_scale.to(counts)
+
+
+def winsorised(values: np.ndarray) -> np.ndarray:
+    """Columns [M, T] without their outermost hundredths: single molecules must not set the scale of one."""
+    low, high = np.nanpercentile(values, [1, 99], axis=0)
+    clipped: np.ndarray = np.clip(values, low, high)
+    return clipped
 
 
 def classified(environments: Tensor, vocabularies: Sequence[np.ndarray]) -> Tensor:

@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
+from skmol3d import hub
+from skmol3d.encoders.potential import Potential
 from skmol3d.trainer.data.sets import PackedSet
 from skmol3d.trainer.data.sources import SMILES, Source, describe, digest, read_set
 from skmol3d.trainer.loop import main_process
@@ -51,6 +53,14 @@ class Place:
     def checkpoint(self, name: str) -> str:
         """A checkpoint's name, or its folder if it was trained here."""
         return str(self.out / name) if (self.out / name).is_dir() else name
+
+    def potential(self, name: str) -> Potential:
+        """The potential of that name; ValueError if the checkpoint is another encoder."""
+        source = self.checkpoint(name)
+        potential = hub.from_pretrained(source)
+        if not isinstance(potential, Potential):
+            raise ValueError(f"{source} is a {type(potential).__name__}, not a potential")
+        return potential
 
 
 @dataclass(frozen=True, kw_only=True)

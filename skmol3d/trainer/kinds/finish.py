@@ -1,4 +1,4 @@
-"""What a row needs beyond the weights, from training molecules: charges, levels, strain, compression."""
+"""What training does not change, from training molecules: scales, charges, levels, strain, compression."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skmol3d.encoders.mo3enet.pooled import PooledMo3ENet
 from skmol3d.encoders.potential import Potential
 from skmol3d.encoders.rem3di import REM3DI
 from skmol3d.encoders.rem3di.encoder import WIDEST
@@ -18,6 +19,26 @@ from skmol3d.trainer.data.sets import PackedSet
 RIDGE = 1e-2  # elements with few atoms in the sample
 LEVELS = 8  # per standard deviation of a column of `surface`
 SAMPLE = 4000  # training molecules of each set that the rows are measured on
+
+
+def measure_features(
+    encoder: REM3DI | PooledMo3ENet, sets: list[PackedSet], train: list[np.ndarray], molecules: int = 1000
+) -> None:
+    """Set the encoder's fixed statistics of the backbone's features over a sample of the training sets."""
+    scalars, vectors = [], []
+    with torch.no_grad():
+        for data, index in zip(sets, train, strict=True):
+            sample = np.random.default_rng(0).permutation(index)[:molecules]
+            for part in bucketed(data.sizes, sample, 2048, np.random.default_rng(0)):
+                batch, _ = data.batch(part)
+                features = encoder.backbone(batch)
+                heavy = batch.numbers > 1
+                scalars.append(features.scalars[heavy])
+                vectors.append(features.vectors[heavy].square().mean(1))
+    invariants = torch.cat(scalars)
+    encoder.scalar_mean.copy_(invariants.mean(0))
+    encoder.scalar_std.copy_(invariants.std(0).clamp(min=1e-4))
+    encoder.vector_rms.copy_(torch.cat(vectors).mean(0).sqrt().clamp(min=1e-6))
 
 
 @torch.no_grad()

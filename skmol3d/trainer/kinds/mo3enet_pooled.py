@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from skmol3d import hub
 from skmol3d.encoders.atoms import AtomBatch
 from skmol3d.encoders.config import config_from_dict, config_to_dict
 from skmol3d.encoders.mo3enet.pooled import PooledMo3ENet, PooledMo3ENetConfig
@@ -20,8 +19,8 @@ from skmol3d.trainer.data.batches import Batch, Mixture, bucketed
 from skmol3d.trainer.data.chemistry import ChemicalScales, with_descriptors
 from skmol3d.trainer.data.sets import PackedSet
 from skmol3d.trainer.kinds.base import LoopRecipe, Place, write_metrics
+from skmol3d.trainer.kinds.finish import measure_features
 from skmol3d.trainer.kinds.mo3enet import Assignment, deviations
-from skmol3d.trainer.kinds.rem3di import measure_features
 from skmol3d.trainer.loop import main_process, train
 from skmol3d.trainer.objectives.chemistry import LEVELS, PooledObjective
 
@@ -71,10 +70,7 @@ class PooledMo3ENetRecipe(LoopRecipe):
     def run(self, place: Place) -> PooledMo3ENet:
         """Train the autoencoder; metrics are those of held-out molecules of each set."""
         torch.manual_seed(self.seed)
-        checkpoint = place.checkpoint(self.potential)
-        potential = hub.from_pretrained(checkpoint)
-        if not isinstance(potential, Potential):
-            raise ValueError(f"{checkpoint} is a {type(potential).__name__}, not a potential")
+        potential = place.potential(self.potential)
         encoder = PooledMo3ENet(self.config(potential))
         encoder.backbone.load_state_dict(potential.backbone.state_dict())
         sets = self.read(place)

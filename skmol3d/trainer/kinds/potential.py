@@ -15,6 +15,7 @@ from skmol3d.encoders.backbones import BACKBONES
 from skmol3d.encoders.config import config_to_dict
 from skmol3d.encoders.potential import Potential, PotentialConfig
 from skmol3d.trainer.data.batches import Mixture, bucketed
+from skmol3d.trainer.data.energies import element_energies, relative_energies
 from skmol3d.trainer.data.sets import PackedSet
 from skmol3d.trainer.data.sources import read_set
 from skmol3d.trainer.kinds.base import LoopRecipe, Place, write_metrics
@@ -186,28 +187,6 @@ def reference_energies(
             with torch.no_grad():
                 learned[part] = potential.energy(data.batch(part)[0]).numpy()
         predicted = dataclasses.replace(data, molecule_targets={"energy": learned})
-        fit = element_energies(data, index) - element_energies(predicted, chosen)
+        fit = element_energies([(data, index)]) - element_energies([(predicted, chosen)])
         energies = np.where(fit != 0, fit, energies)
     return energies
-
-
-def element_energies(data: PackedSet, index: np.ndarray, largest: int = 119) -> np.ndarray:
-    """Reference energy of each element (eV) [largest] by least squares over the conformers ``index``."""
-    composition = np.zeros((len(data), largest))
-    owner = np.repeat(np.arange(len(data)), data.sizes)
-    np.add.at(composition, (owner, data.numbers), 1.0)
-    seen = composition[index].sum(0) > 0
-    fit, *_ = np.linalg.lstsq(composition[index][:, seen], data.molecule_targets["energy"][index], rcond=None)
-    energies = np.zeros(largest)
-    energies[seen] = fit
-    return energies
-
-
-def relative_energies(data: PackedSet, references: np.ndarray) -> PackedSet:
-    """The set with energies less those of its atoms, subtracted in double precision."""
-    if "energy" not in data.molecule_targets:
-        return data
-    owner = np.repeat(np.arange(len(data)), data.sizes)
-    atoms = np.bincount(owner, references[data.numbers], len(data))
-    energy = data.molecule_targets["energy"] - atoms
-    return dataclasses.replace(data, molecule_targets={**data.molecule_targets, "energy": energy})

@@ -12,10 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skmol3d import hub
 from skmol3d.encoders.atoms import AtomBatch
 from skmol3d.encoders.config import config_from_dict, config_to_dict
-from skmol3d.encoders.mo3enet.pooled import PooledMo3ENet
 from skmol3d.encoders.potential import Potential
 from skmol3d.encoders.rem3di import REM3DI, REM3DIConfig
 from skmol3d.encoders.rem3di.properties import PLAIN
@@ -27,6 +25,7 @@ from skmol3d.trainer.kinds.continued import start_from, vocabularies_of
 from skmol3d.trainer.kinds.finish import (
     check_size,
     measure_charges,
+    measure_features,
     measure_rows,
     measure_strain,
     measure_words,
@@ -147,7 +146,7 @@ class REM3DIRecipe(LoopRecipe):
         ``potential`` and ``corpus`` are the recipe's, should they have been read already; ``collapse`` is
         that of `skmol3d.trainer.loop.train`.
         """
-        potential = potential or self.read_potential(place)
+        potential = potential or place.potential(self.potential)
         corpus = corpus or Corpus.read(self, place)
         encoder = self.build(corpus, potential)
         if main_process():
@@ -179,14 +178,6 @@ class REM3DIRecipe(LoopRecipe):
         measure_rows(trained, corpus.sets, corpus.train)
         measure_strain(trained, potential, corpus.sets, corpus.train)
         return trained.eval()
-
-    def read_potential(self, place: Place) -> Potential:
-        """The potential; ValueError if the checkpoint is another encoder."""
-        source = place.checkpoint(self.potential)
-        potential = hub.from_pretrained(source)
-        if not isinstance(potential, Potential):
-            raise ValueError(f"{source} is a {type(potential).__name__}, not a potential")
-        return potential
 
     def build(self, corpus: Corpus, potential: Potential) -> REM3DI:
         """The encoder before its first step."""
@@ -273,26 +264,6 @@ def encode(objective: Any, batch: AtomBatch) -> Tensor:
     """The columns that training shapes; what else is in a row is measured when it is over."""
     encoder = objective.encoder
     return encoder.invariant(encoder.tokens(batch))
-
-
-def measure_features(
-    encoder: REM3DI | PooledMo3ENet, sets: list[PackedSet], train: list[np.ndarray], molecules: int = 1000
-) -> None:
-    """Set the encoder's fixed statistics of the backbone's features over a sample of the training sets."""
-    scalars, vectors = [], []
-    with torch.no_grad():
-        for data, index in zip(sets, train, strict=True):
-            sample = np.random.default_rng(0).permutation(index)[:molecules]
-            for part in bucketed(data.sizes, sample, 2048, np.random.default_rng(0)):
-                batch, _ = data.batch(part)
-                features = encoder.backbone(batch)
-                heavy = batch.numbers > 1
-                scalars.append(features.scalars[heavy])
-                vectors.append(features.vectors[heavy].square().mean(1))
-    invariants = torch.cat(scalars)
-    encoder.scalar_mean.copy_(invariants.mean(0))
-    encoder.scalar_std.copy_(invariants.std(0).clamp(min=1e-4))
-    encoder.vector_rms.copy_(torch.cat(vectors).mean(0).sqrt().clamp(min=1e-6))
 
 
 def calibrate(

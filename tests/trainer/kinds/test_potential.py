@@ -12,7 +12,6 @@ import yaml
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from objective_examples import BACKBONES
-from set_examples import random_set
 from trainer_examples import embedded
 
 from skmol3d import hub
@@ -22,15 +21,14 @@ from skmol3d.encoders.rem3di import REM3DI
 from skmol3d.trainer import pretrain
 from skmol3d.trainer.data.batches import Mixture
 from skmol3d.trainer.data.conformer_kinds import ConformerKind
+from skmol3d.trainer.data.energies import relative_energies
 from skmol3d.trainer.data.packed import write_packed
 from skmol3d.trainer.data.sources import read_set
 from skmol3d.trainer.data.xtb import read_xtb
 from skmol3d.trainer.kinds.potential import (
     check_elements,
     check_labels,
-    element_energies,
     reference_energies,
-    relative_energies,
     start_from,
 )
 from skmol3d.trainer.kinds.potential_errors import errors
@@ -319,15 +317,3 @@ def test_minima_may_be_drawn_more_often_and_the_same_molecules_are_held_out(data
     held = set(data.group) - set(data.group[first])
     assert len(held) == 2
     assert not held & set(data.group[minima])
-
-
-def test_element_energies_are_recovered():
-    data = random_set(list(range(1, 30)))
-    known = {1: -13.0, 6: -1030.0, 8: -2040.0}
-    owner = np.repeat(np.arange(29), data.sizes)
-    data.molecule_targets["energy"] = np.bincount(owner, [known[z] for z in data.numbers.tolist()])
-    energies = element_energies(data, np.arange(5, 29))
-    assert energies.shape == (119,)
-    for z, energy in known.items():
-        assert energies[z] == pytest.approx(energy)
-    assert set(np.flatnonzero(energies)) == set(known)

@@ -52,7 +52,7 @@ def test_read_outs_are_calibrated_on_every_entry_by_its_share(trained, data_root
     place = Place(data_root, tmp_path, tmp_path / "logs")
     corpus = rem3di.Corpus.read(recipe, place)
     assert len(corpus.sets) > 1
-    encoder = recipe.build(corpus, recipe.read_potential(place))
+    encoder = recipe.build(corpus, place.potential(recipe.potential))
     objective = EncoderObjective(encoder, corpus.statistics, list(recipe.weights))
     shares = [3.0, *[1.0] * (len(corpus.sets) - 1)]
     counts = [round(8 * share / sum(shares)) for share in shares]
