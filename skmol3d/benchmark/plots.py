@@ -1,6 +1,7 @@
 """Results as pictures (needs matplotlib: ``pip install "skmol3d[benchmark]"``)."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,10 +31,6 @@ def plot_win_rates(table: pd.DataFrame, path: str | Path) -> Path:
     ImportError
         Without matplotlib.
     """
-    # A figure of its own, not pyplot's: no global state, no display.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     ranks = mean_ranks(table).sort_values()
     names = list(ranks.index)
     rates = np.full((len(names), len(names)), np.nan)
@@ -43,9 +40,7 @@ def plot_win_rates(table: pd.DataFrame, path: str | Path) -> Path:
             pair["wins"] + pair["ties"] / 2
         ) / total
     size = 1.2 + 0.75 * len(names) + 0.1 * max(map(len, names))
-    figure = Figure(figsize=(size + 1.2, size), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    figure, axes = _axes(size + 1.2, size)
     image = axes.imshow(rates, cmap="RdBu", vmin=0, vmax=1)
     for (row, column), rate in np.ndenumerate(rates):
         if row != column:
@@ -56,9 +51,7 @@ def plot_win_rates(table: pd.DataFrame, path: str | Path) -> Path:
     axes.set_xlabel("rival")
     axes.set_title(f"Share of {len(table)} tasks won against each rival")
     figure.colorbar(image, ax=axes, shrink=0.7, format=lambda value, _: f"{value:.0%}")
-    path = Path(path)
-    figure.savefig(path, dpi=150)
-    return path
+    return _saved(figure, path)
 
 
 def plot_pair_distances(curves: dict[str, NDArray[np.float64]], path: str | Path) -> Path:
@@ -81,12 +74,7 @@ def plot_pair_distances(curves: dict[str, NDArray[np.float64]], path: str | Path
     ImportError
         Without matplotlib.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 3.5), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    figure, axes = _axes(7, 3.5)
     for name, curve in curves.items():
         edges = np.linspace(0, FARTHEST, len(curve) + 1)
         axes.plot((edges[:-1] + edges[1:]) / 2, curve, label=name, linewidth=1)
@@ -95,6 +83,20 @@ def plot_pair_distances(curves: dict[str, NDArray[np.float64]], path: str | Path
     axes.set_xlim(0, FARTHEST)
     axes.set_ylim(0)
     axes.legend()
+    return _saved(figure, path)
+
+
+def _axes(width: float, height: float) -> tuple[Any, Any]:
+    """A figure (inches) of its own, not pyplot's: no global state, no display."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.add_subplot()
+
+
+def _saved(figure: Any, path: str | Path) -> Path:
     path = Path(path)
     figure.savefig(path, dpi=150)
     return path

@@ -30,7 +30,7 @@ HEADS = {
 INNER = "head of the best inner score"
 KEPT = [
     *("task", "kind", "unit", "method", "head", "repeat", "fold", "score", "inner_score"),
-    *("chosen", "n_train", "n_test", "n_failed", "n_dropped", "n_seen"),
+    *("chosen", "n_train", "n_test", "n_failed", "n_dropped"),
 ]
 EXCERPT = {
     "biogen_hlm": "HLM clearance, log10 mL/min/kg",
@@ -52,9 +52,7 @@ def collect(folders: Sequence[Path]) -> pd.DataFrame:
         files = sorted((folder / "results").glob("*.csv"))
         if not files:
             raise FileNotFoundError(f"{folder}: no results of `skmol3d benchmark`")
-        runs.append(pd.concat([pd.read_csv(file) for file in files], ignore_index=True))
-        if "n_seen" not in runs[-1]:
-            runs[-1]["n_seen"] = 0
+        runs += [pd.read_csv(file) for file in files]
     every = pd.concat(runs, ignore_index=True)
     latest = every.iloc[::-1].sort_values("n_dropped", ascending=False, kind="stable")
     once = latest.drop_duplicates(["task", "method", "head"])[KEPT]
@@ -145,9 +143,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--fill", type=Path, nargs="+", default=[], metavar="FILE")
     args = parser.parse_args(argv)
     if args.collect:
-        numbers = collect(args.collect)
-        numbers["inner_score"] = numbers["inner_score"].astype(float)
-        numbers.to_csv(args.results, index=False, float_format="%.6g")
+        collect(args.collect).to_csv(args.results, index=False, float_format="%.6g")
     results = read(args.results)
     for path in args.fill:
         path.write_text(fill(path.read_text(encoding="utf-8"), results), encoding="utf-8")

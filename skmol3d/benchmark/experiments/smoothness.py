@@ -74,15 +74,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--models", nargs="+", default=["mo3enet-druglike", "mo3enet-small"])
     args = parser.parse_args(argv)
     data = read_set(args.set)
+    drawn = []
+    for i in np.random.default_rng(0).permutation(len(data))[: args.most]:
+        batch = data.batch(np.array([i]))[0]
+        drawn.append(Atoms(batch.numbers.numpy(), batch.positions.double().numpy()))
     lines = []
     for model in args.models:
         featurizer = Mo3ENetFeaturizer(model, output="vector", errors="nan")
-        molecules = []
-        for i in np.random.default_rng(0).permutation(len(data))[: args.most]:
-            batch = data.batch(np.array([i]))[0]
-            molecules.append(Atoms(batch.numbers.numpy(), batch.positions.double().numpy()))
-        known = np.isfinite(featurizer.fit_transform(molecules)).all(1)
-        molecules = [m for m, k in zip(molecules, known, strict=True) if k]
+        known = np.isfinite(featurizer.fit_transform(drawn)).all(1)
+        molecules = [m for m, k in zip(drawn, known, strict=True) if k]
         if not molecules:
             lines.append([model, "0", *[""] * 6])
             continue

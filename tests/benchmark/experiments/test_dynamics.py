@@ -7,8 +7,6 @@ from ase.io import write
 
 from skmol3d.benchmark.experiments import dynamics
 
-pytest.importorskip("matplotlib")
-
 
 @pytest.fixture
 def water(tmp_path):
@@ -18,7 +16,6 @@ def water(tmp_path):
 
 
 def test_a_potential_next_to_the_reference(water, tmp_path, capsys):
-    pytest.importorskip("tblite")
     out = tmp_path / "out"
     dynamics.main([water, "--ps", "0.02", "--skip", "0.005", "--replicas", "2", "--out", str(out)])
     printed = capsys.readouterr().out

@@ -1,12 +1,9 @@
 """The table of speeds: every method, alone and with replicas, and the ratio."""
 
-import pytest
-
 from skmol3d.benchmark.experiments import potential_speed
 
 
 def test_ratios_are_to_the_reference(capsys):
-    pytest.importorskip("tblite")
     potential_speed.main(["O", "--model", "ec-xtb-small", "--turns", "2", "--replicas", "3"])
     lines = [line.split("|") for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
     table = [[cell.strip() for cell in line[1:-1]] for line in lines[1:]]

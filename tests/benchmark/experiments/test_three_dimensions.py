@@ -51,7 +51,6 @@ def test_molecules_whose_conformers_are_asked_for(smiles, fits):
 
 
 def test_the_script_labels_once_and_prints_a_table(tiny_checkpoint, tmp_path, capsys):
-    pytest.importorskip("tblite")
     source = tmp_path / "mine.smi"
     source.write_text("CCCCCCCO\nCCCCOCCN\nCCCNCCCO\nnonsense\nCCOC(=O)CCCC\nCCOCCOCCO\n")
     arguments = [str(source), str(tmp_path / "out"), "--conformers", "5", "--model", tiny_checkpoint]
