@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from huggingface_hub import CachedRepoInfo, CacheNotFound, constants, scan_cache_dir
 
 from skmol3d.hub.folder import CONFIG, CheckpointError, encoder_name
@@ -28,6 +30,10 @@ def _is_ours(repo: CachedRepoInfo) -> bool:
 
 def forget(repos: dict[str, CachedRepoInfo]) -> None:
     """Delete downloaded repositories; they are downloaded again when they are asked for."""
-    hashes = [revision.commit_hash for repo in repos.values() for revision in repo.revisions]
-    if hashes:
-        scan_cache_dir(constants.HF_HUB_CACHE).delete_revisions(*hashes).execute()
+    if not repos:
+        return
+    cache = scan_cache_dir(constants.HF_HUB_CACHE)
+    for repo in repos.values():
+        # One at a time: revisions are found by their hash, which a copy of the repository has, too.
+        hashes = [revision.commit_hash for revision in repo.revisions]
+        replace(cache, repos=frozenset([repo])).delete_revisions(*hashes).execute()

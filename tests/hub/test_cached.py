@@ -23,8 +23,8 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "hub"
 
 
-def repository(cache, name, config):
-    commit = hashlib.sha1(name.encode()).hexdigest()
+def repository(cache, name, config, commit=None):
+    commit = commit or hashlib.sha1(name.encode()).hexdigest()
     folder = cache / f"models--{name.replace('/', '--')}"
     snapshot = folder / "snapshots" / commit
     snapshot.mkdir(parents=True)
@@ -57,3 +57,12 @@ def test_only_ours_are_found_and_forgotten(cache):
         "models--else--no-config",
         "models--somebody--second",
     ]
+
+
+def test_of_repositories_with_one_commit_only_those_named_are_forgotten(cache):
+    for name in ("a/copy", "b/ours", "c/copy"):
+        repository(cache, name, json.dumps(OURS), commit="0" * 40)
+    forget({"b/ours": downloaded()["b/ours"]})
+    assert list(downloaded()) == ["a/copy", "c/copy"]
+    forget(downloaded())
+    assert downloaded() == {}
