@@ -82,8 +82,13 @@ def _packages() -> Iterator[str]:
     """Of every extra the packages with their versions, wrapped by hand at five a line."""
     from packaging.requirements import Requirement
 
+    try:
+        requirements = metadata.requires("skmol3d") or []
+    except metadata.PackageNotFoundError:
+        yield "  unknown: skmol3d is on the path, but not installed"
+        return
     groups: dict[str, list[str]] = {}
-    for requirement in map(Requirement, metadata.requires("skmol3d") or []):
+    for requirement in map(Requirement, requirements):
         extra = (
             str(requirement.marker).rpartition("extra == ")[2].strip('"') if requirement.marker else "core"
         )

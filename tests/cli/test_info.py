@@ -112,3 +112,15 @@ def test_a_package_that_is_too_old_is_marked(capsys, monkeypatch):
     text = printed(capsys)
     assert "(needs >=99)" in text
     assert "  more       no nothing-here\n" in text
+
+
+def test_of_a_package_that_is_on_the_path_but_not_installed_all_else_is_told(capsys, monkeypatch):
+    from importlib import metadata
+
+    def requires(name):
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "requires", requires)
+    text = printed(capsys)
+    assert "packages:\n  unknown: skmol3d is on the path, but not installed\n" in text
+    assert "  auto is " in text
