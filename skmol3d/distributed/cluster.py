@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from tqdm import tqdm
 
-from skmol3d.distributed.partition import Done, work
+from skmol3d.distributed.partition import work
 
 if TYPE_CHECKING:
     from dask.distributed import Client, Future
@@ -68,8 +68,7 @@ def connected(scheduler: Any, processes: bool = False) -> Iterator[Client]:
         Without the extra `dask`.
     """
     try:
-        import dask
-        from dask.distributed import Client, LocalCluster
+        from dask.distributed import Client
     except ImportError as error:
         raise ImportError("libraries need dask: pip install 'skmol3d[dask]'") from error
 
@@ -77,52 +76,50 @@ def connected(scheduler: Any, processes: bool = False) -> Iterator[Client]:
         yield scheduler
         return
     kind, _, count = str(scheduler).partition(":")
-    with ExitStack() as stack:
-        if kind == "local" and (not count or (count.isdecimal() and int(count))):
-            environment = dict(dask.config.get("distributed.nanny.pre-spawn-environ"))
-            environment.pop(LEARNS, None)
-            settings = {"distributed.nanny.pre-spawn-environ": environment}
-            stack.enter_context(dask.config.set(settings | {"distributed.worker.daemon": not processes}))
-            _quiet_when_stopped(stack, before=True)
-            # One thread each: RDKit's embeddings take turns within a process.
-            cluster = LocalCluster(
-                n_workers=int(count) if count else None,
-                threads_per_worker=1,
-                dashboard_address=":0",
-                silence_logs="ERROR",
-            )
-            client = stack.enter_context(Client(stack.enter_context(cluster)))
-            _quiet_when_stopped(stack, before=False)
+    if kind == "local" and (not count or (count.isdecimal() and int(count))):
+        with _local(int(count) if count else None, processes) as client:
             yield client
-        elif "://" in str(scheduler):
-            try:
-                client = Client(scheduler)
-            except OSError as error:
-                raise LibraryError(f"{scheduler}: no Dask scheduler answers there") from error
-            yield stack.enter_context(client)
-        else:
-            raise ValueError(
-                f"scheduler must be 'local', 'local:4', an address or a client; got {scheduler!r}"
-            )
+    elif "://" in str(scheduler):
+        try:
+            client = Client(scheduler)
+        except OSError as error:
+            raise LibraryError(f"{scheduler}: no Dask scheduler answers there") from error
+        with client:
+            yield client
+    else:
+        raise ValueError(f"scheduler must be 'local', 'local:4', an address or a client; got {scheduler!r}")
 
 
-def _quiet_when_stopped(stack: ExitStack, before: bool) -> None:
-    """Keep what ends in the middle of its work from logging so: once before it begins, once after.
+@contextmanager
+def _local(workers: int | None, processes: bool) -> Iterator[Client]:
+    """A client of a cluster of this machine, which ends with the block."""
+    import dask
+    from dask.distributed import Client, LocalCluster
 
-    What is stopped says how far it is; callbacks that a closing cluster never answers tell nobody anything.
-    """
+    environment = dask.config.get("distributed.nanny.pre-spawn-environ")
+    settings = {
+        "distributed.nanny.pre-spawn-environ": {k: v for k, v in environment.items() if k != LEARNS},
+        "distributed.worker.daemon": not processes,
+    }
     loggers = [logging.getLogger(name) for name in ("distributed", "tornado.application", "asyncio")]
-    if before:  # leaves the stack last
+    with ExitStack() as stack:
+        stack.enter_context(dask.config.set(settings))
         for logger in loggers:
             stack.callback(logger.setLevel, logger.level)
-        return
-
-    def hush(kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:
+        cluster = LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,  # RDKit's embeddings take turns within a process
+            dashboard_address=":0",
+            silence_logs="ERROR",
+        )
+        client = stack.enter_context(Client(stack.enter_context(cluster)))
+        try:
+            yield client
+        except BaseException:
+            # What is stopped says how far it is; callbacks that a closing cluster never answers say no more.
             for logger in loggers:
                 logger.setLevel(logging.CRITICAL)
-
-    stack.push(hush)
+            raise
 
 
 def run(client: Client, library: Files | Frame, job: Job, folder: Path, done: set[int], verbose: int) -> None:
@@ -149,51 +146,60 @@ def run(client: Client, library: Files | Frame, job: Job, folder: Path, done: se
         If the scheduler was lost or a partition could not be made. Where its workers died the others are
         made first; other errors end the run.
     """
-    from dask.distributed import CancelledError, KilledWorker, wait
+    from dask.distributed import CancelledError
 
-    todo = iter([number for number in range(len(library)) if number not in done])
-    name, flying = f"skmol3d-{uuid4().hex[:8]}", dict[Any, int]()
-    # A worker that dies makes suspects of all partitions that it had been given: each is tried again alone.
-    suspects, alone, broken = deque[int](), set[int](), dict[int, str]()
+    todo = [number for number in range(len(library)) if number not in done]
     with _Progress(library, done, verbose) as progress:
         try:
-            while True:
-                workers = _workers(client)
-                for number in islice(todo, max(0, max(FEWEST, AHEAD * workers) - len(flying))):
-                    flying[_submit(client, f"{name}-{number}", number, library, job, folder)] = number
-                if not flying and suspects:
-                    alone.add(number := suspects.popleft())
-                    flying[_submit(client, f"{name}-{number}-alone", number, library, job, folder)] = number
-                if not flying:
-                    break
-                with suppress(TimeoutError):
-                    wait(list(flying), timeout=POLL, return_when="FIRST_COMPLETED")
-                for future in [future for future in flying if future.done()]:
-                    number = flying.pop(future)
-                    error = future.exception() if future.status == "error" else None
-                    if future.status in ("cancelled", "lost"):
-                        raise CancelledError
-                    if isinstance(error, KilledWorker) and number not in alone:
-                        suspects.append(number)
-                    elif isinstance(error, KilledWorker):
-                        broken[number] = f"its workers died, {error.allowed_failures + 1} of them"
-                        progress.say(f"{_named(library, number)}: {broken[number]}")
-                    elif error is not None:
-                        raise LibraryError(f"{_named(library, number)}: {error}") from error
-                    else:
-                        progress.add(number, future.result())
-                if client.status != "running":
-                    raise CancelledError
-                progress.show(workers)
+            broken = _make(client, library, job, folder, todo, progress)
         except CancelledError:
             raise LibraryError(f"the scheduler was lost; {progress.kept()}") from None
         except KeyboardInterrupt as stop:
             raise type(stop)(progress.kept()) from stop
     if broken:
-        lines = [f"{_named(library, number)}: {reason}" for number, reason in broken.items()]
         raise LibraryError(
-            f"{len(broken)} of {len(library)} partitions could not be made: {'; '.join(lines)}"
+            f"{len(broken)} of {len(library)} partitions could not be made: {'; '.join(broken)}"
         )
+
+
+def _make(
+    client: Client, library: Files | Frame, job: Job, folder: Path, todo: list[int], progress: _Progress
+) -> list[str]:
+    """Have partitions made, and name those whose workers died; CancelledError if the scheduler is lost."""
+    from dask.distributed import CancelledError, KilledWorker, wait
+
+    name, waiting, flying = f"skmol3d-{uuid4().hex[:8]}", iter(todo), dict[Any, int]()
+    # A worker that dies makes suspects of all partitions that it had been given: each is tried again alone.
+    suspects, alone, broken = deque[int](), set[int](), list[str]()
+    while True:
+        workers = _workers(client)
+        for number in islice(waiting, max(0, max(FEWEST, AHEAD * workers) - len(flying))):
+            flying[_submit(client, f"{name}-{number}", number, library, job, folder)] = number
+        if not flying and suspects:
+            alone.add(number := suspects.popleft())
+            flying[_submit(client, f"{name}-{number}-alone", number, library, job, folder)] = number
+        if not flying:
+            return broken
+        with suppress(TimeoutError):
+            wait(list(flying), timeout=POLL, return_when="FIRST_COMPLETED")
+        for future in [future for future in flying if future.done()]:
+            number = flying.pop(future)
+            if future.status in ("cancelled", "lost"):
+                raise CancelledError
+            error = future.exception()
+            if error is None:
+                progress.add(number, future.result())
+            elif not isinstance(error, KilledWorker):
+                raise LibraryError(f"{_named(library, number)}: {error}") from error
+            elif number not in alone:
+                suspects.append(number)
+            else:
+                deaths = error.allowed_failures + 1
+                broken.append(f"{_named(library, number)}: its workers died, {deaths} of them")
+                progress.say(broken[-1])
+        if client.status != "running":
+            raise CancelledError
+        progress.show(workers)
 
 
 def _submit(client: Client, key: str, number: int, library: Files | Frame, job: Job, folder: Path) -> Future:
@@ -254,9 +260,9 @@ class _Progress:
     def __exit__(self, *_: object) -> None:
         self._bar.close()
 
-    def add(self, number: int, done: Done) -> None:
-        """A partition is done."""
-        self._failed += done.failed
+    def add(self, number: int, failed: int) -> None:
+        """A partition is done, but for some of its molecules."""
+        self._failed += failed
         self._done += self._size(number)
         self._bar.update(self._size(number))
 

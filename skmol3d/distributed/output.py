@@ -155,7 +155,7 @@ class Output:
                 table.writerows((start + index, *rest) for index, *rest in done["failures"])
                 start += done["molecules"]
                 failed += len(done["failures"])
-        self.note(molecules=start, failed=failed, finished=True)
+        self.note(molecules=start, failed=failed)
         return LibraryResult(self.path, start, failed, self.path / FAILURES)
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
-import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
@@ -44,16 +42,7 @@ class Job(Protocol):
         """What is kept of a partition's tables."""
 
 
-@dataclass(frozen=True)
-class Done:
-    """What became of a partition: its molecules, failures, seconds."""
-
-    molecules: int
-    failed: int
-    seconds: float
-
-
-def work(number: int, source: Any, columns: Columns, job: Job, folder: Path) -> Done:
+def work(number: int, source: Any, columns: Columns, job: Job, folder: Path) -> int:
     """Make a partition, and when it is written say so beside it.
 
     Parameters
@@ -71,7 +60,8 @@ def work(number: int, source: Any, columns: Columns, job: Job, folder: Path) -> 
 
     Returns
     -------
-    Done
+    int
+        How many of its molecules failed.
 
     Raises
     ------
@@ -83,7 +73,6 @@ def work(number: int, source: Any, columns: Columns, job: Job, folder: Path) -> 
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: not seen by the worker on {socket.gethostname()}")
     with _turn:  # a process has memory for one partition, and one set of caches
-        start = time.perf_counter()
         # A row from another batch may differ by rounding. What is in a partition must not depend on what this
         # worker did before.
         cache.CACHE.memory.clear()
@@ -98,7 +87,7 @@ def work(number: int, source: Any, columns: Columns, job: Job, folder: Path) -> 
         note = {"molecules": pieces.molecules, "failures": pieces.failures}
         with appearing(note_path(folder, number)) as made:
             made.write_text(json.dumps(note), encoding="utf-8")
-        return Done(pieces.molecules, len(pieces.failures), time.perf_counter() - start)
+        return len(pieces.failures)
 
 
 class _Pieces:
