@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from skmol3d.structures import Record, read_records
-from skmol3d.structures.reading import TABLES, count_records, file_format, is_file_name, read_header
+from skmol3d.structures.reading import TABLES, count_records, file_format, is_file_name, read_schema
 from skmol3d.structures.reading.tables import ROWS, find_columns
 
 FIRST = 1024
@@ -246,7 +246,7 @@ def open_library(
                 )
         columns = _made_columns(paths[0], keep)
     else:
-        schemas = [_schema(path) for path in paths]
+        schemas = [read_schema(path) for path in paths]
         for path, schema in zip(paths, schemas, strict=True):
             if not schema.equals(schemas[0]):
                 raise ValueError(
@@ -288,14 +288,6 @@ def _natural(path: Path) -> list[Any]:
 def _hash(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _schema(path: Path) -> pa.Schema:
-    if file_format(path) != "parquet":
-        return pa.schema([(name, pa.string()) for name in read_header(path)])
-    from pyarrow.parquet import read_schema
-
-    return read_schema(path).remove_metadata()
 
 
 def _difference(one: pa.Schema, other: pa.Schema) -> str:

@@ -27,7 +27,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from skmol3d.structures.errors import StructureError
 from skmol3d.structures.geometry import MAX_ATOMS
@@ -42,6 +42,9 @@ from skmol3d.structures.reading.tables import (
 )
 from skmol3d.structures.reading.xyz import read_xyz
 
+if TYPE_CHECKING:
+    import pyarrow
+
 __all__ = [
     "FORMATS",
     "TABLES",
@@ -50,8 +53,8 @@ __all__ = [
     "file_format",
     "file_suffix",
     "is_file_name",
-    "read_header",
     "read_records",
+    "read_schema",
 ]
 
 FORMATS = ("smi", "csv", "tsv", "sdf", "mol", "xyz", "extxyz", "parquet")
@@ -246,20 +249,23 @@ def count_records(path: str | os.PathLike[str], smiles_column: str | None = None
     return sum(1 for _ in every)
 
 
-def read_header(path: str | os.PathLike[str]) -> list[str]:
-    """Names of the columns of a table, one of `TABLES`.
+def read_schema(path: str | os.PathLike[str]) -> pyarrow.Schema:
+    """Columns of a table, one of `TABLES`, with their types; those of CSV are text. Needs pyarrow.
 
     Raises
     ------
     OSError, ValueError, ImportError
         As `read_records`.
     """
+    import pyarrow
+
     format = file_format(path)
     with _opened(path) as stream:
         try:
             if format == "parquet":
                 with parquet_file(stream) as file:
-                    return list(file.schema_arrow.names)
-            return table_header(_lines(stream), _delimiter(format))
+                    return file.schema_arrow.remove_metadata()
+            header = table_header(_lines(stream), _delimiter(format))
+            return pyarrow.schema([(name, pyarrow.string()) for name in header])
         except ValueError as error:
             raise ValueError(f"{os.fspath(path)}: {error}") from error

@@ -9,7 +9,7 @@ import pytest
 from reading_examples import SMILES, block, content, records, structures
 
 from skmol3d.structures import read_molecule, read_records
-from skmol3d.structures.reading import count_records, file_format, read_header
+from skmol3d.structures.reading import count_records, file_format, read_schema
 
 FORMATS = ["smi", "csv", "tsv", "parquet", "sdf", "mol", "xyz", "extxyz"]
 
@@ -192,8 +192,16 @@ def test_a_file_that_breaks_off_has_as_many_records_counted_as_read(tmp_path):
     assert count_records(path) == len(list(read_records(path)))
 
 
-@pytest.mark.parametrize("format", ["csv", "tsv", "parquet"])
-def test_the_header_of_a_table(format, tmp_path):
-    path = tmp_path / f"in.{format}"
-    path.write_bytes(content(format))
-    assert set(read_header(path)) >= {"y"}
+@pytest.mark.parametrize("name", ["in.csv", "in.tsv", "in.parquet", "in.csv.gz", "in.parquet.gz"])
+def test_the_columns_of_a_table(name, tmp_path):
+    path = tmp_path / name
+    written = content(name.split(".")[1])
+    path.write_bytes(gzip.compress(written) if name.endswith(".gz") else written)
+    assert set(read_schema(path).names) >= {"y"}
+
+
+@pytest.mark.parametrize("name", ["in.csv", "in.parquet", "in.parquet.gz"])
+def test_a_file_that_is_no_table_is_named(name, tmp_path):
+    (tmp_path / name).write_bytes(b"PAR1\0 and no more")
+    with pytest.raises(ValueError, match=f"{name}: "):
+        read_schema(tmp_path / name)
