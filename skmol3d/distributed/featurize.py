@@ -20,6 +20,7 @@ from skmol3d.featurizers import MoleculeFeaturizer, REM3DIFeaturizer
 from skmol3d.featurizers.base import check_choice
 from skmol3d.featurizers.identity import identity
 from skmol3d.structures import Failure
+from skmol3d.structures.errors import describe_input
 
 COUNTS = pa.int16()
 TYPES = {"float32": pa.float32(), "float16": pa.float16()}
@@ -169,7 +170,7 @@ class FeaturizeJob:
             reason = (
                 f"{self.names[column]} is {rows[i, column]:.9g}, which {self.fields[column].type} cannot hold"
             )
-            failures[i] = Failure(i, str(structures[i])[:80], reason)
+            failures[i] = Failure(i, describe_input(structures[i]), reason)
             good[i] = False
         rows[~good] = 0  # as good as any under the mask
         columns = np.ascontiguousarray(rows.T)

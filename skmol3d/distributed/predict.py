@@ -23,6 +23,7 @@ from skmol3d.distributed.run import complete
 from skmol3d.featurizers import FeaturizationError, StructureFeaturizer
 from skmol3d.featurizers.base import check_integer
 from skmol3d.structures import Failure
+from skmol3d.structures.errors import describe_input
 
 EXAMPLE = "CCO"
 """A molecule that every model can predict: what comes out says which columns there are."""
@@ -172,7 +173,7 @@ class PredictJob:
         failures = failures + [
             Failure(
                 int(places[i]),
-                str(structures[places[i]])[:80],
+                describe_input(structures[places[i]]),
                 reasons.get(i, "the prediction is not a number"),
             )
             for i in np.flatnonzero(missing)

@@ -6,7 +6,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from numbers import Integral, Number
+from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -21,6 +21,7 @@ from sklearn.utils._set_output import _get_output_config
 from tqdm import tqdm
 
 from skmol3d.structures import Failure, iter_inputs
+from skmol3d.structures.errors import describe_input
 
 CHUNK = 8192
 """Molecules parsed and held at a time."""
@@ -161,7 +162,9 @@ class StructureFeaturizer(TransformerMixin, BaseEstimator, ABC):
             while chunk := list(islice(inputs, chunk_size)):
                 rows = np.full((len(chunk), width), np.nan, np.float32)
                 reasons = self._compute(chunk, rows, bar.update)
-                failures += [Failure(start + i, _short(chunk[i]), reasons[i]) for i in sorted(reasons)]
+                failures += [
+                    Failure(start + i, describe_input(chunk[i]), reasons[i]) for i in sorted(reasons)
+                ]
                 start += len(chunk)
                 yield self._pack(rows)
         if not start:
@@ -332,19 +335,3 @@ def check_integer(name: str, value: object, minimum: int | None = None) -> None:
 def _count(X: Any) -> int | None:
     """Number of molecules in `X`, where that is known beforehand."""
     return None if isinstance(X, str | os.PathLike) or not hasattr(X, "__len__") else len(X)
-
-
-def _short(value: object) -> str:
-    from rdkit import Chem
-
-    if isinstance(value, Exception):  # a record that `iter_inputs` could not read
-        text = "<unreadable record>"
-    elif value is None or isinstance(value, str | os.PathLike | Number):
-        text = repr(value)
-    elif isinstance(value, Chem.Mol):
-        # Not its SMILES: whatever is wrong with a molecule may make writing it fail. Likewise repr below.
-        name = f" {value.GetProp('_Name')!r}" if value.HasProp("_Name") else ""
-        text = f"<{type(value).__name__}{name} of {value.GetNumAtoms()} atoms>"
-    else:
-        text = f"<{type(value).__name__}>"
-    return text if len(text) <= 80 else text[:77] + "..."

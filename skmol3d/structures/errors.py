@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from numbers import Number
 from threading import RLock
 
 from rdkit import rdBase
@@ -69,3 +71,20 @@ def rdkit_reason(error: Exception) -> str:
 def shorten(text: str, length: int = 40) -> str:
     """Quote a text, cut to at most `length` characters."""
     return repr(text if len(text) <= length else text[: length - 3] + "...")
+
+
+def describe_input(value: object) -> str:
+    """What stands for an input in a list of failures: at most 80 characters, the same in every run."""
+    from rdkit import Chem
+
+    if isinstance(value, Exception):  # a record that `iter_inputs` could not read
+        text = "<unreadable record>"
+    elif value is None or isinstance(value, str | os.PathLike | Number):
+        text = repr(value)
+    elif isinstance(value, Chem.Mol):
+        # Not its SMILES: whatever is wrong with a molecule may make writing it fail. Likewise repr below.
+        name = f" {value.GetProp('_Name')!r}" if value.HasProp("_Name") else ""
+        text = f"<{type(value).__name__}{name} of {value.GetNumAtoms()} atoms>"
+    else:
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -88,7 +88,9 @@ def test_a_number_that_would_be_stored_as_another_fails_its_molecule(
     monkeypatch.setattr(ECFPFeaturizer, "_compute", compute)
     monkeypatch.setattr(ECFPFeaturizer, "integer_columns", lambda self: np.arange(32) != 1)
     done = featurize(client, "library/part.0.parquet", partition_size=12, dtype=dtype)
-    assert pd.read_csv(done.failures)["reason"].tolist() == [reason]
+    failures = pd.read_csv(done.failures)
+    assert failures["reason"].tolist() == [reason]
+    assert failures["input"].tolist() == ["'CN'"]
     assert pd.read_parquet("out").iloc[:, 4:].isna().any(axis=1).sum() == 1
 
 

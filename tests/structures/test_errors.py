@@ -4,7 +4,7 @@ import pytest
 from rdkit import Chem
 
 from skmol3d.structures import StructureError, read_molecule
-from skmol3d.structures.errors import rdkit_errors
+from skmol3d.structures.errors import describe_input, rdkit_errors
 
 
 def test_messages_that_rdkit_cuts_inside_a_character_are_survived():
@@ -28,3 +28,12 @@ def test_rdkit_s_own_messages_are_captured_and_not_silenced_for_others(capfd):
     assert capfd.readouterr().err == ""
     assert Chem.MolFromSmiles("C1CC") is None
     assert "unclosed ring" in capfd.readouterr().err
+
+
+def test_an_input_is_described_alike_in_every_run():
+    mol = Chem.MolFromSmiles("CCO")
+    assert describe_input(mol) == "<Mol of 3 atoms>"
+    mol.SetProp("_Name", "ethanol")
+    assert describe_input(mol) == "<Mol 'ethanol' of 3 atoms>"
+    assert [describe_input(value) for value in ("C(", None, object())] == ["'C('", "None", "<object>"]
+    assert len(describe_input("C" * 1000)) == 80

@@ -16,6 +16,7 @@ from skmol3d.featurizers import REM3DIFeaturizer
 from skmol3d.featurizers.base import FeaturizationError
 from skmol3d.featurizers.encoder_base import BATCH_ATOMS
 from skmol3d.structures import Failure, StructureError, conformers_of, read_molecule
+from skmol3d.structures.errors import describe_input
 
 
 class Record(NamedTuple):
@@ -69,7 +70,7 @@ class TokenFeaturizer(REM3DIFeaturizer):
         stream = conformers_of(iter(read), self._settings(), self.n_jobs, self.cache_dir)
         for i, (molecule, made) in enumerate(zip(read, stream, strict=True)):
             if isinstance(made, StructureError):
-                failures.append(Failure(i, repr(molecules[i])[:80], str(made)))
+                failures.append(Failure(i, describe_input(molecules[i]), str(made)))
             else:
                 items += [(i, item) for item in self._items(molecule, made)]
         if failures:

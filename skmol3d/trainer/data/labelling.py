@@ -34,7 +34,7 @@ from skmol3d.structures import (
     read_molecule,
     read_records,
 )
-from skmol3d.structures.errors import shorten
+from skmol3d.structures.errors import describe_input
 from skmol3d.structures.xtb import xtb_labels
 from skmol3d.trainer.data.conformer_kinds import ConformerKind
 from skmol3d.trainer.data.positions import POSITION_UNIT, integer_positions
@@ -292,7 +292,7 @@ def _alone(start: int, chunk: list[object], settings: ConformerSettings, cache_d
     finally:
         pool.close()
     if len(chunk) == 1:
-        return [], [Failure(start, _short(chunk[0]), "its process died (a crash, or out of memory)")]
+        return [], [Failure(start, describe_input(chunk[0]), "its process died (a crash, or out of memory)")]
     middle = len(chunk) // 2
     rows, failures = _alone(start, chunk[:middle], settings, cache_dir)
     more_rows, more_failures = _alone(start + middle, chunk[middle:], settings, cache_dir)
@@ -310,7 +310,7 @@ def _label_chunk(
             molecule = read_molecule(value)
             conformers = embed_cached(molecule, settings, cache_dir)
         except StructureError as error:
-            failures.append(Failure(index, _short(value), str(error)))
+            failures.append(Failure(index, describe_input(value), str(error)))
             continue
         own = ConformerKind.MMFF if settings.relax == "mmff" else ConformerKind.ETKDG
         kind = own if molecule.coordinates is None else ConformerKind.BROUGHT
@@ -319,7 +319,7 @@ def _label_chunk(
                 labels = _label(conformers.numbers, positions, conformers.charge)
             except (ValueError, RuntimeError) as error:  # what tblite raises
                 which = f"conformer {k}: " if len(conformers.positions) > 1 else ""
-                failures.append(Failure(index, _short(value), f"{which}{error}"))
+                failures.append(Failure(index, describe_input(value), f"{which}{error}"))
             else:
                 rows.append({**labels, "kind": kind, "row": index})
     return rows, failures
@@ -333,9 +333,3 @@ def _label(numbers: np.ndarray, positions: np.ndarray, charge: int) -> dict[str,
     if broken:
         raise ValueError(f"GFN2-xTB gave no finite {', '.join(broken)}")
     return {"numbers": numbers, "positions": packed, "total_charge": charge, **labels}
-
-
-def _short(value: object) -> str:
-    if isinstance(value, StructureError):
-        return "<unreadable record>"
-    return shorten(value, 80) if isinstance(value, str) else f"<{type(value).__name__}>"
