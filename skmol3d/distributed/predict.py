@@ -83,8 +83,8 @@ def predict_library(
     LibraryError
         If the scheduler was lost or a partition could not be made.
     ValueError
-        If the library cannot be read, `output` holds something else, or there is no such column to choose
-        by.
+        If the library cannot be read, `output` holds something else, there is no such column of numbers to
+        choose by, or one was named without `top`.
 
     Examples
     --------
@@ -101,9 +101,13 @@ def predict_library(
     if top is not None:
         check_integer("top", top, 1)
         job = PredictJob(path, digest, job.fields, top, by or _default_column(job.fields), lowest)
-        if job.by not in [field.name for field in job.fields]:
-            names = ", ".join(field.name for field in job.fields)
-            raise ValueError(f"by: the model gives no column {job.by!r}; there are: {names}")
+        types = {field.name: field.type for field in job.fields}
+        if job.by not in types:
+            raise ValueError(f"by: the model gives no column {job.by!r}; there are: {', '.join(types)}")
+        if pa.types.is_string(types[job.by]):
+            raise ValueError(f"by: {job.by!r} holds texts, of which none is best; name a column of numbers")
+    elif by is not None or lowest:
+        raise ValueError("by and lowest say which are the best; give top, which says how many")
     task = {"task": "predict", "model": digest, "top": top, "by": job.by, "lowest": lowest}
     result = complete(
         library,

@@ -85,6 +85,8 @@ def test_a_classifier_gives_classes_and_probabilities(predict, table):
     assert best["probability_amine"].tolist() == sorted(found["probability_amine"].dropna())[:-4:-1]
     with pytest.raises(ValueError, match="no column 'amine'; there are: prediction, probability_N,"):
         predict(forest, y=lambda text: text[-1], output="other", top=3, by="amine")
+    with pytest.raises(ValueError, match="by: 'prediction' holds texts, of which none is best"):
+        predict(forest, y=lambda text: text[-1], output="other", top=3, by="prediction")
 
 
 def test_of_several_targets_the_one_to_choose_by_is_named(predict):
@@ -110,3 +112,9 @@ def test_what_is_no_model_is_said(client, folder):
     joblib.dump(ridge().fit(["CCO", "CC"], [1, 2]), "model.joblib")
     with pytest.raises(TypeError, match="top must be an integer"):
         predict_library("library", "out", "model.joblib", scheduler=client, top=1.5)
+
+
+@pytest.mark.parametrize("settings", [{"by": "prediction"}, {"lowest": True}])
+def test_what_says_which_are_the_best_needs_a_number_of_them(settings, predict):
+    with pytest.raises(ValueError, match="give top, which says how many"):
+        predict(ridge(), **settings)
