@@ -273,12 +273,18 @@ class SkipFailures(MetaEstimatorMixin, BaseEstimator):
 
 
 def _failures(featurizer: Pipeline | None) -> pd.DataFrame | None:
-    """What featurizers tell of failures: the only step, or those inside of it, each molecule once."""
-    step: Any = None if featurizer is None else featurizer[0]
-    inside = getattr(step, "transformers_", None) or getattr(step, "transformer_list", None) or ()
-    tables = [
-        part.failures_ for part in (step, *(entry[1] for entry in inside)) if hasattr(part, "failures_")
-    ]
+    """What the featurizers of a first step tell of failures, each molecule once."""
+    tables = _tables(featurizer)
     if not tables:
         return None
     return pd.concat(tables).drop_duplicates("index").sort_values("index", ignore_index=True)
+
+
+def _tables(part: Any) -> list[pd.DataFrame]:
+    """Failures of a featurizer, or of those inside a pipeline, a union or a column transformer."""
+    if hasattr(part, "failures_"):
+        return [part.failures_]
+    for attribute in ("transformers_", "transformer_list", "steps"):
+        if hasattr(part, attribute):
+            return [table for entry in getattr(part, attribute) for table in _tables(entry[1])]
+    return []

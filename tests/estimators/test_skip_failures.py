@@ -105,12 +105,14 @@ def test_a_generator_of_molecules_is_read_once():
     np.testing.assert_array_equal(model.predict(iter(SMILES)), model.predict(SMILES))
 
 
-def test_columns_beside_the_molecule():
+@pytest.mark.parametrize("scaled", [False, True])
+def test_columns_beside_the_molecule(scaled):
     """A molecule that failed has a pH all the same."""
+    molecules = ECFPFeaturizer(errors="nan")
+    if scaled:
+        molecules = make_pipeline(molecules, StandardScaler())
     table = pd.DataFrame({"smiles": SMILES, "pH": TARGET})
-    columns = ColumnTransformer(
-        [("ecfp", ECFPFeaturizer(errors="nan"), "smiles"), ("rest", "passthrough", ["pH"])]
-    )
+    columns = ColumnTransformer([("ecfp", molecules, "smiles"), ("rest", "passthrough", ["pH"])])
     model = SkipFailures(make_pipeline(columns, Ridge())).fit(table, TARGET)
     np.testing.assert_array_equal(np.isnan(model.predict(table)), FAILED)
     assert model.failures_["index"].tolist() == np.flatnonzero(FAILED).tolist()
