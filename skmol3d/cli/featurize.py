@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import skmol3d
+from skmol3d.cli import library
 
 if TYPE_CHECKING:
     from skmol3d.cli.records import Source
@@ -34,16 +35,16 @@ More: --model NAME --help, --crystals --help, --dask local --help.
 CHUNK = 1024
 """Records between two marks from which a stopped run continues."""
 
-SHOWN = 10
 LIBRARY_ALONE = ("dtype", "partition_size")
-LIBRARY = ("dask", *LIBRARY_ALONE, "smiles_column", "id_column", "keep", "restart", "model")
+LIBRARY = ("dask", *LIBRARY_ALONE, "smiles_column", "id_column", "restart", "model")
 """Options that have a meaning for libraries, and those that have none elsewhere."""
 
 SAID = {
     "input": "file, folder or 'pattern' of Parquet, CSV, SMILES or SD files",
     "output": "folder, that workers see, too; gets Parquet with the columns of INPUT, and _failures.csv",
+    "keep": f"{library.KEEP} (default: all)",
 }
-"""What INPUT and OUTPUT are where there are libraries."""
+"""What is another thing where there are libraries."""
 
 COMMON = ("n_jobs", "device", "cache_dir")
 """Parameters of featurizers that the help shows beside records and files."""
@@ -82,8 +83,8 @@ class Help(argparse.Action):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
-    from skmol3d.cli.library import add_cluster, add_partitions
     from skmol3d.cli.options import DEFAULT, add_parameters
+    from skmol3d.featurizers.crystal import EMBEDDINGS
     from skmol3d.files import OUTPUTS
     from skmol3d.structures.reading import FORMATS
 
@@ -105,27 +106,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="records are crystals (.cif: always)",
     )
-    add("--smiles-column", metavar="COLUMN", help="of a table (default: SMILES in any case)")
-    add("--id-column", metavar="COLUMN", help="of a table, goes into OUTPUT (default: id or name)")
-    add(
-        "--keep",
-        metavar="COLUMN",
-        action="append",
-        default=[],
-        help="column or SD property for OUTPUT; may be repeated",
-    )
+    library.add_columns(group)
     add("--errors", choices=["nan", "raise"], default="nan", help="failed records: rows of NaN, or no OUTPUT")
     add("--failures", metavar="FILE", type=Path, help="CSV table of all failed records and the reasons")
     add("--restart", action="store_true", help="discard what a stopped run left beside OUTPUT")
-    add_cluster(group, None)
-    add("--dtype", choices=["float32", "float16"], default="float32", help="of numbers that are not whole")
-    add_partitions(group)
+    library.add_cluster(group, None)
+    add("--dtype", choices=["float32", "float16"], help="of numbers that are not whole (default: float32)")
+    library.add_partitions(group)
     group = parser.add_argument_group("featurizer")
     group.add_argument(
         "--model",
         metavar="NAME",
         help=f"bundled checkpoint, folder, Hub id, or ecfp (default: {DEFAULT}); "
-        "crystals: also none, volume, inertia (mo3enet-small)",
+        f"crystals: also none, volume, inertia (default: {EMBEDDINGS['mo3enet']})",
     )
     parameters = add_parameters(group)
     add("-h", "--help", action=Help, parameters=parameters)
@@ -138,9 +131,10 @@ def run(args: argparse.Namespace) -> int:
     from skmol3d.files import check_output, check_writable
 
     if args.dask:
-        from skmol3d.cli import library
-
         return library.featurize(args)
+    for name in LIBRARY_ALONE:
+        if getattr(args, name) is not None:
+            raise ValueError(f"--{name.replace('_', '-')}: only with --dask")
     start = time.perf_counter()
     output = None if args.output == "-" else Path(args.output)
     if output:
@@ -285,8 +279,9 @@ def _report(args: argparse.Namespace, outcome: Outcome, item: str, seconds: floa
     lines = [f"{outcome.done - count} of {outcome.done} {item}s in {seconds:.1f} s: {where}"]
     if count:
         lines.append(f"{count} failed{' (rows of NaN)' if outcome.complete else ''}:")
-        for index, name, text, reason in outcome.failures[:SHOWN]:
-            lines.append(f"  [{index}] {f'{name}: ' if name else ''}{text}: {reason}")
-    if count > SHOWN:
-        lines.append(f"  ... and {count - SHOWN} more ({args.failures or '--failures FILE lists all'})")
+        lines += [library.failure_line(*failure) for failure in outcome.failures[: library.SHOWN]]
+    if count > library.SHOWN:
+        lines.append(
+            f"  ... and {count - library.SHOWN} more ({args.failures or '--failures FILE lists all'})"
+        )
     print("\n".join(lines), file=sys.stderr)

@@ -12,6 +12,17 @@ if TYPE_CHECKING:
     from skmol3d.distributed import LibraryResult
 
 SHOWN = 10
+"""Failures that a command shows; a file has all of them."""
+
+KEEP = "column or SD property for OUTPUT; may be repeated"
+
+
+def add_columns(group: Any, keep: str = KEEP) -> None:
+    """Declare which columns of a table are read and kept."""
+    add = group.add_argument
+    add("--smiles-column", metavar="COLUMN", help="of a table (default: SMILES in any case)")
+    add("--id-column", metavar="COLUMN", help="of a table, goes into OUTPUT (default: id or name)")
+    add("--keep", metavar="COLUMN", action="append", default=[], help=keep)
 
 
 def add_cluster(group: Any, default: str | None) -> None:
@@ -28,17 +39,13 @@ def add_cluster(group: Any, default: str | None) -> None:
 def add_partitions(group: Any) -> None:
     """Declare the size of a partition."""
     group.add_argument(
-        "--partition-size",
-        metavar="N",
-        type=int,
-        default=4096,
-        help="molecules of a partition (default: 4096)",
+        "--partition-size", metavar="N", type=int, help="molecules of a partition (default: 4096)"
     )
 
 
 def settings(args: argparse.Namespace) -> dict[str, Any]:
-    """What both functions take."""
-    return {
+    """What both functions take, as far as it was given."""
+    given = {
         "scheduler": args.dask,
         "smiles_column": args.smiles_column,
         "id_column": args.id_column,
@@ -47,6 +54,7 @@ def settings(args: argparse.Namespace) -> dict[str, Any]:
         "restart": args.restart,
         "verbose": 1,
     }
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def featurize(args: argparse.Namespace) -> int:
@@ -64,7 +72,9 @@ def featurize(args: argparse.Namespace) -> int:
         if given:
             raise ValueError(f"{option}: not with --dask, where failures are in OUTPUT/_failures.csv")
     featurizer = make_featurizer(args.model, False, given_parameters(args))
-    result = featurize_library(args.input, args.output, featurizer, dtype=args.dtype, **settings(args))
+    result = featurize_library(
+        args.input, args.output, featurizer, dtype=args.dtype or "float32", **settings(args)
+    )
     return report(args, result)
 
 
@@ -75,7 +85,11 @@ def report(args: argparse.Namespace, result: LibraryResult) -> int:
     if result.failed:
         print(f"{result.failed} failed ({args.output}/{result.failures.name} lists all):", file=sys.stderr)
         with result.failures.open(newline="", encoding="utf-8") as file:
-            for row in islice(csv.DictReader(file), SHOWN):
-                name = f"{row['id']}: " if row["id"] else ""
-                print(f"  [{row['index']}] {name}{row['input']}: {row['reason']}", file=sys.stderr)
+            for row in islice(csv.reader(file), 1, 1 + SHOWN):
+                print(failure_line(*row), file=sys.stderr)
     return 0 if good else 1
+
+
+def failure_line(index: object, name: str | None, text: str, reason: str) -> str:
+    """What is shown of a failure."""
+    return f"  [{index}] {f'{name}: ' if name else ''}{text}: {reason}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from skmol3d.cli import library
+
 EXAMPLE = "skmol3d predict model.joblib 'library/*.parquet' hits/ --top 1000"
 USAGE = "skmol3d predict MODEL LIBRARY OUTPUT [options]"
 NOTES = """\
@@ -18,8 +20,6 @@ again. Exit status: 0 if OUTPUT is complete; 1 if all molecules failed;
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
-    from skmol3d.cli.library import add_cluster, add_partitions
-
     add = parser.add_argument
     add("model", metavar="MODEL", help="joblib.dump of a fitted pipeline that takes molecules")
     add("library", metavar="LIBRARY", help="file, folder or 'pattern' of Parquet, CSV, SMILES or SD files")
@@ -27,24 +27,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--top", metavar="N", type=int, help="keep the best N alone, in OUTPUT/top.parquet")
     add("--by", metavar="COLUMN", help="of the predictions, that --top is for, if there are several")
     add("--lowest", action="store_true", help="the lowest predictions are the best")
-    add("--smiles-column", metavar="COLUMN", help="of tables (default: SMILES in any case)")
-    add("--id-column", metavar="COLUMN", help="of tables (default: id or name)")
-    add(
-        "--keep",
-        metavar="COLUMN",
-        action="append",
-        default=[],
-        help="column or SD property for OUTPUT; may be repeated (default: all)",
-    )
-    add_cluster(parser, "local")
-    add_partitions(parser)
+    library.add_columns(parser, f"{library.KEEP} (default: all)")
+    library.add_cluster(parser, "local")
+    library.add_partitions(parser)
     add("--restart", action="store_true", help="discard what an earlier run left in OUTPUT")
 
 
 def run(args: argparse.Namespace) -> int:
     """Write the predictions and say what became of the molecules; give the exit status."""
-    from skmol3d.cli.library import report, settings
     from skmol3d.distributed import predict_library
 
     best = {"top": args.top, "by": args.by, "lowest": args.lowest}
-    return report(args, predict_library(args.library, args.output, args.model, **best, **settings(args)))
+    settings = best | library.settings(args)
+    return library.report(args, predict_library(args.library, args.output, args.model, **settings))

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from skmol3d.structures import Record, read_records
-from skmol3d.structures.reading import file_format
+from skmol3d.structures.reading import TABLES, file_format
 
-WITH_COLUMNS = ("csv", "tsv", "parquet")
-AS_TEXT = ("smi", *WITH_COLUMNS)
+AS_TEXT = ("smi", *TABLES)
 CRYSTALS = ("cif", "extxyz", "xyz")
 
 
@@ -46,8 +45,8 @@ def find_source(args: argparse.Namespace) -> Source:
     if args.crystals and format not in CRYSTALS:
         raise ValueError(f"--crystals: {format} holds none; expected one of {', '.join(CRYSTALS)}")
     for option, value in (("--smiles-column", args.smiles_column), ("--id-column", args.id_column)):
-        if value and format not in WITH_COLUMNS:
-            raise ValueError(f"{option}: {format} has no columns; expected one of {', '.join(WITH_COLUMNS)}")
+        if value and format not in TABLES:
+            raise ValueError(f"{option}: {format} has no columns; expected one of {', '.join(TABLES)}")
     return Source(path, format, args.crystals or format == "cif")
 
 

@@ -38,6 +38,12 @@ def test_what_does_not_go_with_dask_is_said(options, folder, capsys):
     assert f"{' '.join(options[:1])}" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("options", [["--dtype", "float32"], ["--partition-size", "10"]])
+def test_what_goes_with_dask_alone_is_said(options, folder, capsys):
+    assert main(["featurize", "in.smi", "rows.npy", *options]) == 2
+    assert f"skmol3d featurize: {options[0]}: only with --dask\n" in capsys.readouterr().err
+
+
 def test_where_the_help_of_a_library_is(capsys):
     with pytest.raises(SystemExit, match="0"):
         main(["featurize", "--dask", "local", "--help"])
