@@ -9,7 +9,7 @@ from io import StringIO
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from skmol3d.encoders.atoms import AtomBatch, AtomFeatures, full_precision
 from skmol3d.encoders.config import check_elements
@@ -31,11 +31,11 @@ class AIMNet2Config:
         Size of the last hidden layer, ``aim_size``.
     coulomb : bool
         Whether a Coulomb energy of its charges is added to its own.
-    embedded : bool
+    coulomb_embedded : bool
         Whether the short-range part of it has been taken off inside.
-    range : float
+    coulomb_range : float
         Å, of that part.
-    envelope : str
+    coulomb_envelope : str
         "exp" or "cosine", of that part.
     dispersion : dict of str to float
         s6, s8, a1 and a2 of the DFT-D3 energy that is added; none if empty.
@@ -48,9 +48,9 @@ class AIMNet2Config:
     elements: tuple[int, ...] = (1, 5, 6, 7, 8, 9, 14, 15, 16, 17, 33, 34, 35, 53)
     features: int = 256
     coulomb: bool = True
-    embedded: bool = True
-    range: float = 4.6
-    envelope: str = "exp"
+    coulomb_embedded: bool = True
+    coulomb_range: float = 4.6
+    coulomb_envelope: str = "exp"
     dispersion: dict[str, float] = field(default_factory=dict)
     charged: bool = True
 
@@ -98,8 +98,14 @@ class AIMNet2(nn.Module):
                 allow_file_references=False,
                 import_authorizer=REGISTRY_IMPORT_POLICY.require_allowed,
             )
-        coulomb = {"rc": config.range, "envelope": config.envelope, "subtract_sr": not config.embedded}
-        self.coulomb = LRCoulomb(key_out="energy", **coulomb) if config.coulomb else None
+        self.coulomb = None
+        if config.coulomb:
+            self.coulomb = LRCoulomb(
+                key_out="energy",
+                rc=config.coulomb_range,
+                envelope=config.coulomb_envelope,
+                subtract_sr=not config.coulomb_embedded,
+            )
         self.dispersion = DFTD3(**config.dispersion) if config.dispersion else None
 
     @property
@@ -139,12 +145,9 @@ class AIMNet2(nn.Module):
         scalars = torch.cat([out["aim"], out["charges"][..., None]], -1)[batch.molecule, batch.slot]
         if self.coulomb is not None:
             out = self.coulomb(out)
-        energy = out["energy"].to(batch.positions)
         if self.dispersion is not None:
-            energy = energy + self._dispersion(out).to(energy)
+            # The path that can be differentiated; the other one is compiled for GPUs.
+            out = self.dispersion(out, hessian=True)
+        energy = out["energy"].to(batch.positions)
         share = (energy / batch.counts)[batch.molecule]
         return AtomFeatures(scalars.to(energy), batch.positions.new_zeros(len(scalars), 3, 1), share)
-
-    def _dispersion(self, out: dict[str, Tensor]) -> Tensor:
-        # The path that can be differentiated; the other one is compiled for GPUs.
-        return self.dispersion({**out, "energy": 0.0 * out["energy"]}, hessian=True)["energy"]  # type: ignore[misc]

@@ -42,9 +42,9 @@ def read_aimnet2(path: Path, content: Any) -> Potential:
             elements=tuple(sorted(int(z) for z in content["implemented_species"])),
             features=_features(state),
             coulomb=bool(content.get("needs_coulomb", False)),
-            embedded=mode == "sr_embedded",
-            range=float(content.get("coulomb_sr_rc") or 4.6),
-            envelope=content.get("coulomb_sr_envelope") or "exp",
+            coulomb_embedded=mode == "sr_embedded",
+            coulomb_range=float(content.get("coulomb_sr_rc") or 4.6),
+            coulomb_envelope=content.get("coulomb_sr_envelope") or "exp",
             dispersion=_dispersion(content),
             charged=content.get("supports_charged_systems") is not False,
         )
