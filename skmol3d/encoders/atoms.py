@@ -247,6 +247,13 @@ def radius_edges(batch: AtomBatch, cutoff: float) -> Edges:
     return Edges(source, target, torch.where(itself, 0.0, distance), direction, itself)
 
 
+def check_known(numbers: Tensor, elements: Sequence[int], name: str) -> None:
+    """Raise ValueError if atomic ``numbers`` [N] are not all among the ``elements`` that ``name`` knows."""
+    unknown = sorted(set(numbers.unique().tolist()) - set(elements))
+    if unknown:
+        raise ValueError(f"atomic numbers {unknown} are not among those that {name} was trained on")
+
+
 def full_precision(method: Callable[..., Any]) -> Callable[..., Any]:
     """Decorate ``method(self, batch, ...)`` to compute in float32 also where training is in mixed precision.
 

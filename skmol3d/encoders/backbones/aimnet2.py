@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from skmol3d.encoders.atoms import AtomBatch, AtomFeatures, full_precision
+from skmol3d.encoders.atoms import AtomBatch, AtomFeatures, check_known, full_precision
 from skmol3d.encoders.config import check_elements
 from skmol3d.encoders.periodic import PeriodicBatch
 
@@ -80,6 +80,8 @@ class AIMNet2(nn.Module):
     """
 
     Config: ClassVar[type] = AIMNet2Config
+    energy_scalars = range(0)
+    """None: it gives energies itself."""
 
     def __init__(self, config: AIMNet2Config) -> None:
         super().__init__()
@@ -113,11 +115,6 @@ class AIMNet2(nn.Module):
         """Numbers of scalars S and of vectors V per atom."""
         return self.config.features + 1, 1
 
-    @property
-    def energy_scalars(self) -> range:
-        """None: it gives energies itself."""
-        return range(0)
-
     @full_precision
     def forward(self, batch: AtomBatch) -> AtomFeatures:
         """Features of all atoms: scalars [N, S], vectors [N, 3, 1], energies [N] (eV).
@@ -131,10 +128,7 @@ class AIMNet2(nn.Module):
             raise ValueError("AIMNet2 is for molecules here, not for crystals")
         if not self.config.charged and batch.charge.any():
             raise ValueError("this AIMNet2 was not trained on ions")
-        known = torch.isin(batch.numbers, batch.numbers.new_tensor(self.config.elements))
-        if not known.all():
-            unknown = batch.numbers[~known].unique().tolist()
-            raise ValueError(f"atomic numbers {unknown} are not among those that AIMNet2 was trained on")
+        check_known(batch.numbers, self.config.elements, "AIMNet2")
         out = self.model(
             {
                 "coord": batch.pad(batch.positions).float(),

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from skmol3d.encoders.atoms import AtomBatch, AtomFeatures, full_precision, radius_edges
+from skmol3d.encoders.atoms import AtomBatch, AtomFeatures, check_known, full_precision, radius_edges
 from skmol3d.encoders.config import check_elements, check_positive, making_tables
 from skmol3d.encoders.periodic import PeriodicBatch
 
@@ -22,6 +22,8 @@ HIGHEST = 4
 """Degree and order of correlation: tables of coupling coefficients grow with powers of them."""
 WIDEST = 2048
 """Multiplicity of irreps, which e3nn lists one by one."""
+IRREPS = re.compile(r"\d+x\d+[eo](\+\d+x\d+[eo])*", re.ASCII)
+"""As e3nn writes them; it reads other spellings too, which the bounds above would not see."""
 
 
 @dataclass(frozen=True)
@@ -98,11 +100,15 @@ class MACEConfig:
         wrong = [k for k in self.layers if not 0 <= k < self.interactions]
         if wrong or len(set(self.layers)) < len(self.layers):
             raise ValueError(f"layers must be distinct and below {self.interactions}, got {self.layers}")
-        highest = max(int(degree) for degree in re.findall(r"x(\d+)[eo]", self.hidden_irreps) or ["9"])
-        if max(self.max_ell, self.correlation, highest) > HIGHEST:
-            raise ValueError(f"max_ell, correlation and degrees of hidden_irreps must not exceed {HIGHEST}")
-        every = self.hidden_irreps + self.readout_irreps + self.edge_irreps
-        if max(map(int, re.findall(r"(\d+)x", every)), default=0) > WIDEST:
+        irreps = [self.hidden_irreps, self.readout_irreps] + [self.edge_irreps] * bool(self.edge_irreps)
+        wrong_irreps = [text for text in irreps if not IRREPS.fullmatch(text)]
+        if wrong_irreps:
+            raise ValueError(f"irreps must be written as 16x0e+16x1o, got {wrong_irreps[0]!r}")
+        every = "+".join(irreps)
+        degrees = [int(degree) for degree in re.findall(r"x(\d+)", every)]
+        if max(self.max_ell, self.correlation, *degrees) > HIGHEST:
+            raise ValueError(f"max_ell, correlation and degrees of irreps must not exceed {HIGHEST}")
+        if max(int(count) for count in re.findall(r"(\d+)x", every)) > WIDEST:
             raise ValueError(f"multiplicities of irreps must not exceed {WIDEST}")
         if not set(self.embedding) <= {"total_charge", "total_spin"}:
             raise ValueError(f"embedding knows total_charge and total_spin, got {sorted(self.embedding)}")
@@ -128,6 +134,8 @@ class MACE(nn.Module):
     """
 
     Config: ClassVar[type] = MACEConfig
+    energy_scalars = range(0)
+    """None: it gives energies itself."""
 
     def __init__(self, config: MACEConfig) -> None:
         super().__init__()
@@ -139,11 +147,6 @@ class MACE(nn.Module):
     def sizes(self) -> tuple[int, int]:
         """Numbers of scalars S and of vectors V per atom."""
         return len(self.scalars), max(1, len(self.vectors))
-
-    @property
-    def energy_scalars(self) -> range:
-        """None: it gives energies itself."""
-        return range(0)
 
     @full_precision
     def forward(self, batch: AtomBatch) -> AtomFeatures:
@@ -158,7 +161,7 @@ class MACE(nn.Module):
         # MACE itself asks for gradients by the positions, which would keep all it computes.
         wanted = torch.is_grad_enabled() and (learns or batch.positions.requires_grad)
         with torch.set_grad_enabled(wanted):
-            out = self.model(self._graph(batch), training=wanted, compute_force=False)
+            out = self.model(self.graph(batch), training=wanted, compute_force=False)
         features = out["node_feats"]
         vectors = batch.positions.new_zeros(len(features), 3, self.sizes[1])
         if self.vectors:
@@ -175,13 +178,10 @@ class MACE(nn.Module):
         learns = {name: parameter.requires_grad for name, parameter in self.named_parameters()}
         return _rebuilt, (self.config, self.state_dict(), self.training, learns)
 
-    def _graph(self, batch: AtomBatch) -> dict[str, Tensor]:
+    def graph(self, batch: AtomBatch) -> dict[str, Tensor]:
         """What MACE's ``forward`` takes."""
-        known = self.model.atomic_numbers
-        attributes = batch.numbers[:, None] == known
-        unknown = batch.numbers[~attributes.any(1)].unique().tolist()
-        if unknown:
-            raise ValueError(f"atomic numbers {unknown} are not among those that MACE was trained on")
+        check_known(batch.numbers, self.config.elements, "MACE")
+        attributes = batch.numbers[:, None] == self.model.atomic_numbers
         edges = radius_edges(batch, self.config.cutoff)
         apart = ~edges.itself
         source, target = edges.source[apart], edges.target[apart]
@@ -191,7 +191,7 @@ class MACE(nn.Module):
             # Whatever is not the difference of the two positions is a vector of the lattice.
             whole = edges.direction[apart] * edges.distance[apart, None]
             shifts = whole - (positions[target] - positions[source])
-        lone = batch.counts.new_zeros(len(batch))
+        zeros = batch.counts.new_zeros(len(batch))
         graph = {
             "positions": positions,
             "node_attrs": attributes.to(positions.dtype),
@@ -200,11 +200,11 @@ class MACE(nn.Module):
             "unit_shifts": torch.zeros_like(shifts),
             "cell": positions.new_zeros(3 * len(batch), 3),
             "batch": batch.molecule,
-            "ptr": torch.cat([lone[:1], batch.counts.cumsum(0)]),
-            "head": lone,
+            "ptr": torch.cat([zeros[:1], batch.counts.cumsum(0)]),
+            "head": zeros,
         }
         if self.config.embedding:
-            electrons = lone.index_add(0, batch.molecule, batch.numbers) - batch.charge.round().long()
+            electrons = zeros.index_add(0, batch.molecule, batch.numbers) - batch.charge.round().long()
             graph["total_charge"] = batch.charge
             graph["total_spin"] = (electrons % 2 + 1).to(positions.dtype)
         return graph

@@ -134,7 +134,7 @@ def _compare(path: Path, made: Potential, model: Any) -> None:
         torch.tensor([len(positions)]),
         torch.zeros(1).double(),
     )
-    graph = backbone._graph(batch)
+    graph = backbone.graph(batch)
     theirs, ours = (m(dict(graph), compute_force=False) for m in (model, backbone.model))
     energy, features = theirs["energy"] / len(positions), theirs["node_feats"]
     pairs: list[tuple[str, Tensor, Tensor]] = [

@@ -85,9 +85,17 @@ def test_elements_it_was_not_trained_on_are_refused(backbone):
 def test_settings_that_mace_does_not_have_are_named():
     with pytest.raises(ValueError, match=r"mace-torch knows .*got 'Nice'"):
         build_backbone(replace(CONFIG, interaction="Nice"))
-    for wild in ({"max_ell": 50}, {"correlation": 9}, {"hidden_irreps": "2x0e+2x7o"}):
+    for wild in (
+        {"max_ell": 50},
+        {"correlation": 9},
+        {"hidden_irreps": "2x0e+2x7o"},
+        {"edge_irreps": "2x0e+2x11o"},
+    ):
         with pytest.raises(ValueError, match="must not exceed 4"):
             replace(CONFIG, **wild)
+    for spelling in ("90_000x0e", "90000 x0e", "2x0e+9o", "2x0e+2x7y", ""):  # e3nn reads all of these
+        with pytest.raises(ValueError, match="irreps must be written as 16x0e"):
+            replace(CONFIG, hidden_irreps=spelling)
     with pytest.raises(ValueError, match="multiplicities of irreps must not exceed 2048"):
         replace(CONFIG, hidden_irreps="90000x0e")
     with pytest.raises(ValueError, match="elements must ascend"):
