@@ -17,6 +17,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,18 +50,25 @@ def random_potential(elements: tuple[int, ...], seed: int = 0) -> Potential:
     """A potential over a MACE of `MEDIUM`'s shape with random weights."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        config = MACEConfig(**{**vars(MEDIUM), "elements": elements})
-        return Potential(PotentialConfig(config)).eval()
+        return Potential(PotentialConfig(replace(MEDIUM, elements=elements))).eval()
 
 
 @torch.no_grad()
 def random_rem3di(potential: Potential, batch: AtomBatch, seed: int = 0) -> REM3DI:
     """A small REM3DI with random weights over a potential, whose features ``batch`` standardises."""
-    plain = ("mean", "std", "max", "min", "sum")
-    settings = {"width": 128, "layers": 2, "heads": 4, "pair_width": 32, "readout": 128, "chiral": 16}
+    config = REM3DIConfig(
+        potential.config.backbone,
+        width=128,
+        layers=2,
+        heads=4,
+        pair_width=32,
+        readout=128,
+        backbone_pooling=("mean", "std", "max", "min", "sum"),
+        chiral=16,
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        encoder = REM3DI(REM3DIConfig(potential.config.backbone, backbone_pooling=plain, **settings))  # type: ignore[arg-type]
+        encoder = REM3DI(config)
     encoder.backbone.load_state_dict(potential.backbone.state_dict())
     features = encoder.backbone(batch)
     encoder.scalar_mean.copy_(features.scalars.mean(0))
@@ -75,10 +83,10 @@ def error(rows: np.ndarray, target: np.ndarray) -> float:
     return float(np.abs(cross_val_predict(head, rows, target, cv=5) - target).mean())
 
 
-def timed(work: Callable[[], Any]) -> tuple[Any, float]:
-    """What ``work`` returns, and the CPU seconds it took."""
+def timed(work: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:
+    """What ``work(*arguments)`` returns, and the CPU seconds it took."""
     start = time.process_time()
-    return work(), time.process_time() - start
+    return work(*arguments), time.process_time() - start
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -103,18 +111,18 @@ def main(argv: Sequence[str] | None = None) -> None:
         items = [Item(made.numbers, made.positions[0], made.charge, made.bonds) for made in some]
         encoder = random_rem3di(potential, AtomBatch.from_arrays(items))
         over = hub.save_pretrained(encoder, Path(home) / "rem3di", "Temporary.")
-        told = args.model or "MACE, random weights"
+        name = args.model or "MACE, random weights"
         methods: dict[str, Any] = {
-            f"statistics of {told}": PotentialFeaturizer(str(folder), device="cpu"),
-            f"random REM3DI over {told}": REM3DIFeaturizer(str(over), device="cpu"),
+            f"statistics of {name}": PotentialFeaturizer(str(folder), device="cpu"),
+            f"random REM3DI over {name}": REM3DIFeaturizer(str(over), device="cpu"),
             "statistics of ec-xtb-small": PotentialFeaturizer(device="cpu"),
         }
         lines = [["conformers", "", f"{1000 * seconds / len(smiles):.1f}", ""]]
-        for name, method in methods.items():
+        for method_name, method in methods.items():
             method.fit(smiles[:1]).transform(smiles[:1])  # loads what is loaded once
-            rows, seconds = timed(lambda method=method: method.transform(smiles))  # type: ignore[misc]
+            rows, seconds = timed(method.transform, smiles)
             cost = f"{1000 * seconds / len(smiles):.1f}"
-            lines.append([name, str(rows.shape[1]), cost, f"{error(rows, target):.3f}"])
+            lines.append([method_name, str(rows.shape[1]), cost, f"{error(rows, target):.3f}"])
         header = ["", "columns", "s per 1000 molecules", f"MAE, dipole ({table.unit})"]
         print(f"{len(smiles)} molecules, one thread\n\n{markdown(lines, header)}")
         if args.complexes:
@@ -129,7 +137,7 @@ def complexes(path: Path, potential: Potential | None, home: Path) -> str:
         potential = random_potential(tuple(sorted(numbers)))
     folder = hub.save_pretrained(potential, home / "metals", "Temporary.")
     featurizer = PotentialFeaturizer(str(folder), device="cpu", errors="nan", standardise=None)
-    rows, seconds = timed(lambda: featurizer.fit_transform(structures))
+    rows, seconds = timed(featurizer.fit_transform, structures)
     good = int(np.isfinite(rows).all(1).sum())
     known = len(potential.elements)
     return f"{path.name}: {good} of {len(rows)} get a row, {known} elements, {seconds / len(rows):.2f} s each"
