@@ -4,6 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from skmol3d.benchmark.experiments.foundation import MEDIUM
+from skmol3d.encoders import Potential, PotentialConfig
 from skmol3d.hub.allowance import SPARE, Allowance
 
 
@@ -36,3 +38,13 @@ def test_more_is_refused_before_it_takes_memory_or_time(build):
 def test_small_tensors_that_are_no_weights_are_free():
     with Allowance(0):
         torch.zeros(SPARE // 2)
+
+
+@pytest.mark.slow
+def test_a_mace_as_large_as_published_ones_is_built():
+    allowance = Allowance(10**9)
+    whole = allowance.left
+    with allowance:
+        made = Potential(PotentialConfig(MEDIUM))
+    weights = sum(value.numel() for value in made.state_dict().values())
+    assert SPARE < weights < whole - allowance.left < Allowance(weights).left

@@ -20,6 +20,8 @@ from skmol3d.encoders.periodic import PeriodicBatch
 
 HIGHEST = 4
 """Degree and order of correlation: tables of coupling coefficients grow with powers of them."""
+DEEPEST = 16
+"""Layers: e3nn writes code for each, which takes a tenth of a second however small it is."""
 WIDEST = 2048
 """Multiplicity of irreps, which e3nn lists one by one."""
 IRREPS = re.compile(r"\d+x\d+[eo](\+\d+x\d+[eo])*", re.ASCII)
@@ -94,6 +96,8 @@ class MACEConfig:
 
     def __post_init__(self) -> None:
         check_positive(self, "cutoff", "neighbours", "bessel", "polynomial", "interactions", "correlation")
+        if self.interactions > DEEPEST:
+            raise ValueError(f"interactions must not exceed {DEEPEST}, got {self.interactions}")
         check_elements(self.elements)
         if list(self.elements) != sorted(set(self.elements)):
             raise ValueError(f"elements must ascend, got {self.elements}")

@@ -98,6 +98,8 @@ def test_settings_that_mace_does_not_have_are_named():
             replace(CONFIG, hidden_irreps=spelling)
     with pytest.raises(ValueError, match="multiplicities of irreps must not exceed 2048"):
         replace(CONFIG, hidden_irreps="90000x0e")
+    with pytest.raises(ValueError, match="interactions must not exceed 16, got 1000000000"):
+        replace(CONFIG, interactions=10**9)
     with pytest.raises(ValueError, match="elements must ascend"):
         replace(CONFIG, elements=(6, 1))
     with pytest.raises(ValueError, match="embedding knows total_charge and total_spin, got"):
