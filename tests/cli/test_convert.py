@@ -3,13 +3,12 @@
 import json
 
 import numpy as np
-from mace_examples import mace_file, needs_mace
+from mace_examples import mace_file
 
 from skmol3d import PotentialFeaturizer
 from skmol3d.cli import main
 
 
-@needs_mace
 def test_the_command_converts_and_featurizers_take_the_folder(tmp_path, capsys):
     file = mace_file(tmp_path / "mine.model")
     assert main(["convert", str(file), str(tmp_path / "made")]) == 2

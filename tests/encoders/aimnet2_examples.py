@@ -1,12 +1,8 @@
 """A small AIMNet2 with random weights, as its authors write it to a file."""
 
 import warnings
-from importlib.util import find_spec
 
-import pytest
 import torch
-
-needs_aimnet = pytest.mark.skipif(find_spec("aimnet") is None, reason="needs the extra aimnet2 (aimnet)")
 
 ARCHITECTURE = """
 class: aimnet.models.AIMNet2

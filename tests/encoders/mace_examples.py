@@ -1,14 +1,9 @@
 """Small models of mace-torch with random weights, as a user has them in a file."""
 
-from importlib.util import find_spec
-
 import pytest
 import torch
 
 from skmol3d.encoders.backbones.mace import mace_torch
-
-needs_mace = pytest.mark.skipif(find_spec("mace") is None, reason="needs the extra mace (mace-torch)")
-"""Not `pytest.importorskip`: to import it is to switch off torch's guard against pickles."""
 
 ORGANIC_ENERGIES = {1: -13.6, 6: -1029.5, 8: -2041.9}
 

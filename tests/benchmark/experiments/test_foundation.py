@@ -4,12 +4,10 @@ import re
 
 from ase import Atoms
 from ase.io import write
-from mace_examples import needs_mace
 
 from skmol3d.benchmark.experiments import foundation
 from skmol3d.encoders import MACEConfig
 
-pytestmark = needs_mace
 CISPLATIN = Atoms(
     "PtCl2N2H6",
     [

@@ -1,17 +1,17 @@
 """AIMNet2 as a backbone: invariants, and energies of its own that forces come from."""
 
+import sys
 from dataclasses import replace
 
 import pytest
 import torch
-from aimnet2_examples import ARCHITECTURE, SHIFTS, needs_aimnet
+from aimnet2_examples import ARCHITECTURE, SHIFTS
 from encoder_examples import collate, example, moved, rotation, seeded
 
 from skmol3d.encoders import AIMNet2Config, Potential, PotentialConfig
 from skmol3d.encoders.backbones import build_backbone
 from skmol3d.encoders.periodic import PeriodicBatch
 
-pytestmark = needs_aimnet
 D3 = {"s6": 1.0, "s8": 0.39, "a1": 0.566, "a2": 3.128}
 CONFIG = AIMNet2Config(architecture=ARCHITECTURE, elements=tuple(SHIFTS), features=8, dispersion=D3)
 ITEMS = [example("CH3CH2OH"), example("H2O"), example("CO", charge=1.0)]
@@ -56,3 +56,9 @@ def test_what_it_was_not_made_for_is_refused(backbone):
         neutral(collate(ITEMS[2]))
     with pytest.raises(ValueError, match="dispersion has s6, s8, a1 and a2"):
         replace(CONFIG, dispersion={"s9": 1.0})
+
+
+def test_without_aimnet_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "aimnet.config", None)
+    with pytest.raises(ImportError, match=r'AIMNet2 needs aimnet \(pip install "skmol3d\[aimnet2\]"\)'):
+        build_backbone(CONFIG)

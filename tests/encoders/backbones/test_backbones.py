@@ -1,4 +1,4 @@
-"""Every backbone, and the potential on it: symmetries, smoothness, forces, checkpoints."""
+"""Every backbone of ours, and the potential on it: symmetries, smoothness, forces, checkpoints."""
 
 import numpy as np
 import pytest

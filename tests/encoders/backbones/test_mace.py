@@ -2,17 +2,16 @@
 
 import copy
 import pickle
+import sys
 from dataclasses import replace
 
 import pytest
 import torch
 from encoder_examples import collate, example, rem3di, rotation, seeded
-from mace_examples import needs_mace
 
 from skmol3d.encoders import Potential, PotentialConfig
 from skmol3d.encoders.backbones import MACEConfig, build_backbone
 
-pytestmark = needs_mace
 CONFIG = MACEConfig(
     hidden_irreps="6x0e+6x1o+6x2e", readout_irreps="4x0e", radial_widths=(8,), bessel=4, interactions=3
 )
@@ -104,3 +103,9 @@ def test_settings_that_mace_does_not_have_are_named():
         replace(CONFIG, elements=(6, 1))
     with pytest.raises(ValueError, match="embedding knows total_charge and total_spin, got"):
         replace(CONFIG, embedding={"weather": {}})
+
+
+def test_without_mace_torch_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mace", None)
+    with pytest.raises(ImportError, match=r'MACE needs mace-torch \(pip install "skmol3d\[mace\]"\)'):
+        build_backbone(CONFIG)

@@ -3,13 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from aimnet2_examples import ARCHITECTURE, SHIFTS, aimnet2_file, needs_aimnet
+from aimnet2_examples import ARCHITECTURE, SHIFTS, aimnet2_file
 from ase.build import molecule
 
 from skmol3d import PotentialCalculator, PotentialFeaturizer
 from skmol3d.hub import CheckpointError, convert, from_pretrained
-
-pytestmark = needs_aimnet
 
 
 @pytest.fixture(scope="module")

@@ -7,14 +7,12 @@ import pytest
 import torch
 from ase import Atoms
 from ase.build import molecule
-from mace_examples import ORGANIC_ENERGIES, mace_file, mace_model, needs_mace
+from mace_examples import ORGANIC_ENERGIES, mace_file, mace_model
 
 from skmol3d import PotentialCalculator
 from skmol3d.encoders import Potential
 from skmol3d.hub import CheckpointError, convert, from_pretrained
 from skmol3d.hub.conversion.mace import read_mace
-
-pytestmark = needs_mace
 
 
 @pytest.fixture(scope="module")

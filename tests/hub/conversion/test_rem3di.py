@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from mace_examples import mace_file, needs_mace
+from mace_examples import mace_file
 from rem3di_examples import CASES, molecules, settings, states
 from torch import nn
 
@@ -134,7 +134,6 @@ def mace(tmp_path_factory):
     return convert(mace_file(home / "x.model", hidden_irreps="4x0e+4x1o"), home / "x", trust_pickle=True)
 
 
-@needs_mace
 def test_a_model_directory_becomes_a_checkpoint_that_the_featurizer_takes(mace, tmp_path, capsys):
     source, made = write(tmp_path / "theirs", "mean"), tmp_path / "made"
     with pytest.raises(CheckpointError, match=r"gives 8 invariants and 4 vectors, but .* on 8 and 5"):
@@ -155,7 +154,6 @@ def test_a_model_directory_becomes_a_checkpoint_that_the_featurizer_takes(mace, 
     assert list(rows.describe_columns()["block"].unique()) == ["descriptor"]
 
 
-@needs_mace
 def test_what_is_missing_or_more_than_tensors_is_named(mace, tmp_path):
     with pytest.raises(CheckpointError, match=r"a folder without encoder\.pth"):
         convert(tmp_path, tmp_path / "made")

@@ -7,13 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 from hub_helpers import Bomb
-from mace_examples import mace_model, needs_mace
+from mace_examples import mace_model
 
 from skmol3d import PotentialFeaturizer
 from skmol3d.hub import CheckpointError, convert
 
 
-@needs_mace
 def test_a_pickle_is_not_loaded_without_consent_and_the_message_says_what_it_risks(tmp_path):
     file, mark = tmp_path / "evil.model", tmp_path / "it_ran"
     torch.save({"model": Bomb(mark)}, file)
@@ -26,7 +25,6 @@ def test_a_pickle_is_not_loaded_without_consent_and_the_message_says_what_it_ris
     assert mark.exists()  # what consent means
 
 
-@needs_mace
 def test_using_mace_does_not_switch_off_torchs_guard_against_pickles(tmp_path):
     mace_model()
     assert "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD" not in os.environ
