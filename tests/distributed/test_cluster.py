@@ -1,5 +1,6 @@
 """Whatever is killed, the same call goes on, and gives what an uninterrupted one gives."""
 
+import logging
 import os
 import signal
 import socket
@@ -8,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-import dask
+import dask.distributed
 import joblib
 import pandas as pd
 import psutil
@@ -20,6 +21,7 @@ from sklearn.pipeline import make_pipeline
 from skmol3d import ECFPFeaturizer
 from skmol3d.cli import main
 from skmol3d.distributed import LibraryError, featurize_library
+from skmol3d.distributed.cluster import connected
 from skmol3d.distributed.partition import work
 
 SCRIPT = """
@@ -170,6 +172,30 @@ def test_a_command_that_is_stopped_says_what_is_done(number, folder, monkeypatch
     assert "Traceback" not in error
     monkeypatch.delenv("SLOW")
     assert main(command) == 0
+
+
+class Noisy:
+    """A cluster or its client, at whose end something is logged."""
+
+    def __init__(self, *_, **__):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        logging.getLogger("asyncio").error("a callback was never answered")
+
+
+def test_a_cluster_that_is_stopped_ends_without_a_word_and_others_do_not(monkeypatch, caplog):
+    for name in ("LocalCluster", "Client"):
+        monkeypatch.setattr(dask.distributed, name, Noisy)
+    with pytest.raises(KeyboardInterrupt), connected("local:1"):
+        raise KeyboardInterrupt
+    assert caplog.messages == []
+    with connected("local:1"):
+        pass
+    assert caplog.messages == ["a callback was never answered"] * 2
 
 
 def test_an_error_of_a_partition_ends_the_run(folder, client, monkeypatch):
