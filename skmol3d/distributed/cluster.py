@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
 
+import dask
+from dask.distributed import CancelledError, Client, Future, KilledWorker, LocalCluster, wait
 from tqdm import tqdm
 
 from skmol3d.distributed.partition import work
 
 if TYPE_CHECKING:
-    from dask.distributed import Client, Future
-
     from skmol3d.distributed.library import Files, Frame
     from skmol3d.distributed.partition import Job
 
@@ -64,14 +64,7 @@ def connected(scheduler: Any, processes: bool = False) -> Iterator[Client]:
         If there is no scheduler at that address.
     ValueError
         If it is none of these.
-    ImportError
-        Without the extra `dask`.
     """
-    try:
-        from dask.distributed import Client
-    except ImportError as error:
-        raise ImportError("libraries need dask: pip install 'skmol3d[dask]'") from error
-
     if isinstance(scheduler, Client):
         yield scheduler
         return
@@ -93,9 +86,6 @@ def connected(scheduler: Any, processes: bool = False) -> Iterator[Client]:
 @contextmanager
 def _local(workers: int | None, processes: bool) -> Iterator[Client]:
     """A client of a cluster of this machine, which ends with the block."""
-    import dask
-    from dask.distributed import Client, LocalCluster
-
     environment = dask.config.get("distributed.nanny.pre-spawn-environ")
     settings = {
         "distributed.nanny.pre-spawn-environ": {k: v for k, v in environment.items() if k != LEARNS},
@@ -146,8 +136,6 @@ def run(client: Client, library: Files | Frame, job: Job, folder: Path, done: se
         If the scheduler was lost or a partition could not be made. Where its workers died the others are
         made first; other errors end the run.
     """
-    from dask.distributed import CancelledError
-
     todo = [number for number in range(len(library)) if number not in done]
     with _Progress(library, done, verbose) as progress:
         try:
@@ -166,8 +154,6 @@ def _make(
     client: Client, library: Files | Frame, job: Job, folder: Path, todo: list[int], progress: _Progress
 ) -> list[str]:
     """Have partitions made, and name those whose workers died; CancelledError if the scheduler is lost."""
-    from dask.distributed import CancelledError, KilledWorker, wait
-
     name, waiting, flying = f"skmol3d-{uuid4().hex[:8]}", iter(todo), dict[Any, int]()
     # A worker that dies makes suspects of all partitions that it had been given: each is tried again alone.
     suspects, alone, broken = deque[int](), set[int](), list[str]()
@@ -206,8 +192,6 @@ def _submit(client: Client, key: str, number: int, library: Files | Frame, job: 
     source = library.source(number)
     if not hasattr(source, "__dask_graph__"):
         return client.submit(work, number, source, library.columns, job, folder, key=key, pure=False)
-    import dask
-
     task = dask.delayed(work, pure=False)(number, source, library.columns, job, folder, dask_key_name=key)
     return client.compute(task)
 

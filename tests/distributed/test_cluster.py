@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-import dask.distributed
+import dask
 import joblib
 import pandas as pd
 import psutil
@@ -20,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 
 from skmol3d import ECFPFeaturizer
 from skmol3d.cli import main
-from skmol3d.distributed import LibraryError, featurize_library
+from skmol3d.distributed import LibraryError, cluster, featurize_library
 from skmol3d.distributed.cluster import connected
 from skmol3d.distributed.partition import work
 
@@ -189,7 +189,7 @@ class Noisy:
 
 def test_a_cluster_that_is_stopped_ends_without_a_word_and_others_do_not(monkeypatch, caplog):
     for name in ("LocalCluster", "Client"):
-        monkeypatch.setattr(dask.distributed, name, Noisy)
+        monkeypatch.setattr(cluster, name, Noisy)
     with pytest.raises(KeyboardInterrupt), connected("local:1"):
         raise KeyboardInterrupt
     assert caplog.messages == []

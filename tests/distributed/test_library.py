@@ -1,5 +1,7 @@
 """What a library is made of, and what is wrong with it, is said before anything is computed."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -73,3 +75,14 @@ def test_a_column_of_nothing_is_text_and_types_that_are_not_kept_to_are_named(tm
     assert [array.to_pylist() for array in columns.arrays([record], 0)] == [["C"], [None]]
     record.columns["note"] = 3
     assert columns.arrays([record], 0)[1].to_pylist() == ["3"]
+
+
+@pytest.mark.parametrize("missing", ["dask", "pyarrow"])
+def test_what_is_not_installed_is_said_with_what_to_install(missing):
+    code = (
+        f"import sys; sys.modules['{missing}'] = None\nfrom skmol3d.cli import main\n"
+        "sys.exit(main(['featurize', 'in.smi', 'out', '--model', 'ecfp', '--dask', 'local']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "skmol3d featurize: libraries need dask and pyarrow: pip install 'skmol3d[dask]'" in done.stderr
