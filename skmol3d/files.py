@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import hashlib
 import io
 import json
 import os
@@ -28,6 +29,12 @@ OUTPUTS = (".npy", ".csv", ".csv.gz", ".parquet")
 Rows = NDArray[np.float32]
 Labels = list[list[Any]]
 """Of each row: what stands beside its features in a table."""
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_output(path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import hashlib
 import sys
 import time
 from collections.abc import Iterator
@@ -260,13 +259,10 @@ def _sidecar(args: argparse.Namespace, output: Path | None) -> Path | None:
 def _task(args: argparse.Namespace, source: Source, featurizer: StructureFeaturizer) -> dict[str, Any]:
     """All that decides what is in OUTPUT."""
     from skmol3d.featurizers.identity import identity
+    from skmol3d.files import file_hash
 
-    digest = None
-    if source.path:
-        with source.path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {
-        "input": digest,
+        "input": source.path and file_hash(source.path),
         "format": source.format,
         **{name: getattr(args, name) for name in ("smiles_column", "id_column", "keep")},
         **identity(featurizer),

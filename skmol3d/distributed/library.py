@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import hashlib
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from skmol3d.files import file_hash
 from skmol3d.structures import Record, read_records
 from skmol3d.structures.reading import TABLES, count_records, file_format, is_file_name, read_schema
 from skmol3d.structures.reading.tables import ROWS, find_columns
@@ -126,7 +126,7 @@ class Files:
         counted: Mapping[str, int],
     ) -> None:
         self.columns = columns
-        self.hashes = [_hash(path) for path in paths]
+        self.hashes = [file_hash(path) for path in paths]
         self.counts = [
             counted[hash] if hash in counted else count_records(path, smiles_column)
             for path, hash in zip(paths, self.hashes, strict=True)
@@ -283,11 +283,6 @@ def find_files(library: Any) -> list[Path]:
 def _natural(path: Path) -> list[Any]:
     words = re.split(r"(\d+)", str(path))
     return [int(word) if i % 2 else word for i, word in enumerate(words)]
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _difference(one: pa.Schema, other: pa.Schema) -> str:

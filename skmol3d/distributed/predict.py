@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,6 +21,7 @@ from skmol3d.distributed.output import TOP, LibraryResult, appearing, part_path
 from skmol3d.distributed.run import complete
 from skmol3d.featurizers import FeaturizationError, StructureFeaturizer
 from skmol3d.featurizers.base import check_integer
+from skmol3d.files import file_hash
 from skmol3d.structures import Failure
 from skmol3d.structures.errors import describe_input
 
@@ -95,8 +95,7 @@ def predict_library(
     ...     return pd.read_parquet(done.output)
     """
     path = Path(model).resolve()
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = file_hash(path)
     job = PredictJob(path, digest, _fields(_load(path, digest)))
     if top is not None:
         check_integer("top", top, 1)
@@ -208,8 +207,7 @@ class PredictJob:
 @lru_cache(maxsize=1)
 def _load(path: Path, digest: str) -> Any:
     """The model, once per process."""
-    content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != digest:
+    if file_hash(path) != digest:
         raise ValueError(f"{path}: another model than when the run began")
     model = joblib.load(path)
     if isinstance(model, Pipeline) and isinstance(model[0], StructureFeaturizer):
