@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+from skmol3d.cli import library
+
 EXAMPLE = "skmol3d label molecules.smi labels.npz --n-jobs 2"
 
 
@@ -53,5 +55,5 @@ def run(args: argparse.Namespace) -> None:
     )
     if done.failures:
         print(f"{len(done.failures)} failures, listed in {args.output}.failures.csv", file=sys.stderr)
-        for failure in done.failures[:10]:
-            print(f"  [{failure.index}] {failure.input}: {failure.reason}", file=sys.stderr)
+        for failure in done.failures[: library.SHOWN]:
+            print(library.failure_line(failure.index, None, failure.input, failure.reason), file=sys.stderr)

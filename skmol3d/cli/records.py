@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from skmol3d.structures import Record, read_records
-from skmol3d.structures.reading import TABLES, file_format
+from skmol3d.structures.reading import TABLES, file_format, file_suffix
 
 AS_TEXT = ("smi", *TABLES)
 CRYSTALS = ("cif", "extxyz", "xyz")
@@ -39,7 +39,7 @@ def find_source(args: argparse.Namespace) -> Source:
     elif path is None:
         format = "smi"
     else:
-        format = "cif" if path.name.lower().removesuffix(".gz").endswith(".cif") else file_format(path)
+        format = "cif" if file_suffix(path) == "cif" else file_format(path)
     if format == "cif" and path is None:
         raise ValueError("CIF is read from files, not from stdin")
     if args.crystals and format not in CRYSTALS:

@@ -3,8 +3,8 @@
 ``python -m skmol3d.benchmark.experiments.library_speed --input FILE [--sizes 500 1000 1500]
 [--workers 1 2]``
 
-Featurizes the first molecules of FILE on clusters of this machine: as many as the last of the sizes with each
-number of workers, and each size with the first number. The start of a cluster is not counted, the first
+Featurizes the first molecules of FILE on clusters of this machine: the largest of the sizes with each number
+of workers, and each size with the first number. The start of a cluster is not counted, the first
 partition's loading of weights is. The plan multiplies the cost with the most molecules on one worker.
 """
 

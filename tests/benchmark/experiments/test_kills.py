@@ -2,9 +2,7 @@
 
 import pytest
 
-from skmol3d.benchmark.experiments import (
-    kills,
-)
+from skmol3d.benchmark.experiments import kills
 
 
 @pytest.mark.slow
