@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -51,6 +52,17 @@ class Allowance(TorchFunctionMode):
             if self.left < 0:
                 raise ValueError(f"they describe more than the {self.elements} weights that the file holds")
         return function(*args, **kwargs)
+
+
+@contextmanager
+def building(weights: Mapping[str, torch.Tensor]) -> Iterator[None]:
+    """Context in which a network is built that ``weights`` will overwrite, and which must not outgrow them.
+
+    To draw its random initial ones must not move the caller's random numbers.
+    """
+    allowance = Allowance(sum(value.numel() for value in weights.values()))
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"), allowance:
+        yield
 
 
 def _numbers(value: Any) -> list[int]:

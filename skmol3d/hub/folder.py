@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from skmol3d.encoders.config import ConfigError, config_from_dict, config_to_dict
 from skmol3d.encoders.registry import ENCODERS
-from skmol3d.hub.allowance import Allowance
+from skmol3d.hub.allowance import building
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 WORDS = "words.csv"  # what the columns of words count; not all checkpoints have it
@@ -36,7 +36,7 @@ tags:
 """
 
 # What a constructor or `upgrade` may raise on numbers that pass the type check, such as zero heads.
-_BAD_SETTINGS = (ValueError, TypeError, LookupError, ArithmeticError, RuntimeError)
+BAD_SETTINGS = (ValueError, TypeError, LookupError, ArithmeticError, RuntimeError)
 
 
 class CheckpointError(ValueError):
@@ -71,13 +71,11 @@ def load_folder(folder: Path) -> nn.Module:
         if manifest.version < cls.version:
             settings, state = cls.upgrade(settings, state, manifest.version)
         config = config_from_dict(cls.Config, settings)
-        allowance = Allowance(sum(value.numel() for value in state.values()))
-        # The random initial weights are overwritten: drawing them must not move the caller's random numbers.
-        with torch.random.fork_rng(devices=[]), torch.device("cpu"), allowance:
+        with building(state):
             encoder = cls(config).float()
     except ConfigError as error:
         raise CheckpointError(f"{folder / CONFIG}: {error}") from error
-    except _BAD_SETTINGS as error:
+    except BAD_SETTINGS as error:
         raise CheckpointError(
             f"{folder / CONFIG}: no {manifest.encoder} (version {manifest.version}) can be built from these"
             f" settings: {type(error).__name__}: {error}"

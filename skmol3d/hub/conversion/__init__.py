@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from ase.data import chemical_symbols
 from torch import nn
 
@@ -109,5 +108,4 @@ def _save(encoder: nn.Module, source: Path, folder: str | Path, title: str) -> P
         elements=", ".join(chemical_symbols[z] for z in made.elements),
         metals=f"{len(metals)} of {len(D_BLOCK)} ({', '.join(metals)})" if metals else "none",
     )
-    with torch.no_grad():
-        return save_pretrained(encoder, folder, card)
+    return save_pretrained(encoder, folder, card)

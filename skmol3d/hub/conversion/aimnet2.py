@@ -10,6 +10,8 @@ import torch
 
 from skmol3d.encoders.backbones.aimnet2 import AIMNet2Config
 from skmol3d.encoders.potential import Potential, PotentialConfig
+from skmol3d.hub.allowance import building
+from skmol3d.hub.conversion.source import reading
 from skmol3d.hub.folder import CheckpointError
 
 SHIFTS = "shifts.weight"  # ends the names of energies of isolated atoms
@@ -35,8 +37,8 @@ def read_aimnet2(path: Path, content: Any) -> Potential:
     mode = content.get("coulomb_mode", "none")
     if mode not in ("sr_embedded", "none"):
         raise CheckpointError(f"{path}: coulomb_mode {mode!r} is not known")
-    state = {name: torch.as_tensor(value) for name, value in content["state_dict"].items()}
-    try:
+    with reading(path, "its settings cannot be read"):
+        state = {name: torch.as_tensor(value) for name, value in content["state_dict"].items()}
         config = AIMNet2Config(
             architecture=content["model_yaml"],
             elements=tuple(sorted(int(z) for z in content["implemented_species"])),
@@ -48,23 +50,17 @@ def read_aimnet2(path: Path, content: Any) -> Potential:
             dispersion=_dispersion(content),
             charged=content.get("supports_charged_systems") is not False,
         )
-        made = Potential(PotentialConfig(config))
-    except (ValueError, TypeError, KeyError, RuntimeError) as error:
-        raise CheckpointError(
-            f"{path}: its settings cannot be read: {type(error).__name__}: {error}"
-        ) from error
-    foreign = torch.ones(len(state["afv.weight"]), dtype=torch.bool)
-    foreign[list(config.elements)] = False
-    state["afv.weight"] = state["afv.weight"].masked_fill(foreign[:, None], 0.0)
-    for name in [name for name in state if name.endswith(SHIFTS)]:
-        energies = state[name].flatten().masked_fill(foreign[: len(state[name])], 0.0)
-        made.element_energy[: len(energies)] += energies.to(made.element_energy)
-        state[name] = torch.zeros_like(state[name])
-    network = made.backbone.model
-    try:
-        network.load_state_dict(state)
-    except RuntimeError as error:
-        raise CheckpointError(f"{path}: weights that do not fit their settings: {error}") from error
+        with building(state):
+            made = Potential(PotentialConfig(config))
+    with reading(path, "weights that do not fit their settings"):
+        foreign = torch.ones(len(state["afv.weight"]), dtype=torch.bool)
+        foreign[list(config.elements)] = False
+        state["afv.weight"] = state["afv.weight"].masked_fill(foreign[:, None], 0.0)
+        for name in [name for name in state if name.endswith(SHIFTS)]:
+            energies = state[name].flatten().masked_fill(foreign[: len(state[name])], 0.0)
+            made.element_energy[: len(energies)] += energies.to(made.element_energy)
+            state[name] = torch.zeros_like(state[name])
+        made.backbone.model.load_state_dict(state)
     return made.float().eval()
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from skmol3d.encoders.atoms import AtomBatch
 from skmol3d.encoders.backbones.mace import MACE, MACEConfig, mace_torch
 from skmol3d.encoders.potential import Potential, PotentialConfig
+from skmol3d.hub.conversion.source import reading
 from skmol3d.hub.folder import CheckpointError
 
 TOLERANCE = 1e-6
@@ -37,15 +38,11 @@ def read_mace(path: Path, model: Any, layers: Sequence[int] = (), head: str | No
             f"{path}: a {kind}; only models of mace-torch's ScaleShiftMACE can be converted, saved as"
             " they were trained (not compiled, and none with charges, dipoles or long-range terms of its own)"
         )
-    try:
+    with reading(path, "its settings cannot be read"):
         with mace_torch():
             model = _one_head(path, model, head).double()
             config = _settings(model, layers)
         made = Potential(PotentialConfig(config)).double()
-    except (ValueError, TypeError, AttributeError, KeyError) as error:
-        raise CheckpointError(
-            f"{path}: its settings cannot be read: {type(error).__name__}: {error}"
-        ) from error
     network = made.backbone.model
     state = {
         name: value.double() if value.is_floating_point() else value

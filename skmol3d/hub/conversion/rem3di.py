@@ -14,7 +14,8 @@ from torch import Tensor
 from skmol3d.encoders.backbones.mace import MACEConfig
 from skmol3d.encoders.potential import Potential
 from skmol3d.encoders.published_rem3di import PublishedREM3DI, PublishedREM3DIConfig
-from skmol3d.hub.conversion.source import load_tensors
+from skmol3d.hub.allowance import building
+from skmol3d.hub.conversion.source import load_tensors, reading
 from skmol3d.hub.folder import CheckpointError
 from skmol3d.hub.names import from_pretrained
 
@@ -90,21 +91,21 @@ def read_rem3di(folder: Path, backbone: str | Path) -> PublishedREM3DI:
     encoder, atomic, geometric = (_state(folder / name) for name in (ENCODER, ATOMIC, GEOMETRIC))
     try:
         settings = yaml.safe_load(file.read_text())
+    except (yaml.YAMLError, ValueError) as error:
+        raise CheckpointError(f"{file}: cannot be read as YAML: {error}") from error
+    with reading(file, "not understood"):
         config, weights = translate(settings, encoder, atomic, geometric, potential.config.backbone)
-        made = PublishedREM3DI(config)
-    except (yaml.YAMLError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise CheckpointError(f"{file}: not understood: {type(error).__name__}: {error}") from error
-    wanted = irreps(settings["embedding_preprocess_config"], selected=True)
+        weights |= {f"backbone.{name}": value for name, value in potential.backbone.state_dict().items()}
+        with building(weights):
+            made = PublishedREM3DI(config)
+    wanted = irreps(settings["embedding_preprocess_config"])
     if made.backbone.sizes != (wanted["0e"], max(1, wanted["1o"])):
         raise CheckpointError(
             f"{backbone}: gives {made.backbone.sizes[0]} invariants and {made.backbone.sizes[1]} vectors, but"
             f" the encoder of {folder} was trained on {wanted['0e']} and {wanted['1o']}"
         )
-    weights |= {f"backbone.{name}": value for name, value in potential.backbone.state_dict().items()}
-    try:
+    with reading(folder, "weights that do not fit their settings"):
         made.load_state_dict(weights)
-    except RuntimeError as error:
-        raise CheckpointError(f"{folder}: weights that do not fit their settings: {error}") from error
     return made.eval()
 
 
@@ -115,10 +116,10 @@ def _state(path: Path) -> Mapping[str, Tensor]:
     return state
 
 
-def irreps(settings: Mapping[str, Any], selected: bool) -> dict[str, int]:
-    """Numbers of invariants ("0e") and vectors ("1o") of a MACE's layers, or of its ``selected`` ones."""
+def irreps(settings: Mapping[str, Any]) -> dict[str, int]:
+    """Numbers of invariants ("0e") and vectors ("1o") of the selected layers of a MACE, or of all."""
     layers = settings.get("mace_per_layer_irreps") or [settings["input_irreps"]]
-    chosen = settings.get("mace_layer_indices") if selected else None
+    chosen = settings.get("mace_layer_indices")
     counts = {"0e": 0, "1o": 0}
     for k in range(len(layers)) if chosen is None else chosen:
         for count, kind in re.findall(r"(\d+)x(\d+[eo])", str(layers[k])):
@@ -133,7 +134,7 @@ def translate(
     encoder: Mapping[str, Tensor],
     atomic: Mapping[str, Tensor],
     geometric: Mapping[str, Tensor],
-    backbone: Any,
+    backbone: MACEConfig,
 ) -> tuple[PublishedREM3DIConfig, dict[str, Tensor]]:
     """Config, and weights but for the backbone's, in our names.
 
@@ -143,8 +144,8 @@ def translate(
         Of the architecture, as YAML has them.
     encoder, atomic, geometric : mapping of str to Tensor
         Of the three files.
-    backbone : config
-        Of the potential; a MACE's `layers` become those that are selected.
+    backbone : MACEConfig
+        Of the potential; its `layers` become those that are selected.
 
     Raises
     ------
@@ -155,14 +156,14 @@ def translate(
     attention = settings["encoder_config"]["attention_layer_config"]
     pooling = settings["global_aggregator_config"]
     kind = pooling["aggregator_type_config"]
-    if embedding.get("mace_layer_indices") is not None and isinstance(backbone, MACEConfig):
+    if embedding.get("mace_layer_indices") is not None:
         backbone = replace(backbone, layers=tuple(embedding["mace_layer_indices"]))
     projection = embedding.get("invariant_projection_config") or {"kind": "identity"}
     if projection["kind"] not in ("identity", "linear"):
         raise ValueError(f"invariant_projection_config: {projection['kind']!r} is not known")
     linear = projection["kind"] == "linear"
     chiral = bool(embedding.get("pseudoscalars", True))
-    scalars = irreps(embedding, selected=True)["0e"]
+    scalars = irreps(embedding)["0e"]
     width = (projection["output_dim"] if linear else scalars) + chiral * embedding[
         "chiral_embedding_dimension"
     ]
@@ -197,10 +198,11 @@ def translate(
             weights[_renamed(key)] = value
     weights |= _standardisation(atomic)
     if linear:
+        start = "invariant_projection."
         weights |= {
-            f"project.{part[21:]}": atomic[part]
-            for part in atomic
-            if part.startswith("invariant_projection.")
+            f"project.{name.removeprefix(start)}": value
+            for name, value in atomic.items()
+            if name.startswith(start)
         }
     if chiral:
         weights |= _chirality(atomic, config)
@@ -209,7 +211,8 @@ def translate(
 
 def _renamed(key: str) -> str:
     block = re.fullmatch(r"layers\.(\d+)\.(.+)", key)
-    names, start, rest = (BLOCK, f"blocks.{block[1]}.", block[2]) if block else (POOL, "pool.", key[11:])
+    names, start = (BLOCK, f"blocks.{block[1]}.") if block else (POOL, "pool.")
+    rest = block[2] if block else key.removeprefix("aggregator.")
     theirs = next((t for t in names if rest == t or rest.startswith(t + ".")), None)
     if theirs is None or not (block or key.startswith("aggregator.")):
         raise ValueError(f"weights {key} are not known")

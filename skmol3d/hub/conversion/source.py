@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import pickle
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from skmol3d.encoders.backbones.mace import mace_torch
-from skmol3d.hub.folder import CheckpointError
+from skmol3d.hub.folder import BAD_SETTINGS, CheckpointError
 
 RISK = (
     "it is a pickle of Python objects, as mace-torch saves its models: to load it is to run whatever code its"
@@ -34,6 +36,17 @@ def load_tensors(path: Path) -> Any:
     except (OSError, RuntimeError, EOFError) as error:
         reason = str(error).partition("\n")[0] or "it ends too soon"
         raise CheckpointError(f"{path}: cannot be read as a file of torch: {reason}") from error
+
+
+@contextmanager
+def reading(path: Path, what: str) -> Iterator[None]:
+    """Context in which what is wrong with the content of ``path`` is a CheckpointError: ``what``, and why."""
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except (*BAD_SETTINGS, AttributeError) as error:  # the last: of values that have another type
+        raise CheckpointError(f"{path}: {what}: {type(error).__name__}: {error}") from error
 
 
 def load_pickle(path: Path, trusted: bool) -> Any:

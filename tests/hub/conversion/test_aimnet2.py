@@ -59,7 +59,14 @@ def test_featurizers_take_it_and_refuse_elements_it_does_not_know(files):
             "settings cannot be read: .*os",
         ),
         ({"implemented_species": [0, 1]}, "settings cannot be read: .*elements must be atomic numbers"),
+        ({"state_dict": None}, "settings cannot be read"),
+        ({"d3_params": None}, "settings cannot be read"),
+        (
+            {"model_yaml": ARCHITECTURE.replace("[16, 12, 12]", "[16, 30000, 30000]")},
+            "settings cannot be read: .*more than the [0-9]+ weights",
+        ),
         ({"model_yaml": ARCHITECTURE.replace("ncomb_v: 3", "ncomb_v: 2")}, "weights that do not fit"),
+        ({"implemented_species": [1, 118]}, "weights that do not fit"),  # there are 64 elements
     ],
 )
 def test_what_is_not_known_is_named(changes, message, tmp_path):

@@ -162,6 +162,16 @@ def test_what_is_missing_or_more_than_tensors_is_named(mace, tmp_path):
         convert(source, tmp_path / "made")
     with pytest.raises(CheckpointError, match="needs a MACE that was converted before"):
         convert(source, tmp_path / "made", backbone="et-xtb-small")
+    yaml = source / "post_training_architecture_config.yaml"
+    text = yaml.read_text()
+    for damaged, message in (
+        ("{[", "cannot be read as YAML"),
+        (text.replace("encoder_config", "decoder_config"), "not understood: KeyError: 'encoder_config'"),
+        (text.replace("dim_feedforward: 7", "dim_feedforward: 100000000"), "more than the [0-9]+ weights"),
+    ):
+        yaml.write_text(damaged)
+        with pytest.raises(CheckpointError, match=message):
+            convert(source, tmp_path / "made", backbone=mace)
     torch.save({"weights": Path("x")}, source / ATOMIC)
     with pytest.raises(CheckpointError, match=r"atomic_preprocessor\.pth: holds more than tensors"):
         convert(source, tmp_path / "made", backbone=mace)
@@ -172,6 +182,6 @@ def test_settings_that_are_not_known_are_named():
     with pytest.raises(ValueError, match="invariant_projection_config: 'mlp' is not known"):
         translate(chosen, *states("mean"), MACEConfig())
     with pytest.raises(ValueError, match="features 4x2e: only 0e and 1o are known"):
-        irreps({"mace_per_layer_irreps": ["4x0e+4x2e"]}, selected=True)
+        irreps({"mace_per_layer_irreps": ["4x0e+4x2e"]})
     with pytest.raises(ValueError, match=r"weights decoder\.x are not known"):
         translate(CASES["mean"][0], {"decoder.x": torch.zeros(1)}, *states("mean")[1:], MACEConfig())
