@@ -115,8 +115,9 @@ class PublishedREM3DI(nn.Module):
         scalars, vectors = self.backbone.sizes
         self.register_buffer("mean", torch.zeros(scalars))
         self.register_buffer("scale", torch.ones(scalars))
-        projected = nn.Linear(scalars, config.projection or 1, bias=config.projection_bias)
-        self.project = projected if config.projection else None
+        self.project: nn.Module = nn.Identity()
+        if config.projection:
+            self.project = nn.Linear(scalars, config.projection, bias=config.projection_bias)
         self.chiral = Chirality(scalars, vectors, config) if config.chiral else None
         width = (config.projection or scalars) + config.chiral
         self.basis = {"bessel": Bessel, "gaussian": Gaussian}[config.basis](
@@ -139,7 +140,7 @@ class PublishedREM3DI(nn.Module):
         """Descriptors [B, columns]."""
         features = self.backbone(batch)
         invariants = (features.scalars - self.mean) / self.scale
-        atoms = [invariants if self.project is None else self.project(invariants)]
+        atoms = [self.project(invariants)]
         if self.chiral is not None:
             atoms.append(self.chiral(invariants, features.vectors))
         x = batch.pad(torch.cat(atoms, 1))
@@ -205,9 +206,12 @@ class Chirality(nn.Module):
         else:
             self.cross, self.dot = (nn.Parameter(torch.randn(count * count)) for _ in range(2))
         self.norm = nn.LayerNorm(count, bias=False)
-        hidden = nn.Linear(scalars, 2 * scalars, bias=False)
-        gate = nn.Sequential(hidden, nn.SiLU(), nn.Linear(2 * scalars, count, bias=False), nn.Sigmoid())
-        self.gate = gate if config.gated else None
+        self.gate = None
+        if config.gated:
+            hidden = nn.Linear(scalars, 2 * scalars, bias=False)
+            self.gate = nn.Sequential(
+                hidden, nn.SiLU(), nn.Linear(2 * scalars, count, bias=False), nn.Sigmoid()
+            )
         self.mix = nn.Linear(count, config.chiral, bias=False)
 
     def forward(self, invariants: Tensor, vectors: Tensor) -> Tensor:
@@ -301,7 +305,10 @@ class AttentionPool(MeanPool):
 
 
 class SeedPool(nn.Module):
-    """Pooling by multi-head attention with learned queries (arXiv:1810.00825), their rows side by side."""
+    """Pooling by multi-head attention with learned queries (arXiv:1810.00825), their rows side by side.
+
+    Where rows are averaged ("pma-mean"), queries have their own width and are not added to what they find.
+    """
 
     def __init__(self, width: int, config: PublishedREM3DIConfig) -> None:
         super().__init__()
@@ -312,20 +319,18 @@ class SeedPool(nn.Module):
         self.query = nn.Linear(size, config.pool_width, bias=False)
         self.key = nn.Linear(width, config.pool_width, bias=False)
         self.value = nn.Linear(width, out, bias=False)
-        self.merge = nn.Linear(out, out, bias=False) if self.apart else None
-        self.feed_norm = nn.LayerNorm(out) if config.pool_feed or not self.apart else None
-        feed = nn.Sequential(nn.Linear(out, 4 * out), nn.GELU(), nn.Linear(4 * out, out))
-        self.feed = feed if config.pool_feed else None
+        self.merge = nn.Linear(out, out, bias=False) if self.apart else nn.Identity()
+        self.feed_norm = nn.LayerNorm(out) if config.pool_feed or not self.apart else nn.Identity()
+        self.feed = None
+        if config.pool_feed:
+            self.feed = nn.Sequential(nn.Linear(out, 4 * out), nn.GELU(), nn.Linear(4 * out, out))
 
     def forward(self, x: Tensor, real: Tensor) -> Tensor:
         normed, query = self.norm(x), self.query(self.seed_norm(self.seeds)).expand(len(x), -1, -1)
-        rows = attend(query, self.key(normed), self.value(normed), self.heads, real)
-        if self.merge is not None:
-            rows = self.seeds + self.merge(rows)
-            if self.feed is not None and self.feed_norm is not None:
-                rows = rows + self.feed(self.feed_norm(rows))
-            return rows.flatten(1)
-        assert self.feed_norm is not None
+        rows = self.merge(attend(query, self.key(normed), self.value(normed), self.heads, real))
+        if self.apart:
+            rows = self.seeds + rows
+            return (rows if self.feed is None else rows + self.feed(self.feed_norm(rows))).flatten(1)
         rows = self.feed_norm(rows)
         return (rows if self.feed is None else rows + self.feed(rows)).mean(1)
 
