@@ -23,6 +23,12 @@ from skmol3d.trainer.objectives.encoder import EncoderObjective
 GUIDE = Path(__file__).parents[2] / "docs" / "extending.md"
 
 
+def blocks(title):
+    """The Python under a heading."""
+    section = re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", GUIDE.read_text(), re.M | re.S)
+    return re.findall(r"```python\n(.*?)```", section[1], re.S)
+
+
 @pytest.fixture
 def example(monkeypatch):
     """Run the code under a heading; what it registers is gone after the test."""
@@ -31,10 +37,9 @@ def example(monkeypatch):
     monkeypatch.setattr(registry, "_registered", own)
 
     def run_block(title, module="extension"):
-        section = re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", GUIDE.read_text(), re.M | re.S)
         made = types.ModuleType(module)
         monkeypatch.setitem(sys.modules, module, made)
-        exec(re.search(r"```python\n(.*?)```", section[1], re.S)[1], made.__dict__)
+        exec(blocks(title)[0], made.__dict__)
         return made
 
     return run_block
@@ -50,17 +55,20 @@ def test_a_backbone_carries_a_potential(example):
         del backbones.BACKBONES["elements"]
 
 
-def test_a_potential_of_others_is_a_featurizer_and_a_calculator_by_its_name(example, tmp_path):
-    made = example("A potential trained elsewhere")
+def test_a_potential_of_others_is_a_featurizer_and_a_calculator_by_its_name(example, tmp_path, monkeypatch):
+    title = "A potential trained elsewhere"
+    made = example(title)
+    monkeypatch.chdir(tmp_path)
+    atoms = ase.Atoms("FeCO", [[0.0, 0.0, 0.0], [0.0, 0.1, 1.8], [0.0, 0.0, 2.95]])
+    given = {"weights": {"weight": torch.linspace(-1.0, 1.0, 119 * 8).view(119, 8)}, "atoms": atoms}
+    given |= {"Potential": Potential, "PotentialConfig": PotentialConfig, "PairsConfig": made.PairsConfig}
+    given |= {"PotentialFeaturizer": PotentialFeaturizer, "PotentialCalculator": PotentialCalculator}
     try:
-        potential = Potential(PotentialConfig(made.PairsConfig()))
-        potential.element_energy[26] = -321.0
-        hub.save_pretrained(potential, tmp_path / "pairs", card="Theirs.")
+        exec(blocks(title)[1], given | {"hub": hub})
+        assert hub.from_pretrained(tmp_path / "pairs").element_energy[26] == -321.0
         rows = PotentialFeaturizer(str(tmp_path / "pairs"), errors="nan", device="cpu")
         assert rows.fit_transform(["CCO", "CN"]).shape == (2, 40)
         assert "N: not among the elements the model knows" in rows.failures_["reason"][0]
-        atoms = ase.Atoms("FeCO", [[0.0, 0.0, 0.0], [0.0, 0.1, 1.8], [0.0, 0.0, 2.95]])
-        atoms.calc = PotentialCalculator(hub.from_pretrained(tmp_path / "pairs"))
         energy, force = atoms.get_potential_energy(), atoms.get_forces()[0, 2]
         assert atoms.get_forces().sum(0) == pytest.approx(0.0, abs=1e-9)
         atoms.positions[0, 2] += 1e-4

@@ -119,9 +119,7 @@ def test_other_kinds_of_mace_convert(settings, tmp_path):
 
 def test_of_several_heads_one_is_chosen(tmp_path):
     file = mace_file(tmp_path / "heads.model", heads=["pt_head", "mine"])
-    with pytest.raises(
-        CheckpointError, match=rf"^{file}: it has the heads pt_head, mine: choose one with"
-    ):
+    with pytest.raises(CheckpointError, match=rf"^{file}: it has the heads pt_head, mine: choose one with"):
         convert(file, tmp_path / "x", trust_pickle=True)
     with pytest.raises(CheckpointError, match="no head 'his', but pt_head, mine"):
         convert(file, tmp_path / "x", trust_pickle=True, head="his")
