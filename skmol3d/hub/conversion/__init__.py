@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from ase.data import chemical_symbols
 from torch import nn
 
+from skmol3d.files import file_hash
 from skmol3d.hub.conversion.aimnet2 import read_aimnet2
 from skmol3d.hub.conversion.mace import read_mace
 from skmol3d.hub.conversion.rem3di import ENCODER, read_rem3di
@@ -78,8 +78,8 @@ def convert(
     Raises
     ------
     CheckpointError
-        The source is none of these, is a pickle and `trust_pickle` was not given, or cannot be converted
-        without loss; the message names it.
+        The source is none of these or has not what an option asks for, is a pickle and `trust_pickle` was
+        not given, or cannot be converted without loss; the message names it.
     ImportError
         Without the package the model needs (``skmol3d[mace]``, ``skmol3d[aimnet2]``).
     """
@@ -87,14 +87,23 @@ def convert(
     if source.is_dir():
         if not (source / ENCODER).is_file():
             raise CheckpointError(f"{source}: a folder without {ENCODER}, and so no REM3DI of its authors")
+        _refuse(source, "a REM3DI", layers=layers, head=head)
         if backbone is None:
             raise CheckpointError(f"{source}: a REM3DI needs backbone=, the converted checkpoint of its MACE")
         return _save(read_rem3di(source, backbone), source / ENCODER, folder, f"REM3DI of {source.name}")
     content = load_tensors(source)
     if content is not None:
+        _refuse(source, "an AIMNet2", backbone=backbone, layers=layers, head=head)
         return _save(read_aimnet2(source, content), source, folder, f"AIMNet2 of {source.name}")
+    _refuse(source, "a MACE", backbone=backbone)
     content = load_pickle(source, trust_pickle)
     return _save(read_mace(source, content, layers, head), source, folder, f"MACE of {source.name}")
+
+
+def _refuse(source: Path, kind: str, **options: Any) -> None:
+    given = [f"{name}=" for name, value in options.items() if value]
+    if given:
+        raise CheckpointError(f"{source}: {kind} has no {', '.join(given)}")
 
 
 def _save(encoder: nn.Module, source: Path, folder: str | Path, title: str) -> Path:
@@ -104,7 +113,7 @@ def _save(encoder: nn.Module, source: Path, folder: str | Path, title: str) -> P
         name=made.name,
         title=title,
         source=source.name,
-        sha256=hashlib.sha256(source.read_bytes()).hexdigest(),
+        sha256=file_hash(source),
         elements=", ".join(chemical_symbols[z] for z in made.elements),
         metals=f"{len(metals)} of {len(D_BLOCK)} ({', '.join(metals)})" if metals else "none",
     )

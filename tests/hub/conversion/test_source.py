@@ -39,3 +39,17 @@ def test_a_file_in_place_of_a_folder_is_pointed_to_the_converter(tmp_path):
         PotentialFeaturizer(str(tmp_path / "x.model")).fit(["C"])
     with pytest.raises(CheckpointError, match="cannot be read as a file of torch"):
         convert(tmp_path / "x.model", tmp_path / "made")
+
+
+def test_options_of_another_kind_of_model_are_refused(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "encoder.pth").touch()
+    torch.save({"weight": torch.zeros(3)}, tmp_path / "tensors.pt")
+    torch.save(Bomb(tmp_path / "it_ran"), tmp_path / "x.model")
+    for name, options, message in (
+        ("folder", {"layers": [0], "head": "mine"}, "a REM3DI has no layers=, head="),
+        ("tensors.pt", {"head": "mine"}, "an AIMNet2 has no head="),
+        ("x.model", {"backbone": "mace-off", "trust_pickle": True}, "a MACE has no backbone="),
+    ):
+        with pytest.raises(CheckpointError, match=message):
+            convert(tmp_path / name, tmp_path / "made", **options)
