@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from mace_examples import mace_file
 from recipe_examples import ENCODER, POTENTIAL, run
 from trainer_examples import SMILES
 
 from skmol3d import REM3DIFeaturizer
+from skmol3d.hub import convert
 from skmol3d.trainer.kinds import rem3di
 from skmol3d.trainer.kinds.base import Place
 from skmol3d.trainer.logs import Saving
@@ -111,3 +113,15 @@ def test_a_killed_run_with_packed_data_equals_one_that_was_not(
 
 def parts(value):
     return [value] if isinstance(value, torch.Tensor) else list(value.values())
+
+
+@pytest.mark.slow
+def test_a_recipe_trains_over_a_converted_mace(data_root, tmp_path):
+    """With the changes to it that docs/own.md asks for."""
+    energies = dict.fromkeys((1, 6, 7, 8, 9, 15, 16, 17, 35), -100.0)
+    mace = convert(mace_file(tmp_path / "x.model", energies=energies), tmp_path / "mace", trust_pickle=True)
+    model = ENCODER["model"] | {"strain": False}
+    changes = {"name": "over-mace", "potential": str(mace), "model": model, "masked": 0.0}
+    run(ENCODER | changes, data_root, tmp_path)
+    rows = REM3DIFeaturizer(model=str(tmp_path / "over-mace"), device="cpu").fit_transform(["CCO", "C"])
+    assert np.isfinite(rows).all()
