@@ -16,6 +16,8 @@ from uuid import uuid4
 
 import dask
 from dask.distributed import CancelledError, Client, Future, KilledWorker, LocalCluster, wait
+from distributed.client import ClosedClientError
+from distributed.comm import CommClosedError
 from tqdm import tqdm
 
 from skmol3d.distributed.partition import work
@@ -140,7 +142,7 @@ def run(client: Client, library: Files | Frame, job: Job, folder: Path, done: se
     with _Progress(library, done, verbose) as progress:
         try:
             broken = _make(client, library, job, folder, todo, progress)
-        except CancelledError:
+        except (CancelledError, CommClosedError, ClosedClientError):  # whichever call notices it first
             raise LibraryError(f"the scheduler was lost; {progress.kept()}") from None
         except KeyboardInterrupt as stop:
             raise type(stop)(progress.kept()) from stop

@@ -14,7 +14,10 @@ import joblib
 import pandas as pd
 import psutil
 import pytest
+from dask.distributed import Client, Future
 from deadly import Deadly
+from distributed.client import ClosedClientError
+from distributed.comm import CommClosedError
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 
@@ -204,6 +207,17 @@ def test_an_error_of_a_partition_ends_the_run(folder, client, monkeypatch):
 
     monkeypatch.setattr(ECFPFeaturizer, "_compute", full)
     with pytest.raises(LibraryError, match=r"partition \d \(part.*\): .*No space left on device"):
+        run("out", client)
+
+
+@pytest.mark.parametrize("error", [CommClosedError, ClosedClientError])
+@pytest.mark.parametrize("call", ["submit", "gather"])
+def test_a_scheduler_is_lost_whichever_call_notices_it(call, error, folder, client, monkeypatch):
+    def lost(*_, **__):
+        raise error("in <TCP>: Connection reset by peer")
+
+    monkeypatch.setattr(*{"submit": (Client, "submit"), "gather": (Future, "result")}[call], lost)
+    with pytest.raises(LibraryError, match="the scheduler was lost; 0 molecules are done"):
         run("out", client)
 
 
