@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,7 @@ KIND = "mo3enet_pooled"
 LEVELS = ("energy", "homo", "lumo", "gap")
 """Columns of the target ``electronic``."""
 SMOOTH = 0.1  # standard deviations: smaller errors count squared
+NOISE = 0.01  # Å, of coordinates
 PAIRS = 24  # of vectors whose products make the quadrupole
 
 
@@ -119,8 +121,24 @@ def _known_distance(found: Tensor, wanted: Tensor) -> Tensor:
     return (distance * known).sum() / known.sum().clamp(min=1)
 
 
+def smoothness(encoder: PooledMo3ENet, batch: AtomBatch, embedding: Embedding) -> Tensor:
+    """Mean square change of the rows (vectors in Å, standardised scalars) when atoms move by `NOISE`.
+
+    In units of a tenth of the root mean square distance between two molecules of the batch, so that it
+    cannot be made small by shrinking all rows.
+    """
+    moved = replace(batch, positions=batch.positions + NOISE * torch.randn_like(batch.positions))
+    scale = embedding.scalars.detach().std(0).clamp(min=1e-3)
+    one, other = (
+        torch.cat([e.vectors.flatten(1), e.scalars / scale], 1) for e in (embedding, encoder.embed(moved))
+    )
+    spread = 2.0 * one.var(0).sum()
+    return (one - other).square().sum(1).mean() / (0.01 * spread + 1e-6)
+
+
+@objective(KIND, Loss("smoothness", "change of vector rows under noise of 0.01 Å, in tenths of their spread"))
 class PooledObjective(nn.Module):
-    """Losses ``names`` of a `PooledMo3ENet` over a frozen potential: reconstruction and `Chemistry`.
+    """Losses ``names`` of a `PooledMo3ENet` over a frozen potential: reconstruction, `Chemistry`, `smoothness`.
 
     Parameters
     ----------
@@ -153,4 +171,6 @@ class PooledObjective(nn.Module):
         losses = self.reconstruction(batch, targets, embedding)
         centre = select_atoms(batch, self.encoder.encoded_places(batch)).centroids  # the embedding's origin
         losses |= self.chemistry(batch, targets, embedding, pooled, centre)
+        if "smoothness" in self.names:  # it embeds a second time
+            losses["smoothness"] = smoothness(self.encoder, batch, embedding)
         return {name: losses[name] for name in self.names}

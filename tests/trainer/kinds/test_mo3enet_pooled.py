@@ -12,7 +12,8 @@ from skmol3d.encoders.mo3enet.pooled import PooledMo3ENet
 from skmol3d.trainer.data.chemistry import ChemicalScales, with_descriptors
 from skmol3d.trainer.data.shards import read_shards
 from skmol3d.trainer.data.xtb import read_xtb
-from skmol3d.trainer.objectives.chemistry import PooledObjective, quadrupoles
+from skmol3d.trainer.objectives import chemistry
+from skmol3d.trainer.objectives.chemistry import PooledObjective, quadrupoles, smoothness
 from skmol3d.trainer.pretrain import read_recipe
 
 SIZES = {"width": 12, "vectors": 5, "messages": 6, "radial": 8, "readout": 6, "context": 16, "embedding": 8}
@@ -86,6 +87,24 @@ def test_a_batch_without_labels_has_no_chemical_loss(data_root, tiny_potential):
     with torch.no_grad():
         known = objective(*scales.labelled(labels).batch(np.arange(3)))
     assert min(float(known[name]) for name in ("electronic", "dipole", "quadrupole", "position")) > 0
+
+
+def test_smoothness_is_quadratic_in_the_noise_and_trains(data_root, tiny_potential, monkeypatch):
+    labels = read_xtb(data_root / "labels.npz")
+    recipe = read_recipe("mo3enet-druglike", [])
+    encoder = PooledMo3ENet(recipe.config(hub.from_pretrained(tiny_potential)))
+    batch, _ = labels.batch(np.arange(8))
+
+    def measured(noise):
+        monkeypatch.setattr(chemistry, "NOISE", noise)
+        torch.manual_seed(0)
+        return smoothness(encoder, batch, encoder.embed(batch))
+
+    large, small = measured(0.01), measured(0.001)
+    assert float((large / small).detach()) == pytest.approx(100.0, rel=0.3)  # no jump in between
+    large.backward()
+    gradients = [p.grad for name, p in encoder.named_parameters() if name.startswith("content")]
+    assert all(float(g.abs().sum()) > 0 for g in gradients)
 
 
 def test_quadrupoles_are_traceless_and_those_of_point_charges(data_root):
