@@ -136,9 +136,11 @@ def smoothness(encoder: PooledMo3ENet, batch: AtomBatch, embedding: Embedding) -
     return (one - other).square().sum(1).mean() / (0.01 * spread + 1e-6)
 
 
-@objective(KIND, Loss("smoothness", "change of vector rows under noise of 0.01 Å, in tenths of their spread"))
+@objective(KIND, Loss("smoothness", "change of vector rows by noise of 0.01 Å, over a tenth of their spread"))
 class PooledObjective(nn.Module):
-    """Losses ``names`` of a `PooledMo3ENet` over a frozen potential: reconstruction, `Chemistry`, `smoothness`.
+    """Losses ``names`` of a `PooledMo3ENet`: reconstruction, `Chemistry`, `smoothness`.
+
+    The potential below the encoder is frozen here.
 
     Parameters
     ----------
