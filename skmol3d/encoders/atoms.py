@@ -95,7 +95,9 @@ class AtomBatch:
     @cached_property
     def molecule(self) -> Tensor:
         """LongTensor [N]: the molecule each atom belongs to."""
-        return torch.repeat_interleave(torch.arange(len(self), device=self.counts.device), self.counts)
+        molecules = torch.arange(len(self), device=self.counts.device)
+        # With its size a GPU need not wait for the counts.
+        return torch.repeat_interleave(molecules, self.counts, output_size=len(self.numbers))
 
     def pad(self, values: Tensor, fill: float = 0.0) -> Tensor:
         """Spread per-atom ``values`` [N, ...] over a padded array [B, longest, ...].

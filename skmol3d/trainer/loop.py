@@ -14,18 +14,21 @@ import logging
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lightning
 import numpy as np
 import torch
+from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor, nn
 
 from skmol3d.inference import prime_malloc
+from skmol3d.trainer.data.ahead import ahead
 from skmol3d.trainer.data.batches import Batch, one_by_one
 from skmol3d.trainer.logs import Bar, Logging, Logs, Saving
 from skmol3d.trainer.schedule import Schedule
@@ -133,6 +136,8 @@ def train(
             warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
             trainer.fit(module, ckpt_path=state if resume and state.exists() else None)
     finally:
+        if module.drawn is not None:
+            module.drawn.close()
         if module.logs is not None:
             module.logs.close()
     for averaged, own in zip(module.average.module.parameters(), objective.parameters(), strict=True):
@@ -152,6 +157,8 @@ class Pretraining(lightning.LightningModule):
     ----------
     average : AveragedModel
         The exponential moving average of ``objective``.
+    drawn : generator or None
+        The batches, which a thread draws ahead.
     elapsed : float
         Seconds of training, the same in all processes.
     logs : Logs or None
@@ -176,6 +183,7 @@ class Pretraining(lightning.LightningModule):
         self.average.requires_grad_(False)  # nothing for DDP to synchronise
         self.elapsed = 0.0
         self.logs: Logs | None = None
+        self.drawn: Generator[Batch, None, None] | None = None
         self.measured: dict[str, Tensor] = {}
 
     @property
@@ -191,8 +199,11 @@ class Pretraining(lightning.LightningModule):
     def train_dataloader(self) -> Iterator[Batch]:
         step, processes = self.trainer.global_step, self.trainer.world_size
         if processes == 1:
-            return self.batches(step)
-        return self.batches(step * processes + self.trainer.global_rank, processes)
+            own = self.batches(step)
+        else:
+            own = self.batches(step * processes + self.trainer.global_rank, processes)
+        self.drawn = ahead(own, partial(move_data_to_device, device=self.trainer.strategy.root_device))
+        return self.drawn
 
     def on_train_start(self) -> None:
         self.begun = time.monotonic() - self.elapsed

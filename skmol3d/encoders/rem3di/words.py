@@ -171,6 +171,10 @@ class Words(nn.Module):
             found.append(word)
         return torch.stack(found, 1)
 
+    def looked_up(self, environments: Tensor) -> Tensor:
+        """Classes [N, V] of identifiers [N, V or more], -1 for those without one."""
+        return torch.stack([self._lookup(environments[:, k], k) for k in range(len(self.heads))], 1)
+
     def _lookup(self, identifiers: Tensor, k: int) -> Tensor:
         vocabulary, order = self.get_buffer(f"vocabulary_{k}").sort()
         place = torch.searchsorted(vocabulary, identifiers.contiguous()).clamp(max=len(vocabulary) - 1)

@@ -137,10 +137,6 @@ class CorpusStatistics:
             assays = AssayStatistics(**{f.name: data[f"assay_{f.name}"] for f in fields(AssayStatistics)})
             return cls(vocabularies=vocabularies, bits=int(data["bits"]), assays=assays, **tensors)
 
-    def classified(self, environments: Tensor) -> Tensor:
-        """Classes [N, vocabularies] of identifiers [N, columns]; -1 for those without one."""
-        return classified(environments, self.vocabularies)
-
     @property
     def classes(self) -> tuple[int, ...]:
         """Sizes of the vocabularies."""
@@ -194,9 +190,7 @@ def fingerprint_counts(batch: AtomBatch, environments: Tensor, bits: int) -> Ten
     ``environments`` [N, columns] starts with the columns of radius 0 to 2 over atom types; 0 means none.
     """
     environments = environments[:, :ECFP_COLUMNS].long()
-    owner = batch.molecule[:, None].expand_as(environments)
-    known = environments > 0
-    flat = owner[known] * bits + environments[known] % bits
+    flat = batch.molecule[:, None] * bits + environments % bits
     counts = batch.positions.new_zeros(len(batch) * bits)
-    counts = counts.index_add(0, flat, torch.ones_like(flat).to(counts))
+    counts = counts.index_add(0, flat.flatten(), (environments > 0).flatten().to(counts))
     return counts.view(len(batch), bits)

@@ -10,7 +10,6 @@ from torch.nn.functional import cross_entropy
 
 from skmol3d.encoders.rem3di import Tokens
 from skmol3d.encoders.rem3di.words import Words
-from skmol3d.trainer.data.corpus import CorpusStatistics
 from skmol3d.trainer.objectives.encoder import KIND, EncoderPart, Setting, View
 from skmol3d.trainer.objectives.registry import Loss, objective
 
@@ -27,29 +26,30 @@ class AtomEnvironments(EncoderPart):
     rare to have a class.
     """
 
-    def __init__(self, words: Words, statistics: CorpusStatistics | None = None) -> None:
+    def __init__(self, words: Words) -> None:
         super().__init__()
-        self.heads, self.statistics = words.heads, statistics
+        self.heads = words.heads
+        self.looked_up = words.looked_up  # a method: the words themselves are the encoder's, in states too
 
     @classmethod
     def build(cls, names: Collection[str], setting: Setting) -> AtomEnvironments:
         """Train the words of an encoder."""
-        return cls(setting.encoder.words, setting.statistics)
+        return cls(setting.encoder.words)
 
     def compute(self, view: View) -> dict[str, Tensor]:
         """Loss of a batch with target ``environments``, the identifiers of its atoms."""
-        assert self.statistics is not None
-        return {"environments": self(view.tokens, self.statistics.classified(view.targets["environments"]))}
+        classes = self.looked_up(view.targets["environments"].long())
+        return {"environments": self(view.tokens, classes)}
 
     def forward(self, tokens: Tokens, labels: Tensor) -> Tensor:
-        encoded = tokens.encoded[tokens.real]
-        labels = labels[tokens.index].long()
+        encoded = tokens.atoms.unpad(tokens.encoded)
+        labels = labels[tokens.index]
         if self.training:
-            asked = torch.rand(len(labels), device=labels.device) < ASKED
+            asked = (torch.rand(len(labels), device=labels.device) < ASKED).nonzero()[:, 0]
             encoded, labels = encoded[asked], labels[asked]
         losses = []
-        for k, head in enumerate(self.heads):
-            known = labels[:, k] != IGNORED
-            total = cross_entropy(head(encoded[known]), labels[known, k], reduction="sum")
-            losses.append(total / known.sum().clamp(min=1))
+        for head, own in zip(self.heads, labels.T, strict=True):
+            # Not by selecting the known ones: a GPU waits for every selection, as its size is not known.
+            total = cross_entropy(head(encoded), own, reduction="sum", ignore_index=IGNORED)
+            losses.append(total / (own != IGNORED).sum().clamp(min=1))
         return torch.stack(losses).mean()

@@ -35,5 +35,5 @@ class Handedness(EncoderPart):
 
     def forward(self, tokens: Tokens, labels: Tensor) -> Tensor:
         labels = labels[tokens.index].float()
-        logits = self.head(tokens.pseudoscalars[tokens.real])[:, 0]
+        logits = self.head(tokens.atoms.unpad(tokens.pseudoscalars))[:, 0]
         return (softplus(-labels * logits) * labels.abs()).sum() / labels.abs().sum().clamp(min=1)

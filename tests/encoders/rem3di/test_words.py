@@ -336,3 +336,15 @@ def test_a_pyramid_of_sulfur_counts_and_of_nitrogen_does_not():
     for number, counts in ((16, True), (15, True), (7, False), (6, False)):
         batch = collate(([number, 9, 8, 6], pyramid, 0, [[0, 1], [0, 2], [0, 3]]))
         assert arrangement(batch, batch.numbers)[0][0].abs() == counts
+
+
+def test_identifiers_are_looked_up_in_their_vocabularies():
+    made = Words(8, WordsConfig(CLASSES))
+    made.name_classes(VOCABULARIES)
+    environments = known(SMILES)
+    found = made.looked_up(torch.from_numpy(environments.astype(np.int64))).numpy()
+    for own, identifiers, vocabulary in zip(found.T, environments.T, VOCABULARIES, strict=True):
+        assert ((own >= 0) == np.isin(identifiers, vocabulary)).all()
+        np.testing.assert_array_equal(vocabulary[own[own >= 0]], identifiers[own >= 0])
+        assert (own < 0).any()
+    assert (made.looked_up(torch.zeros(2, 6, dtype=torch.int64)) == -1).all()

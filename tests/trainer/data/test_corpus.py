@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from skmol3d.encoders import AtomBatch
-from skmol3d.trainer.data.corpus import CorpusStatistics, fingerprint_counts, with_targets
+from skmol3d.trainer.data.corpus import CorpusStatistics, classified, fingerprint_counts, with_targets
 from skmol3d.trainer.data.sources import read_set
 
 
@@ -73,7 +73,8 @@ def test_vocabularies_hold_the_most_frequent(sets):
         assert order == sorted(order, reverse=True)
         for data in sets:
             identifiers = data.atom_targets["environments"][:, radius]
-            classes = statistics.classified(torch.from_numpy(data.atom_targets["environments"]))
+            environments = torch.from_numpy(data.atom_targets["environments"])
+            classes = classified(environments, statistics.vocabularies)
             labels = classes[:, radius].numpy()
             assert ((labels >= 0) == np.isin(identifiers, vocabulary)).all()
             np.testing.assert_array_equal(vocabulary[labels[labels >= 0]], identifiers[labels >= 0])
