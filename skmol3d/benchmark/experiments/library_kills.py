@@ -2,9 +2,10 @@
 
 ``python -m skmol3d.benchmark.experiments.library_kills FILE [--molecules 100000] [--model ecfp] [--kills 6]``
 
-The first molecules of FILE are featurized by ``skmol3d featurize --dask local:N`` undisturbed; then again, while
-the client is killed (SIGKILL) at random moments, and its command given again, and in the last run one of its
-workers. All files of rows, and the table of failures, must be equal byte for byte. Exits with status 1 if not.
+The first molecules of FILE are featurized by ``skmol3d featurize --dask local:N`` undisturbed; then again,
+while the client is killed (SIGKILL) at random moments, and its command given again, and in the last run one
+of its workers. All files of rows, and the table of failures, must be equal byte for byte. Exits with status 1
+if not.
 """
 
 import argparse
@@ -59,7 +60,7 @@ def disturbed(run: Sequence[str], wait: float, worker: np.random.Generator | Non
             workers = [child for child in family if any("spawn_main" in word for word in child.cmdline())]
             workers[int(worker.integers(len(workers)))].kill()
             if process.wait() != 0:
-                raise RuntimeError(f"the command did not survive its worker: exit status {process.returncode}")
+                raise RuntimeError(f"exit status {process.returncode} after a worker was killed")
         return True
 
 
