@@ -15,7 +15,6 @@ from ase import Atoms, units
 from ase.md.velocitydistribution import Stationary, ZeroRotation
 from numpy.typing import ArrayLike, NDArray
 
-from skmol3d.structures.geometry import perceive_bonds
 
 Forces = Callable[[NDArray[np.float64]], tuple[NDArray[np.float64], NDArray[np.float64]]]
 """Positions [R, N, 3] (Å) to energies [R] (eV) and forces [R, N, 3] (eV/Å)."""
@@ -114,6 +113,8 @@ def nose_hoover(
     G. J. Martyna et al., "Explicit reversible integrators for extended systems dynamics", Mol. Phys. 1996,
     87, 1117, with one thermostat. https://doi.org/10.1080/00268979600100761
     """
+    from skmol3d.structures.geometry import perceive_bonds  # needs rdkit, which the rest does not
+
     sizes = {"steps": steps, "replicas": replicas, "every": every}
     for name, value in (sizes | {"temperature": temperature, "timestep": timestep}).items():
         if not value > 0:
@@ -129,7 +130,7 @@ def nose_hoover(
     start = _bond_lengths(atoms.positions[None], bonds)
     active = np.arange(replicas)
     x = np.repeat(atoms.positions[None], replicas, 0)
-    v = _velocities(atoms, replicas, kt, free, np.random.default_rng(seed))
+    v = thermal_velocities(atoms, replicas, kt, free, np.random.default_rng(seed))
     friction, travelled = np.zeros(replicas), np.zeros(replicas)
     energy, force = forces(x)
 
@@ -256,7 +257,7 @@ def _bond_lengths(positions: NDArray[np.float64], bonds: NDArray[np.int32]) -> N
     return np.linalg.norm(positions[:, bonds[:, 0]] - positions[:, bonds[:, 1]], axis=-1)
 
 
-def _velocities(
+def thermal_velocities(
     atoms: Atoms, replicas: int, kt: float, free: int, rng: np.random.Generator
 ) -> NDArray[np.float64]:
     """Of all replicas, without momentum and angular momentum, each at the temperature exactly."""

@@ -1,0 +1,304 @@
+"""What pretraining is worth to a potential, all seeds and learning rates at once on a GPU.
+
+``python -m skmol3d.benchmark.experiments.forces_at_once TRAIN --test TEST --out FOLDER --device cuda``
+
+As ``experiments.forces``: pretrained potentials and one with random weights train for the same steps on the
+same frames of one molecule, with losses, weights and schedule of a recipe, once per seed, which draws the
+frames, the batches and the random weights. But every start is tried with every ``--rate`` as peak of the
+learning rate, and the one with the lowest mean error of validation forces over the seeds stands in the table.
+Networks train side by side (`stacked_potentials`), each with an optimiser, clipping and average of its own,
+so that they have the same steps also where ``--set schedule.minutes=`` ends the run. The starts must be
+equivariant convolutions.
+
+FOLDER gets ``results.csv`` (eV, eV/Å; a row for each network and set of frames), ``curve.csv`` (validation
+meanwhile) and the first seed's potentials. If it has results, they are printed and nothing is trained.
+"""
+
+import argparse
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from skmol3d import hub
+from skmol3d.benchmark.experiments.forces import RANDOM, draw, read_all, select
+from skmol3d.benchmark.experiments.stacked_potentials import StackedPotentials
+from skmol3d.benchmark.report import markdown, spread
+from skmol3d.encoders import Potential
+from skmol3d.trainer.data.sets import PackedSet
+from skmol3d.trainer.kinds.potential import PotentialRecipe
+from skmol3d.trainer.pretrain import read_recipe
+
+VALIDATION = "validation"
+AT_ONCE = 64  # frames of each network that are evaluated together
+HEARTBEAT = 20.0  # seconds
+
+
+class Frames:
+    """Frames of one molecule on a device: positions [F, N, 3], energies [F] less ``level``, forces."""
+
+    def __init__(self, data: PackedSet, device: str, level: float = 0.0) -> None:
+        size = int(data.sizes[0])
+        numbers = data.numbers.reshape(-1, size)
+        if (data.sizes != size).any() or (numbers != numbers[0]).any():
+            raise ValueError("frames must be of one molecule, with its atoms in one order")
+        batch, _ = data.batch(np.arange(len(data)))
+        self.numbers = torch.from_numpy(numbers[0].astype(np.int64))
+        self.positions = batch.positions.view(-1, size, 3).to(device)
+        energy = np.asarray(data.molecule_targets["energy"], np.float64) - level
+        self.energy = torch.from_numpy(energy.astype(np.float32)).to(device)
+        found = data.atom_targets.get("forces")
+        self.forces = None if found is None else torch.from_numpy(found.astype(np.float32)).to(device)
+        if self.forces is not None:
+            self.forces = self.forces.view_as(self.positions)
+
+
+def frame_errors(
+    stack: StackedPotentials, frames: Frames, rows: Tensor, weights: Tensor, offset: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Mean absolute errors of the force components and of the energy of each network's frames ``rows``.
+
+    Both [M, F], on the CPU, for rows [M, F]; those of forces are NaN where frames have none.
+    """
+    energies, components = [], []
+    for part in rows.split(AT_ONCE, 1):
+        energy, forces = stack.energy_and_forces(frames.positions[part], weights)
+        energies.append((energy + offset[:, None] - frames.energy[part]).abs())
+        if frames.forces is not None:
+            components.append((forces - frames.forces[part]).abs().mean((2, 3)))
+    energy = torch.cat(energies, 1).cpu()
+    return torch.cat(components, 1).cpu() if components else torch.full_like(energy, torch.nan), energy
+
+
+def orders(rows: Sequence[NDArray], size: int, seeds: Sequence[int]) -> Iterator[NDArray]:
+    """Endless batches [S, size] of rows, shuffled passes of each seed one after the other."""
+    draws = [np.random.default_rng(seed) for seed in seeds]
+    left = [np.empty(0, int) for _ in rows]
+    while True:
+        batch = []
+        for k, (own, rng) in enumerate(zip(rows, draws, strict=True)):
+            while len(left[k]) < size:
+                left[k] = np.concatenate([left[k], rng.permutation(own)])
+            batch.append(left[k][:size])
+            left[k] = left[k][size:]
+        yield np.array(batch)
+
+
+class Adam:
+    """AdamW with a learning rate, a limit of the gradient's norm and an average for each row of weights."""
+
+    def __init__(self, weights: Tensor, rates: Tensor, clip: float, decay: float, ema: float) -> None:
+        self.weights, self.rates, self.clip, self.decay, self.ema = weights, rates[:, None], clip, decay, ema
+        self.mean, self.square = torch.zeros_like(weights), torch.zeros_like(weights)
+        self.average = weights.detach().clone()
+        self.steps = 0
+
+    @torch.no_grad()
+    def step(self, gradient: Tensor, share: float) -> None:
+        """One step with ``share`` of the learning rates."""
+        gradient = gradient * (self.clip / (gradient.norm(dim=1, keepdim=True) + 1e-6)).clamp(max=1.0)
+        self.steps += 1
+        self.mean.lerp_(gradient, 0.1)
+        self.square.mul_(0.999).addcmul_(gradient, gradient, value=0.001)
+        rate = share * self.rates
+        size = (self.square / (1 - 0.999**self.steps)).sqrt_().add_(1e-8)
+        self.weights.mul_(1 - self.decay * rate)
+        self.weights.sub_(rate / (1 - 0.9**self.steps) * self.mean / size)
+        self.average.lerp_(self.weights, 1.0 if self.steps == 1 else 1 - self.ema)
+
+
+def train(
+    recipe: PotentialRecipe,
+    train_set: PackedSet,
+    tests: dict[str, PackedSet],
+    starts: Sequence[str],
+    rates: Sequence[float],
+    frames: int,
+    seeds: int,
+    device: str,
+    out: Path,
+) -> pd.DataFrame:
+    """Train all networks and return the rows of ``results.csv``."""
+    begun = time.monotonic()
+    nets = list(product(starts, range(seeds), rates))
+    of_seed = torch.tensor([seed for _, seed, _ in nets])
+    drawn = [draw({"train": train_set}, tests, frames, seed) for seed in range(seeds)]
+    chosen = [c["train"] for c, _ in drawn]
+    inner = [select(train_set, rows).split(recipe.held_out, seed) for seed, rows in enumerate(chosen)]
+    fit, held = ([rows[part[k]] for rows, part in zip(chosen, inner, strict=True)] for k in (0, 1))
+    level = float(np.mean(train_set.molecule_targets["energy"]))
+    data = Frames(train_set, device, level)
+    size = data.positions.shape[1]
+
+    networks = []
+    for start, seed, _ in nets:
+        torch.manual_seed(seed)
+        networks.append(Potential(recipe.model) if start == RANDOM else _pretrained(start, recipe))
+    stack = StackedPotentials(networks, data.numbers.expand(len(nets), -1).contiguous()).to(device)
+    schedule = recipe.schedule
+    adam = Adam(
+        stack.weights,
+        torch.tensor([rate for *_, rate in nets], device=device),
+        schedule.clip,
+        schedule.weight_decay,
+        schedule.ema,
+    )
+    rows, held_rows = (torch.from_numpy(np.array(part))[of_seed].to(device) for part in (fit, held))
+    offset = torch.zeros(len(nets), device=device)
+    for part in rows.split(AT_ONCE, 1):
+        energy, _ = stack.energy_and_forces(data.positions[part])
+        offset += (data.energy[part] - energy).sum(1) / rows.shape[1]
+
+    assert data.forces is not None
+    share, shown, elapsed = recipe.weights, 0.0, 0.0
+    order = orders(fit, max(1, recipe.atoms // size), range(seeds))
+    zero = time.monotonic()
+    while schedule.progress(adam.steps, elapsed) < 1.0:
+        batch = torch.from_numpy(next(order))[of_seed].to(device)
+        places = data.positions[batch].requires_grad_()
+        energy = stack(places)
+        (gradient,) = torch.autograd.grad(energy.sum(), places, create_graph=True)
+        wrong = (energy + offset[:, None] - data.energy[batch]).abs().mean(1) / size**0.5
+        loss = share["forces"] * (gradient + data.forces[batch]).norm(dim=-1).mean((1, 2))
+        (gradient,) = torch.autograd.grad((loss + share["energy"] * wrong).sum(), stack.weights)
+        adam.step(gradient, schedule.rate(adam.steps, elapsed) / schedule.learning_rate)
+        elapsed = time.monotonic() - zero
+        if elapsed - shown > HEARTBEAT:
+            shown = elapsed
+            error = frame_errors(stack, data, held_rows, adam.average, offset)[0].mean(1)
+            _append(out / "curve.csv", _rows(nets, step=adam.steps, seconds=elapsed, force_mae=error))
+            print(
+                f"{out.name}: step {adam.steps}, {elapsed:.0f} s, validation "
+                f"{1000 * error.nan_to_num(9).min():.1f} meV/Å",
+                flush=True,
+            )
+
+    facts = {"steps": adam.steps, "seconds": elapsed}
+    found = []
+    for name, frames_of, rows_of in [
+        (VALIDATION, data, held),
+        *((name, Frames(s, device, level), [left[name] for _, left in drawn]) for name, s in tests.items()),
+    ]:
+        every = torch.arange(len(frames_of.energy), device=device).expand(len(nets), -1)
+        force, energy = (v.numpy() for v in frame_errors(stack, frames_of, every, adam.average, offset))
+        kept = [rows_of[seed] for _, seed, _ in nets]
+        values = {
+            "frames": [len(own) for own in kept],
+            "force_mae": [force[m, own].mean() for m, own in enumerate(kept)],
+            "energy_mae": [energy[m, own].mean() for m, own in enumerate(kept)],
+        }
+        found.append(_rows(nets, **facts, set=name, **values))
+    results = pd.concat(found, ignore_index=True)
+    best = choose(results)
+    for start in starts:
+        k = nets.index((start, 0, best[start]))
+        potential = stack.potential(k, adam.average)
+        total = float(offset[k]) + level
+        potential.element_energy.copy_(_shared(data.numbers, total))
+        hub.save_pretrained(potential, out / Path(start).name, card="Fine-tuned on a trajectory.", half=True)
+    _append(out / "results.csv", results)
+    print(f"{out.name}: {adam.steps} steps, {time.monotonic() - begun:.0f} s in all", flush=True)
+    return results
+
+
+def _pretrained(name: str, recipe: PotentialRecipe) -> Potential:
+    found = hub.from_pretrained(name)
+    if not isinstance(found, Potential) or found.config != recipe.model:
+        raise ValueError(f"{name} is not a potential of the architecture of the first start")
+    return found
+
+
+def _shared(numbers: Tensor, energy: float) -> Tensor:
+    """Energies of the elements [119] that sum to ``energy``: the shortest such vector, as least squares."""
+    counts = torch.bincount(numbers, minlength=119).double()
+    return energy * counts / counts.square().sum()
+
+
+def _rows(nets: Sequence[tuple[str, int, float]], **values: object) -> pd.DataFrame:
+    plain = pd.DataFrame(nets, columns=["start", "seed", "rate"])
+    return plain.assign(**{k: v.numpy() if isinstance(v, Tensor) else v for k, v in values.items()})
+
+
+def _append(path: Path, rows: pd.DataFrame) -> None:
+    rows.to_csv(path, mode="a", header=not path.exists(), index=False)
+
+
+def choose(results: pd.DataFrame) -> dict[str, float]:
+    """The rate of each start with the lowest mean validation error of forces over the seeds."""
+    errors = results[results["set"] == VALIDATION].fillna({"force_mae": np.inf})
+    means = errors.groupby(["start", "rate"])["force_mae"].mean()
+    return {start: means[start].idxmin() for start in results["start"].unique()}
+
+
+def table(results: pd.DataFrame) -> str:
+    """Markdown: errors of each start at its rate, as mean ± standard deviation over the seeds."""
+    best, lines = choose(results), []
+    for name, part in results.groupby("set", sort=False):
+        means = {}
+        for start, rate in best.items():
+            own = part[(part["start"] == start) & (part["rate"] == rate)]
+            means[start] = own[["force_mae", "energy_mae"]].mean()
+            force, energy = (
+                spread((1000 * own[column]).tolist(), 1) if own[column].notna().all() else ""
+                for column in ("force_mae", "energy_mae")
+            )
+            frames = "-".join(map(str, sorted({own["frames"].min(), own["frames"].max()})))
+            lines.append([str(name), frames, Path(start).name, f"{rate:g}", force, "", energy, ""])
+        for line, mean in zip(lines[-len(best) :], means.values(), strict=True):
+            if RANDOM in means:
+                line[5], line[7] = ("" if np.isnan(r) else f"{r:.2f}" for r in mean / means[RANDOM])
+    header = ["frames of", "number", "start", "rate", "force MAE (meV/Å)", "ratio", "energy MAE (meV)"]
+    return markdown(lines, [*header, "ratio"])
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Train, unless that has been done, and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("train", type=Path)
+    parser.add_argument("--test", type=Path, nargs="+", required=True)
+    parser.add_argument(
+        "--start", action="append", help="pretrained potential; repeatable (default: ec-xtb-small)"
+    )
+    parser.add_argument("--recipe", default="finetune-aspirin", help="settings (default: finetune-aspirin)")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change the recipe")
+    parser.add_argument(
+        "--rate", type=float, action="append", help="peak learning rate; repeatable (default: the recipe's)"
+    )
+    parser.add_argument("--frames", type=int, default=950, help="at most (default: 950)")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args(argv)
+    starts = args.start or ["ec-xtb-small"]
+    recipe = read_recipe(args.recipe, args.set)
+    first = hub.from_pretrained(starts[0])
+    if not isinstance(first, Potential):
+        raise ValueError(f"{starts[0]} is a {type(first).__name__}, not a potential")
+    recipe = replace(recipe, model=first.config)
+    args.out.mkdir(parents=True, exist_ok=True)
+    done = args.out / "results.csv"
+    if done.exists():
+        results = pd.read_csv(done)
+    else:
+        (train_set,), tests = read_all([args.train]).values(), read_all(args.test)
+        rates = args.rate or [recipe.schedule.learning_rate]
+        (args.out / "curve.csv").unlink(missing_ok=True)
+        names = [*starts, RANDOM]
+        results = train(
+            recipe, train_set, tests, names, rates, args.frames, args.seeds, args.device, args.out
+        )
+    print(f"\n{int(results['steps'].max())} steps; rates tried: {', '.join(f'{r:g}' for r in sorted(set(results['rate'])))}\n")
+    print(table(results))
+
+
+if __name__ == "__main__":
+    main()
