@@ -15,7 +15,6 @@ from ase import Atoms, units
 from ase.md.velocitydistribution import Stationary, ZeroRotation
 from numpy.typing import ArrayLike, NDArray
 
-
 Forces = Callable[[NDArray[np.float64]], tuple[NDArray[np.float64], NDArray[np.float64]]]
 """Positions [R, N, 3] (Å) to energies [R] (eV) and forces [R, N, 3] (eV/Å)."""
 

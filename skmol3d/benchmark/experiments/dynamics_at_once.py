@@ -2,13 +2,14 @@
 
 ``python -m skmol3d.benchmark.experiments.dynamics_at_once FRAMES=FOLDER ... --out FOLDER --device cuda``
 
-Each potential (a folder as ``experiments.forces_at_once`` leaves it) relaxes the first frame of the file FRAMES,
-and replicas start from there: Nosé–Hoover thermostats and steps as in `skmol3d.dynamics.nose_hoover`. Replicas
-whose bonds have broken run on, and their time is noted. All potentials and replicas share one sequence of
-kernels (`stacked_potentials`), which a GPU records once and replays.
+Each potential (a folder, as ``experiments.forces_at_once`` leaves it) relaxes the first frame of the file
+FRAMES, and replicas start from there: Nosé–Hoover thermostats and steps as in `skmol3d.dynamics.nose_hoover`.
+Replicas whose bonds have broken run on, and their time is noted. All potentials and replicas share one
+sequence of kernels (`stacked_potentials`), which a GPU records once and replays.
 
-Writes one .npz for each potential every ``--every`` ps or minute: ``numbers``, ``times`` (ps), ``positions`` (int16,
-0.001 Å) of all replicas, ``stable`` (ps; infinite if nothing broke), ``temperatures`` (K) and ``conserved`` (eV).
+Writes one .npz for each potential, and replaces it meanwhile: ``numbers``, ``times`` (ps), ``positions``
+(int16, 0.001 Å) of all replicas, ``stable`` (ps; infinite if nothing broke), ``temperatures`` (K) and
+``conserved`` (eV).
 """
 
 import argparse
@@ -138,9 +139,9 @@ def distances(places: Tensor) -> Tensor:
     return (places[..., :, None, :] - places[..., None, :, :]).norm(dim=-1)
 
 
-def recorded(work: Callable[[], None], device: str) -> Callable[[], None]:
+def recorded(work: Callable[[], None], args: argparse.Namespace) -> Callable[[], None]:
     """``work`` as a CUDA graph; itself on the CPU. It runs some times meanwhile."""
-    if not device.startswith("cuda"):
+    if args.eager or not args.device.startswith("cuda"):
         return work
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
@@ -165,7 +166,7 @@ def run(replicas: Replicas, names: Sequence[str], args: argparse.Namespace) -> N
 
         return repeat
 
-    relax = recorded(several(replicas.relax_step), args.device)
+    relax = recorded(several(replicas.relax_step), args)
     largest = torch.inf
     for _ in range(args.relax // RECORDED):
         relax()
@@ -180,7 +181,7 @@ def run(replicas: Replicas, names: Sequence[str], args: argparse.Namespace) -> N
         replicas.look()
 
     replicas.start(args.temperature, args.seed)
-    advance = recorded(block, args.device)
+    advance = recorded(block, args)
     # Recording has run some steps; the clock starts where it ends.
     replicas.time.zero_()
     replicas.stable.fill_(torch.inf)
@@ -234,6 +235,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--temperature", type=float, default=500.0, help="K (default: 500)")
     parser.add_argument("--timestep", type=float, default=0.5, help="fs (default: 0.5)")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--eager", action="store_true", help="launch each kernel, instead of a CUDA graph")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)

@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -173,7 +174,7 @@ def train(
         if elapsed - shown > HEARTBEAT:
             shown = elapsed
             error = frame_errors(stack, data, held_rows, adam.average, offset)[0].mean(1)
-            _append(out / "curve.csv", _rows(nets, step=adam.steps, seconds=elapsed, force_mae=error))
+            _append(out / "curve.csv", _rows(nets, step=adam.steps, seconds=elapsed, force_mae=error.numpy()))
             print(
                 f"{out.name}: step {adam.steps}, {elapsed:.0f} s, validation "
                 f"{1000 * error.nan_to_num(9).min():.1f} meV/Å",
@@ -181,11 +182,9 @@ def train(
             )
 
     facts = {"steps": adam.steps, "seconds": elapsed}
-    found = []
-    for name, frames_of, rows_of in [
-        (VALIDATION, data, held),
-        *((name, Frames(s, device, level), [left[name] for _, left in drawn]) for name, s in tests.items()),
-    ]:
+    found: list[pd.DataFrame] = []
+
+    def measure(name: str, frames_of: Frames, rows_of: Sequence[NDArray]) -> None:
         every = torch.arange(len(frames_of.energy), device=device).expand(len(nets), -1)
         force, energy = (v.numpy() for v in frame_errors(stack, frames_of, every, adam.average, offset))
         kept = [rows_of[seed] for _, seed, _ in nets]
@@ -195,17 +194,18 @@ def train(
             "energy_mae": [energy[m, own].mean() for m, own in enumerate(kept)],
         }
         found.append(_rows(nets, **facts, set=name, **values))
-    results = pd.concat(found, ignore_index=True)
-    best = choose(results)
-    for start in starts:
-        k = nets.index((start, 0, best[start]))
+        _append(out / "results.csv", found[-1])
+
+    measure(VALIDATION, data, held)
+    for start, rate in choose(found[0]).items():
+        k = nets.index((start, 0, rate))
         potential = stack.potential(k, adam.average)
-        total = float(offset[k]) + level
-        potential.element_energy.copy_(_shared(data.numbers, total))
+        potential.element_energy.copy_(_shared(data.numbers, float(offset[k]) + level))
         hub.save_pretrained(potential, out / Path(start).name, card="Fine-tuned on a trajectory.", half=True)
-    _append(out / "results.csv", results)
+    for name, test in tests.items():
+        measure(name, Frames(test, device, level), [left[name] for _, left in drawn])
     print(f"{out.name}: {adam.steps} steps, {time.monotonic() - begun:.0f} s in all", flush=True)
-    return results
+    return pd.concat(found, ignore_index=True)
 
 
 def _pretrained(name: str, recipe: PotentialRecipe) -> Potential:
@@ -221,9 +221,9 @@ def _shared(numbers: Tensor, energy: float) -> Tensor:
     return energy * counts / counts.square().sum()
 
 
-def _rows(nets: Sequence[tuple[str, int, float]], **values: object) -> pd.DataFrame:
+def _rows(nets: Sequence[tuple[str, int, float]], **values: Any) -> pd.DataFrame:
     plain = pd.DataFrame(nets, columns=["start", "seed", "rate"])
-    return plain.assign(**{k: v.numpy() if isinstance(v, Tensor) else v for k, v in values.items()})
+    return plain.assign(**values)
 
 
 def _append(path: Path, rows: pd.DataFrame) -> None:
@@ -296,7 +296,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         results = train(
             recipe, train_set, tests, names, rates, args.frames, args.seeds, args.device, args.out
         )
-    print(f"\n{int(results['steps'].max())} steps; rates tried: {', '.join(f'{r:g}' for r in sorted(set(results['rate'])))}\n")
+    tried = ", ".join(f"{rate:g}" for rate in sorted(set(results["rate"])))
+    print(f"\n{int(results['steps'].max())} steps; rates tried: {tried}\n")
     print(table(results))
 
 

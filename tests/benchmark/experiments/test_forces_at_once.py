@@ -92,7 +92,7 @@ def test_each_network_trains_as_if_alone(folder):
     batch, _ = data.batch(rows)
     offset = float(np.mean(energies[rows] - potential.energy(batch).detach().numpy()))
     objective = PotentialObjectives(potential, ["forces", "energy"]).train()
-    own = [p for p in potential.parameters()]
+    own = list(potential.parameters())
     optimiser = torch.optim.AdamW(own, lr=1.0, weight_decay=recipe.schedule.weight_decay)
     order = forces_at_once.orders([rows], 4, [0])
     for step in range(4):

@@ -14,7 +14,9 @@ COPIES = 3
 def made(seed, **sizes):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Potential(PotentialConfig(EquivariantConvolutionConfig(**{"width": 16, "vectors": 8, **sizes})))
+        return Potential(
+            PotentialConfig(EquivariantConvolutionConfig(**{"width": 16, "vectors": 8, **sizes}))
+        )
 
 
 @pytest.fixture
