@@ -12,10 +12,13 @@ same between the first and the second half of the replicas of one method.
 
 Every method ends after ``--ps`` for each replica or ``--minutes`` of the CPU. Prints a Markdown table; FOLDER
 gets trajectories (.npz) and the plot of h(r) (needs matplotlib: ``pip install "skmol3d[benchmark]"``).
+
+With ``--trajectory`` nothing is run: such files, or those of ``experiments.dynamics_at_once``, are judged.
+With ``--reference`` h(r) is compared with that of other files, trajectories or frames (extxyz).
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,9 +34,12 @@ from skmol3d.calculator import PotentialCalculator
 from skmol3d.dynamics import Trajectory, distribution_error, nose_hoover, one_by_one, pair_distances
 from skmol3d.structures import Conformers, ConformerSettings, generate, read_molecule
 from skmol3d.structures.geometry import total_charge
+from skmol3d.trainer.data.positions import POSITION_UNIT
+from skmol3d.trainer.data.sources import read_set
 
 ASPIRIN = "CC(=O)Oc1ccccc1C(=O)O"
 REFERENCE = "GFN2-xTB"
+REFERENCE_FILES = "reference"
 NEAR_MINIMUM = 0.05  # eV/Å
 
 
@@ -74,6 +80,36 @@ def run(method: str, start: Atoms, args: argparse.Namespace) -> Trajectory:
     )
 
 
+def read_trajectory(path: Path) -> Trajectory:
+    """A trajectory as this module or `dynamics_at_once` writes it; no replica goes on after it broke."""
+    with np.load(path) as saved:
+        positions, stable, times = saved["positions"], saved["stable"], saved["times"]
+        unit = POSITION_UNIT if positions.dtype.kind == "i" else 1.0
+        over = times[:, None] >= stable
+        return Trajectory(
+            times=times,
+            positions=np.where(over[:, :, None, None], np.nan, unit * positions),
+            temperatures=np.where(over, np.nan, saved["temperatures"]),
+            conserved=np.where(over, np.nan, saved["conserved"]),
+            stable=stable,
+            seconds=float(saved["seconds"]) if "seconds" in saved else np.nan,
+        )
+
+
+def read_distances(paths: Sequence[Path], skip: float) -> NDArray[np.float64]:
+    """h(r) of trajectories, after ``skip`` ps, or of frames; each file counts as much."""
+    found = []
+    for path in paths:
+        if path.suffix == ".npz":
+            trajectory = read_trajectory(path)
+            found.append(pair_distances(trajectory.positions[trajectory.times >= skip]))
+        else:
+            data = read_set(path)
+            batch, _ = data.batch(np.arange(len(data)))
+            found.append(pair_distances(batch.positions.view(len(data), -1, 3).numpy()))
+    return np.mean(found, axis=0)
+
+
 def describe(
     name: str, trajectory: Trajectory, skip: float, reference: NDArray[np.float64] | None
 ) -> list[str]:
@@ -97,8 +133,31 @@ def describe(
         f"{1000 * drift:.0f}",
         error,
         own,
-        f"{1000 * trajectory.seconds:.1f}",
+        "–" if np.isnan(trajectory.seconds) else f"{1000 * trajectory.seconds:.1f}",
     ]
+
+
+def trajectories(args: argparse.Namespace) -> Iterator[tuple[str, Trajectory]]:
+    """Those of the files, or else of each method, which are written."""
+    if args.trajectory:
+        yield from ((path.stem, read_trajectory(path)) for path in args.trajectory)
+        return
+    start = read_start(args.molecule)
+    methods = [] if args.no_reference else [REFERENCE]
+    methods += [] if args.only_reference else args.model or ["ec-xtb-small"]
+    for method in methods:
+        trajectory = run(method, start, args)
+        np.savez(
+            args.out / f"{Path(method).name}.npz",
+            numbers=start.numbers,
+            times=trajectory.times,
+            positions=trajectory.positions.astype(np.float32),
+            stable=trajectory.stable,
+            temperatures=trajectory.temperatures,
+            conserved=trajectory.conserved,
+            seconds=trajectory.seconds,
+        )
+        yield method, trajectory
 
 
 HEADER = [
@@ -121,6 +180,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("molecule", nargs="?", default=ASPIRIN, help="SMILES or file (default: aspirin)")
     parser.add_argument("--model", action="append", help="a potential; repeatable (default: ec-xtb-small)")
     parser.add_argument("--no-reference", action="store_true", help="no run of GFN2-xTB")
+    parser.add_argument("--only-reference", action="store_true", help="a run of GFN2-xTB alone")
+    parser.add_argument("--trajectory", type=Path, nargs="+", help="judge these files; run nothing")
+    parser.add_argument("--reference", type=Path, nargs="+", help="compare h(r) with these files'")
     parser.add_argument("--replicas", type=int, default=4)
     parser.add_argument("--ps", type=float, default=100.0, help="of each replica (default: 100)")
     parser.add_argument("--minutes", type=float, default=60.0, help="of each method (default: 60)")
@@ -133,27 +195,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
-    start = read_start(args.molecule)
-    methods = [] if args.no_reference else [REFERENCE]
-    methods += args.model or ["ec-xtb-small"]
     args.out.mkdir(parents=True, exist_ok=True)
     rows: list[list[str]] = []
     curves: dict[str, NDArray[np.float64]] = {}
-    for method in methods:
-        trajectory = run(method, start, args)
-        frames = trajectory.positions.astype(np.float32)
-        np.savez(
-            args.out / f"{Path(method).name}.npz",
-            numbers=start.numbers,
-            times=trajectory.times,
-            positions=frames,
-            stable=trajectory.stable,
-        )
-        rows.append(describe(method, trajectory, args.skip, curves.get(REFERENCE)))
-        late = frames[trajectory.times >= args.skip]
+    if args.reference:
+        curves[REFERENCE_FILES] = read_distances(args.reference, args.skip)
+    for name, trajectory in trajectories(args):
+        rows.append(describe(name, trajectory, args.skip, curves.get(REFERENCE_FILES, curves.get(REFERENCE))))
+        late = trajectory.positions[trajectory.times >= args.skip]
         if np.isfinite(late).any():
-            curves[method] = pair_distances(late)
-        print(f"{method}: {trajectory.times[-1]:.2f} ps", flush=True)
+            curves[name] = pair_distances(late)
+        print(f"{name}: {trajectory.times[-1]:.2f} ps", flush=True)
     print(f"\n{args.molecule}, {args.temperature:g} K, {args.timestep:g} fs, {args.replicas} replicas\n")
     print(markdown(rows, HEADER))
     if curves:

@@ -43,3 +43,42 @@ def test_a_start_from_smiles_has_its_charge():
     atoms = dynamics.read_start("C[NH3+]")
     assert len(atoms) == 8
     assert atoms.info["charge"] == 1
+
+
+def test_files_are_judged_without_a_run(water, tmp_path, capsys, monkeypatch):
+    run = [water, "--ps", "0.03", "--skip", "0.005", "--replicas", "2", "--out", str(tmp_path / "out")]
+    dynamics.main([*run, "--no-reference"])
+    dynamics.main([*run, "--only-reference"])
+    first = capsys.readouterr().out
+    monkeypatch.setattr(dynamics, "run", None)
+    files = [str(tmp_path / "out" / f"{name}.npz") for name in ("ec-xtb-small", "GFN2-xTB")]
+    dynamics.main([*run, "--trajectory", *files, "--reference", files[1]])
+    again = capsys.readouterr().out
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in again.splitlines()
+        if line.startswith(("| ec-xtb-small", "| GFN2-xTB"))
+    ]
+    assert rows[1][5] == "0.000"
+    assert float(rows[0][5]) > 0
+    for row in rows:  # but for the error they say what the runs had said
+        assert any(all(c in line for c in row[:5] + row[6:]) for line in first.splitlines())
+    # Frames serve as a reference, too.
+    dynamics.main([*run, "--trajectory", files[0], "--reference", water])
+    assert "| ec-xtb-small | 0.03 of 0.03 | 0 of 2 |" in capsys.readouterr().out
+
+
+def test_a_broken_replica_of_a_file_ends_where_it_broke(tmp_path):
+    np.savez(
+        tmp_path / "a.npz",
+        numbers=[1, 1],
+        times=[0.0, 0.1, 0.2],
+        positions=np.full((3, 2, 2, 3), 1500, np.int16),
+        stable=[0.15, np.inf],
+        temperatures=np.full((3, 2), 500.0),
+        conserved=np.zeros((3, 2)),
+    )
+    found = dynamics.read_trajectory(tmp_path / "a.npz")
+    assert np.isnan(found.positions[2, 0]).all()
+    assert found.positions[1, 0, 0, 0] == 1.5
+    assert np.isfinite(found.positions[:, 1]).all()
