@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -255,3 +257,14 @@ def test_recipes_that_are_none(text, message, tmp_path):
 def test_unknown_recipe():
     with pytest.raises(ValueError, match=r"no recipe 'nothing'; shipped: .*et-xtb-small, .*rem3di-small"):
         read_recipe("nothing", [])
+
+
+def test_training_from_packed_data_does_not_import_rdkit():
+    code = (
+        "import sys; sys.modules['rdkit'] = None\n"
+        "from importlib import import_module\n"
+        "from skmol3d.trainer.kinds import KINDS\n"
+        "import skmol3d.cli.pretrain, skmol3d.trainer.card, skmol3d.hub\n"
+        "for kind in KINDS: import_module(f'skmol3d.trainer.kinds.{kind}')"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

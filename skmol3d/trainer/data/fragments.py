@@ -18,7 +18,6 @@ from ase.data import covalent_radii
 from numpy.typing import NDArray
 
 from skmol3d.encoders.atoms import AtomBatch
-from skmol3d.structures.geometry import perceive_bonds
 from skmol3d.trainer.data.batches import Batch, Mixture
 from skmol3d.trainer.data.sets import PackedSet
 from skmol3d.trainer.data.transforms import CoordinateNoise, RandomScale, TorsionScrambling, rotatable_bonds
@@ -75,6 +74,8 @@ class Augmented:
         large = (heavy > self.augment.heavy).tolist()
         if not scramble and not any(large):
             return batch
+        from skmol3d.structures.geometry import perceive_bonds  # needs rdkit, which other training does not
+
         scrambler = TorsionScrambling()
         stop = torch.cumsum(batch.counts, 0).tolist()
         molecules = []
@@ -97,6 +98,8 @@ def truncate(
     Of a cut bond a random side is kept, with probabilities as its heavy atoms, and capped with a hydrogen in
     the same direction. A molecule without rotatable bonds stays as it is.
     """
+    from skmol3d.structures.geometry import perceive_bonds  # as above
+
     while (numbers > 1).sum() > heavy:
         ends = rotatable_bonds(numbers, positions, perceive_bonds(numbers, positions))
         if not ends:
