@@ -132,22 +132,28 @@ class MolecularCrystal:
         return crystal
 
     @classmethod
-    def from_molecules(cls, molecules: Sequence[tuple[Any, Any]], cell: Any) -> MolecularCrystal:
-        """Describe molecules in a cell in space group P1, whatever their symmetry and contacts.
+    def from_molecules(
+        cls, molecules: Sequence[tuple[Any, Any]], cell: Any, number: int = 1
+    ) -> MolecularCrystal:
+        """Describe independent molecules in a cell of a space group, whatever their contacts.
 
         Parameters
         ----------
         molecules : sequence of (numbers [n], positions [n, 3] in Å)
             Whole; one row of parameters for each.
         cell : array_like, shape [3, 3]
-            Right-handed cell vectors as rows, Å.
+            Right-handed cell vectors as rows, Å, of the group's standard setting. Where they lack its
+            symmetry, they are averaged over it.
+        number : int, default=1
+            Of the space group. Nothing looks whether the crystal has a higher symmetry.
         """
         cell = np.asarray(cell, float)
         numbers = [np.asarray(n, np.int64) for n, _ in molecules]
         places = [np.asarray(positions, float) @ np.linalg.inv(cell) for _, positions in molecules]
-        group = space_group(1)
+        group = space_group(number)
+        turned = group.rotations.transpose(0, 2, 1) @ cell @ cell.T @ group.rotations
         atoms = np.concatenate(numbers), np.concatenate(places)
-        return _canonical(AsymmetricUnit(group, cell @ cell.T, numbers, places, *atoms))
+        return _canonical(AsymmetricUnit(group, turned.mean(0), numbers, places, *atoms))
 
     @property
     def symbol(self) -> str:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from ase import Atoms
-from ase.calculators.calculator import Calculator
 from ase.data import chemical_symbols, vdw_radii
 from torch import Tensor
 
-from skmol3d.crystals.crystal import MolecularCrystal
 from skmol3d.crystals.errors import CrystalError
 from skmol3d.encoders.periodic import inverse_cells, refuse_flat_cells
+
+if TYPE_CHECKING:  # synthesis runs where there is no spglib, and of ASE its tables alone
+    from ase import Atoms
+    from ase.calculators.calculator import Calculator
+
+    from skmol3d.crystals.crystal import MolecularCrystal
 
 PairEnergy = Callable[[Tensor, Tensor], Tensor]
 
@@ -203,6 +207,8 @@ def lattice_energy(crystal: MolecularCrystal, calculator: Calculator) -> float:
         For periodic cells and molecules alike: a `PotentialCalculator`, or those of tblite, of MACE (the
         extra `mace`), ...
     """
+    from ase import Atoms
+
     gas = 0.0
     for i, (molecule, copies) in enumerate(zip(crystal.molecules, crystal.copies, strict=True)):
         gas += len(copies) * _energy(Atoms(molecule.numbers, crystal.posed(i)), calculator)

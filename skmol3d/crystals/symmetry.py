@@ -58,6 +58,42 @@ def space_group(number: int) -> SpaceGroup:
     return SpaceGroup(number, kind.international_short, rotations, ticks / GRID, free)
 
 
+KINDS = ("operations", "centring", "inversion", "rotation", "screw", "mirror", "glide", "higher")
+"""The columns of `operation_kinds`."""
+
+
+@lru_cache(maxsize=230)
+def operation_kinds(number: int) -> NDArray[np.float64]:
+    """How many operations a space group has, and the shares of each kind: [8], in the order of `KINDS`.
+
+    The binary logarithm of the number of operations in the conventional cell; then of all of them the shares
+    of centring translations, inversions, twofold rotations and screws, mirrors and glides, and of operations
+    of order three, four or six. Screws and glides stay such with every lattice vector added.
+    Enantiomorphic pairs, such as P4_1 and P4_3, have the same columns, and so have some groups that differ in
+    the directions of their axes and glides alone.
+    """
+    group = space_group(number)
+    steps = np.array(list(product((-1, 0, 1), repeat=3)))
+    counts = dict.fromkeys(KINDS[1:], 0)
+    for rotation, translation in zip(group.rotations, group.translations, strict=True):
+        trace = round(np.linalg.det(rotation)) * int(np.trace(rotation))  # of the proper part
+        proper = np.linalg.det(rotation) > 0
+        if trace not in (3, -1):
+            counts["higher"] += 1
+        elif trace == 3:
+            counts["centring"] += bool(proper and translation.any())
+            counts["inversion"] += not proper
+        else:
+            # What is left of the translation when the operation is done twice lies along axis or plane.
+            moves = (translation + steps) @ (rotation + np.eye(3)).T
+            still = (np.abs(moves).max(1) < 1e-6).any()
+            counts[("rotation" if still else "screw") if proper else ("mirror" if still else "glide")] += 1
+    return np.array([np.log2(len(group.rotations)), *counts.values()]) / [
+        1.0,
+        *[float(len(group.rotations))] * len(counts),
+    ]
+
+
 @lru_cache(maxsize=1)
 def _default_hall_numbers() -> dict[int, int]:
     first: dict[int, int] = {}

@@ -1,4 +1,4 @@
-"""Random crystals in space group P1, one molecule in the cell, made in batches."""
+"""Random crystals of one molecule in the commonest space groups, made in batches."""
 
 from __future__ import annotations
 
@@ -7,18 +7,44 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from ase.geometry import minkowski_reduce
 from torch import Tensor
 
-from skmol3d.crystals.crystal import MolecularCrystal
-from skmol3d.crystals.energies import (
-    RigidCrystals,
-    lattice_energies,
-    lennard_jones,
-    pad_molecules,
+from skmol3d.crystals.energies import lennard_jones, pad_molecules
+from skmol3d.crystals.groups import GROUPS
+from skmol3d.crystals.packing import (
+    Packs,
+    PairTerm,
+    Rigid,
+    at_once,
+    atom_pairs,
+    closest_contacts,
+    pair_energies,
+    reaches,
 )
 
 SPHERE_POINTS = 256
+
+SKIN = 1.5
+"""Å by which molecules may come closer before neighbours are looked for again, after `REFRESH` steps."""
+
+REFRESH = 10
+
+POLAR_RADIUS = 0.6
+"""Å; of hydrogen atoms on N and O, which may come nearer to others than their van der Waals radius says."""
+
+POLAR_BOND = 1.3
+"""Å; to the N or O atom."""
+
+CLOSER = 0.93
+"""Share of the sums of radii at which the Lennard-Jones energy changes its sign: with 1, as in the paper,
+crystals are looser than real ones; with 0.89 the well would lie at the sums."""
+
+PLACE = 3.0
+"""Å; noise of places for one rad of that of orientations."""
+
+COULOMB = 14.3996 / 0.003
+"""e²/4πε₀ in well depths of the Lennard-Jones energy times Å, with 3 meV for one: about that of UFF's carbon
+and hydrogen atoms."""
 
 
 @dataclass(frozen=True)
@@ -28,158 +54,132 @@ class Synthesis:
     Parameters
     ----------
     packing : float, default=0.5
-        Volume of the molecule as a share of the random cell's.
-    steps : int, default=500
-        At most so many steps of descent in the Lennard-Jones energy.
-    cutoff : float, default=10.0
-        Å, of that energy.
-    copies : int, default=10
+        Volume of the molecules as a share of the random cell's.
+    starts : int, default=6
+        Random cells and poses for each crystal, of which the one of lowest energy is optimised.
+    steps : int, default=150
+        Of descent.
+    cutoff : float, default=7.0
+        Å, of the energy that is descended in.
+    copies : int, default=4
         Noisy copies of each optimised crystal.
-    noise : float, default=0.05
-        Standard deviation of the copies' lengths (as a share), angles and rotation vectors (rad).
+    noise : float, default=0.03
+        Standard deviation of the copies' lengths (as a share), angles and rotation vectors (rad); `PLACE`
+        times as much (Å) that of their places.
+    closest : float, default=0.72
+        Crystals with a contact below this share of the sum of radii overlap, and are left out.
     """
 
     packing: float = 0.5
-    steps: int = 500
-    cutoff: float = 10.0
-    copies: int = 10
-    noise: float = 0.05
+    starts: int = 6
+    steps: int = 150
+    cutoff: float = 7.0
+    copies: int = 4
+    noise: float = 0.03
+    closest: float = 0.72
 
 
-@dataclass(frozen=True)
-class PackedCells:
-    """P1 crystals of one molecule each, as they are optimised.
+def rigid_molecules(
+    molecules: Sequence[tuple[np.ndarray, np.ndarray]], charges: Sequence[np.ndarray] | None = None
+) -> Rigid:
+    """Molecules (numbers [n], positions [n, 3] in Å, and charges [n] in e, else none) about their centroids.
 
-    Attributes
-    ----------
-    molecule : LongTensor of shape [K]
-        The molecule in each crystal.
-    lengths, angles : Tensor of shape [K, 3]
-        Of the cells, Å and rad; Minkowski-reduced before the noise.
-    rotations : Tensor of shape [K, 3, 3]
-        From the molecules' given to their poses (columns).
-    energies : Tensor of shape [K]
-        Lennard-Jones, per molecule.
-    optimised : BoolTensor of shape [K]
-        False for noisy copies.
+    Radii are those of van der Waals, but for hydrogens on N and O (`POLAR_RADIUS`).
     """
+    centred = [(numbers, positions - np.mean(positions, axis=0)) for numbers, positions in molecules]
+    positions, radii = pad_molecules(centred)
+    for k, (numbers, places) in enumerate(centred):
+        hydrogens, polar = np.flatnonzero(numbers == 1), np.isin(numbers, (7, 8))
+        if len(hydrogens) and polar.any():
+            gaps = np.linalg.norm(places[hydrogens, None] - places[polar], axis=-1).min(1)
+            radii[k, torch.from_numpy(hydrogens[gaps < POLAR_BOND])] = POLAR_RADIUS
+    filled = torch.zeros_like(radii)
+    for k, each in enumerate(charges or ()):
+        filled[k, : len(each)] = torch.as_tensor(np.asarray(each), dtype=filled.dtype)
+    return Rigid(positions, radii, filled)
 
-    molecule: Tensor
-    lengths: Tensor
-    angles: Tensor
-    rotations: Tensor
-    energies: Tensor
-    optimised: Tensor
 
-    def __len__(self) -> int:
-        return len(self.molecule)
+def descended(cutoff: float) -> PairTerm:
+    """Lennard-Jones energies (in well depths) and Coulomb's, whose forces fall to zero at the cutoff (Å)."""
+
+    def term(distances: Tensor, sums: Tensor, charges: Tensor) -> Tensor:
+        shifted = 1.0 / distances - 2.0 / cutoff + distances / cutoff**2
+        return lennard_jones(distances, CLOSER * sums) + COULOMB * charges * shifted
+
+    return term
 
 
 def synthesise(
-    molecules: Sequence[tuple[np.ndarray, np.ndarray]],
+    molecules: Rigid,
+    chosen: Tensor,
+    group: int,
     settings: Synthesis,
     generator: torch.Generator,
-    device: torch.device | str = "cpu",
-) -> PackedCells:
-    """Make random P1 crystals by the recipe of Mo3ENet.
+) -> tuple[Packs, Tensor]:
+    """Make random crystals in a space group, with one molecule in the asymmetric unit.
 
-    For each molecule: a random orientation in a random cell at the given packing, rigid descent in the
-    Lennard-Jones energy, and noisy copies of the result. Its distribution of random cells is not printed;
-    here the logarithms of the lengths are normal with a standard deviation of 0.25 about a common mean that
-    the packing decides, and the angles normal about π/2 with 0.2, both as real cells roughly are.
+    For each crystal: random orientations and places in random cells at the given packing, rigid descent of
+    the best of them in a Lennard-Jones energy and that of the atoms' charges, and noisy copies of the result
+    (the recipe of Mo3ENet, which has one start and no charges, and P1 alone). The logarithms of the lengths
+    are normal with a standard deviation of 0.25 about a common mean that the packing decides, and the angles
+    normal about π/2 with 0.2, both as real cells roughly are. Crystals that overlap are left out: their
+    energies, which grow without bounds, say nothing about crystals.
 
     Parameters
     ----------
-    molecules : sequence of (numbers [n], positions [n, 3] in Å)
-        Conformers; the same one may be there several times.
+    molecules : Rigid
+        From `rigid_molecules`, on the device where the work is done.
+    chosen : LongTensor of shape [K]
+        The molecules to make a crystal of; the same one may be there several times.
+    group : int
+        Number of the space group, of `skmol3d.crystals.groups.GROUPS`.
     settings : Synthesis
         Steps, copies and the rest.
     generator : torch.Generator
         On the CPU, so that a seed gives the same starting points on every device.
-    device : device, default="cpu"
-        Where the descent is done.
 
     Returns
     -------
-    PackedCells
-        The optimised crystals first, in the order of the molecules, then the noisy copies, molecule by
-        molecule.
+    packs : Packs
+        The optimised crystals, then the noisy copies.
+    optimised : BoolTensor of shape [K']
+        False for noisy copies.
 
     References
     ----------
     M. Kilgour et al., arXiv:2405.13791, section 4.4.
     """
-    centred = [(numbers, positions - np.mean(positions, axis=0)) for numbers, positions in molecules]
-    positions, sizes = (x.to(device) for x in pad_molecules(centred))
-    count = len(positions)
-    lengths, angles = _random_cells(count, generator)
-    lengths, angles = lengths.to(device), angles.to(device)
-    volumes = torch.linalg.det(cell_vectors(lengths, angles))
-    target = molecular_volumes(positions, sizes) / settings.packing
-    lengths = lengths * (target / volumes)[:, None] ** (1 / 3)
-    rotations = _random_rotations(count, generator).to(device)
-
-    cells, rotations = _descend(positions, sizes, cell_vectors(lengths, angles), rotations, settings)
-    # Noise on the angles of a skewed cell could leave it flat.
-    lengths, angles, rotations = _reduced(cells, rotations)
-    optimal = _score(
-        torch.arange(count, device=device), positions, sizes, lengths, angles, rotations, settings
+    packs = _descend(_best_start(molecules, chosen, group, settings, generator), molecules, settings)
+    index = torch.arange(len(packs), device=chosen.device).repeat_interleave(settings.copies)
+    noise = settings.noise * torch.randn(len(index), 12, generator=generator).to(packs.places)
+    skew = noise.new_tensor(GROUPS[group].skew)
+    size = torch.linalg.det(packs.cells[index])[:, None] ** (1 / 3)
+    copies = replace(
+        packs[index],
+        cells=_strained(packs.cells[index], torch.cat([noise[:, :3], noise[:, 3:6] * skew], 1), size),
+        rotations=rotation_matrices(noise[:, 6:9]) @ packs.rotations[index],
+        places=packs.places[index] + PLACE * noise[:, 9:] / size,
     )
-
-    index = torch.arange(count, device=device).repeat_interleave(settings.copies)
-    noise = settings.noise * torch.randn(len(index), 9, generator=generator).to(device)
-    noisy = _score(
-        index,
-        positions,
-        sizes,
-        lengths[index] * torch.exp(noise[:, :3]),
-        angles[index] + noise[:, 3:6],
-        rotation_matrices(noise[:, 6:]) @ rotations[index],
-        settings,
-    )
-    noisy = replace(noisy, optimised=torch.zeros_like(noisy.optimised))
-    return PackedCells(
-        *(torch.cat([getattr(optimal, name), getattr(noisy, name)]) for name in PackedCells.__annotations__)
-    )
+    every = packs.beside(copies)
+    optimised = torch.arange(len(every), device=chosen.device) < len(packs)
+    kept = (~overlapping(every, molecules, settings.closest)).nonzero()[:, 0]
+    return every[kept], optimised[kept]
 
 
-def rigid_crystals(
-    cells: PackedCells, molecules: Sequence[tuple[np.ndarray, np.ndarray]], dtype: torch.dtype = torch.float32
-) -> RigidCrystals:
-    """Molecules and cells of synthesised crystals, for other energies; `molecules` as in `synthesise`."""
-    centred = [(numbers, positions - np.mean(positions, axis=0)) for numbers, positions in molecules]
-    device = cells.lengths.device
-    positions, sizes = (x.to(device) for x in pad_molecules(centred, dtype))
-    return _pose(cells.molecule, positions, sizes, cells.lengths, cells.angles, cells.rotations)
-
-
-def canonical_crystal(
-    cells: PackedCells, k: int, molecules: Sequence[tuple[np.ndarray, np.ndarray]]
-) -> MolecularCrystal:
-    """The canonical description of synthesised crystal `k`; `molecules` as in `synthesise`."""
-    numbers, positions = molecules[int(cells.molecule[k])]
-    posed = (positions - np.mean(positions, axis=0)) @ cells.rotations[k].double().cpu().numpy().T
-    cell = cell_vectors(cells.lengths[k : k + 1].double(), cells.angles[k : k + 1].double())[0]
-    return MolecularCrystal.from_molecules([(numbers, posed)], cell.cpu().numpy())
-
-
-def cell_vectors(lengths: Tensor, angles: Tensor) -> Tensor:
-    """Cell vectors [K, 3, 3] as rows from lengths and angles (rad) [K, 3]; a along x, b in the xy plane."""
-    a, b, c = lengths.T
-    cos_alpha, cos_beta, cos_gamma = angles.cos().T
-    sin_gamma = angles[:, 2].sin()
-    zero = torch.zeros_like(a)
-    x, y = cos_beta, (cos_alpha - cos_beta * cos_gamma) / sin_gamma
-    z = (1 - x * x - y * y).clamp_min(1e-6).sqrt()
-    rows = [a, zero, zero, b * cos_gamma, b * sin_gamma, zero, c * x, c * y, c * z]
-    return torch.stack(rows, 1).view(-1, 3, 3)
+def overlapping(packs: Packs, molecules: Rigid, closest: float) -> Tensor:
+    """Whether crystals [K] have a contact below ``closest`` times the sum of radii, or a flat cell."""
+    contacts = closest_contacts(packs, molecules, atom_pairs(packs, molecules, 4.0))
+    return ~(contacts >= closest) | packs.flat(2 * reaches(molecules)[packs.molecule] + 10.0)
 
 
 def rotation_matrices(vectors: Tensor) -> Tensor:
     """Rotation matrices [K, 3, 3] (on columns) of rotation vectors [K, 3] (rad)."""
+    angle = vectors.norm(dim=1).clamp(min=1e-7)[:, None, None]
     x, y, z = vectors.T
     zero = torch.zeros_like(x)
-    return torch.matrix_exp(torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], 1).view(-1, 3, 3))
+    cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], 1).view(-1, 3, 3) / angle
+    unit = torch.eye(3, dtype=vectors.dtype, device=vectors.device)
+    return unit + angle.sin() * cross + (1 - angle.cos()) * (cross @ cross)
 
 
 def molecular_volumes(positions: Tensor, sizes: Tensor) -> Tensor:
@@ -194,22 +194,62 @@ def molecular_volumes(positions: Tensor, sizes: Tensor) -> Tensor:
     shell = torch.stack([ring * turn.cos(), ring * turn.sin(), height], 1)
     points = shell * ((k * (5**0.5 - 1) * 3.7) % 1.0)[:, None] ** (1 / 3)
     totals = []
-    for place, size in zip(positions, sizes, strict=True):  # molecule by molecule for memory's sake
-        place, size = place[size > 0], size[size > 0]
-        inside = place[:, None] + size[:, None, None] * points
-        around = (inside[:, :, None] - place).norm(dim=-1) <= size * (1 + 1e-6)
-        totals.append((4 / 3 * np.pi * size**3 * (1 / around.sum(-1)).mean(1)).sum())
-    return torch.stack(totals)
+    step = max(1, at_once(positions.device) // (SPHERE_POINTS * sizes.shape[1] ** 2))
+    for place, size in zip(positions.split(step), sizes.split(step), strict=True):
+        inside = place[:, :, None] + size[..., None, None] * points  # [m, n, points, 3]
+        gaps = (inside[:, :, :, None] - place[:, None, None]).square().sum(-1)
+        within = gaps <= (size * (1 + 1e-6)).square()[:, None, None]
+        around = (within & (size > 0)[:, None, None]).sum(-1).clamp(min=1)
+        totals.append((4 / 3 * np.pi * size**3 * (1 / around).mean(2)).sum(1))
+    return torch.cat(totals)
 
 
-def _random_cells(count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    lengths = torch.exp(0.25 * torch.randn(count, 3, generator=generator))
-    angles = np.pi / 2 + 0.2 * torch.randn(count, 3, generator=generator)
-    return lengths, angles.clamp(np.pi / 3, 2 * np.pi / 3)
+def cell_vectors(lengths: Tensor, angles: Tensor) -> Tensor:
+    """Cell vectors [K, 3, 3] as rows from lengths and angles (rad) [K, 3]; a along x, b in the xy plane."""
+    a, b, c = lengths.T
+    cos_alpha, cos_beta, cos_gamma = angles.cos().T
+    sin_gamma = angles[:, 2].sin()
+    zero = torch.zeros_like(a)
+    x, y = cos_beta, (cos_alpha - cos_beta * cos_gamma) / sin_gamma
+    z = (1 - x * x - y * y).clamp_min(1e-6).sqrt()
+    rows = [a, zero, zero, b * cos_gamma, b * sin_gamma, zero, c * x, c * y, c * z]
+    return torch.stack(rows, 1).view(-1, 3, 3)
 
 
-def _random_rotations(count: int, generator: torch.Generator) -> Tensor:
-    quaternions = torch.randn(count, 4, generator=generator)
+def _best_start(
+    molecules: Rigid,
+    chosen: Tensor,
+    group: int,
+    settings: Synthesis,
+    generator: torch.Generator,
+) -> Packs:
+    """Of several random crystals of each molecule, that with the lowest energy."""
+    count = len(chosen) * settings.starts
+    index = chosen.repeat_interleave(settings.starts)
+    numbers = torch.randn(count, 10, generator=generator).to(molecules.positions)
+    places = torch.rand(count, 3, generator=generator).to(molecules.positions)
+    skew = places.new_tensor(GROUPS[group].skew)[[2, 1, 0]]  # b·x is that of γ, c·x of β, c·y of α
+    angles = (np.pi / 2 + 0.2 * numbers[:, 3:6] * skew).clamp(np.pi / 3, 2 * np.pi / 3)
+    cells = cell_vectors(torch.exp(0.25 * numbers[:, :3]), angles)
+    mine = molecules[chosen]
+    volumes = molecular_volumes(mine.positions, mine.radii).repeat_interleave(settings.starts)
+    wanted = volumes * len(GROUPS[group].signs) / settings.packing
+    cells = cells * (wanted / torch.linalg.det(cells))[:, None, None] ** (1 / 3)
+    packs = Packs(group, index, _standard(cells, group), _rotations(numbers[:, 6:]), places)
+    pairs = atom_pairs(packs, molecules, settings.cutoff)
+    energies = pair_energies(packs, molecules, pairs, descended(settings.cutoff), settings.cutoff)
+    best = energies.view(-1, settings.starts).argmin(1)
+    return packs[best + settings.starts * torch.arange(len(chosen), device=best.device)]
+
+
+def _standard(cells: Tensor, group: int) -> Tensor:
+    """Cells without the rounding errors in what the group says is zero."""
+    b_x, c_x, c_y = GROUPS[group].skew
+    mask = [[1, 0, 0], [b_x, 1, 0], [c_x, c_y, 1]]
+    return cells * cells.new_tensor(mask)
+
+
+def _rotations(quaternions: Tensor) -> Tensor:
     w, x, y, z = (quaternions / quaternions.norm(dim=1, keepdim=True)).T
     rows = [
         *(1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
@@ -219,37 +259,50 @@ def _random_rotations(count: int, generator: torch.Generator) -> Tensor:
     return torch.stack(rows, 1).view(-1, 3, 3)
 
 
-def _descend(
-    positions: Tensor, sizes: Tensor, cells: Tensor, rotations: Tensor, settings: Synthesis
-) -> tuple[Tensor, Tensor]:
-    """Optimise cells and orientations; each crystal keeps the best that it has passed through.
+def _descend(packs: Packs, molecules: Rigid, settings: Synthesis) -> Packs:
+    """Optimise cells, places and orientations; each crystal keeps the best that it has passed through.
 
     By Rprop, which looks at the signs of the gradient alone: overlapping atoms make gradients of any size.
     """
-    scale = torch.linalg.det(cells)[:, None] ** (1 / 3)
-    strain = torch.zeros(len(cells), 6, device=cells.device, requires_grad=True)
-    turn = torch.zeros(len(cells), 3, device=cells.device, requires_grad=True)
-    optimiser = torch.optim.Rprop([strain, turn], lr=0.01, step_sizes=(1e-4, 0.05))
-    owners = torch.arange(len(cells), device=cells.device)
-    best = torch.full((len(cells),), torch.inf, device=cells.device)
-    kept = cells.clone(), rotations.clone()
+    scale = torch.linalg.det(packs.cells)[:, None] ** (1 / 3)
+    skew = scale.new_tensor(GROUPS[packs.group].skew)
+    strain, turn, move = (
+        torch.zeros(len(packs), n, device=scale.device, requires_grad=True) for n in (6, 3, 3)
+    )
+    optimiser = torch.optim.Rprop([strain, turn, move], lr=0.01, step_sizes=(1e-4, 0.05))
+    best = torch.full_like(scale[:, 0], torch.inf)
+    kept = packs
+    term = descended(settings.cutoff)
     for step in range(settings.steps + 1):
-        moved = _strained(cells, strain, scale)
-        turned = rotation_matrices(turn) @ rotations
-        crystals = RigidCrystals(moved, positions @ turned.transpose(1, 2), sizes, owners)
-        energies = lattice_energies(crystals, lennard_jones, settings.cutoff)
+        moved = replace(
+            packs,
+            cells=_strained(packs.cells, torch.cat([strain[:, :3], strain[:, 3:] * skew], 1), scale),
+            rotations=rotation_matrices(turn) @ packs.rotations,
+            places=packs.places + move,
+        )
+        if step % REFRESH == 0:
+            pairs = atom_pairs(moved, molecules, settings.cutoff + SKIN)
+            best.fill_(torch.inf)  # of neighbours that were missed nothing was known
+        energies = pair_energies(moved, molecules, pairs, term, settings.cutoff)
         better = energies.detach() < best
         best = torch.where(better, energies.detach(), best)
-        better = better[:, None, None]
-        kept = (
-            torch.where(better, moved.detach(), kept[0]),
-            torch.where(better, turned.detach(), kept[1]),
-        )
+        kept = _choose(better, moved, kept)
         if step < settings.steps:
             optimiser.zero_grad()
             energies.sum().backward()
             optimiser.step()
     return kept
+
+
+@torch.no_grad()
+def _choose(better: Tensor, one: Packs, other: Packs) -> Packs:
+    """Crystals of ``one`` where they are ``better`` [K], else those of the ``other``."""
+    return replace(
+        other,
+        cells=torch.where(better[:, None, None], one.cells, other.cells).detach(),
+        rotations=torch.where(better[:, None, None], one.rotations, other.rotations).detach(),
+        places=torch.where(better[:, None], one.places, other.places).detach(),
+    )
 
 
 def _strained(cells: Tensor, strain: Tensor, scale: Tensor) -> Tensor:
@@ -259,46 +312,3 @@ def _strained(cells: Tensor, strain: Tensor, scale: Tensor) -> Tensor:
     zero = torch.zeros_like(scale[:, 0])
     (x, y, z), (yx, zx, zy) = diagonal.T, lower.T
     return torch.stack([x, zero, zero, yx, y, zero, zx, zy, z], 1).view(-1, 3, 3)
-
-
-def _lengths_and_angles(cells: Tensor) -> tuple[Tensor, Tensor]:
-    lengths = cells.norm(dim=2)
-    units = cells / lengths[..., None]
-    cosines = torch.stack([(units[:, i] * units[:, j]).sum(1) for i, j in ((1, 2), (0, 2), (0, 1))], 1)
-    return lengths, cosines.acos()
-
-
-def _reduced(cells: Tensor, rotations: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Lengths, angles and orientations in the Minkowski-reduced cells."""
-    found = np.array([minkowski_reduce(cell)[0] for cell in cells.double().cpu().numpy()])
-    found *= np.sign(np.linalg.det(found))[:, None, None]
-    reduced = torch.from_numpy(found).to(cells)
-    lengths, angles = _lengths_and_angles(reduced)
-    # The reduced cells stand anywhere; turn them, and the molecules with them, so that a lies along x.
-    turns = torch.linalg.solve(reduced, cell_vectors(lengths, angles)).transpose(1, 2)
-    return lengths, angles, turns @ rotations
-
-
-def _pose(
-    molecule: Tensor, positions: Tensor, sizes: Tensor, lengths: Tensor, angles: Tensor, rotations: Tensor
-) -> RigidCrystals:
-    cells = cell_vectors(lengths.to(positions), angles.to(positions))
-    posed = positions[molecule] @ rotations.to(positions).transpose(1, 2)
-    return RigidCrystals(cells, posed, sizes[molecule], torch.arange(len(molecule), device=positions.device))
-
-
-@torch.no_grad()
-def _score(
-    molecule: Tensor,
-    positions: Tensor,
-    sizes: Tensor,
-    lengths: Tensor,
-    angles: Tensor,
-    rotations: Tensor,
-    settings: Synthesis,
-) -> PackedCells:
-    crystals = _pose(molecule, positions, sizes, lengths, angles, rotations)
-    energies = lattice_energies(crystals, lennard_jones, settings.cutoff)
-    return PackedCells(
-        molecule, lengths, angles, rotations, energies, torch.ones_like(molecule, dtype=torch.bool)
-    )

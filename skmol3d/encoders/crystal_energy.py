@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from skmol3d.encoders.config import check_positive
 
-POOLED = 13
-"""Columns at the end of a row of `CrystalFeaturizer` that rows did not have when version 1 was trained."""
+ADDED = {1: 13 + 8, 2: 8}
+"""Columns at the end of a row of `CrystalFeaturizer` that it did not have when these versions were trained:
+of several molecules, and of the space group."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class CrystalEnergyConfig:
         Share of their outputs that is dropped in training.
     """
 
-    columns: int = 281
+    columns: int = 129
     targets: tuple[str, ...] = ("energy",)
     width: int = 256
     layers: int = 4
@@ -57,7 +58,7 @@ class CrystalEnergy(nn.Module):
     """
 
     name: ClassVar[str] = "crystal-energy"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     Config: ClassVar[type] = CrystalEnergyConfig
     column_mean: Tensor
     column_scale: Tensor
@@ -98,14 +99,15 @@ class CrystalEnergy(nn.Module):
     def upgrade(
         cls, config: dict[str, Any], state: dict[str, Tensor], version: int
     ) -> tuple[dict[str, Any], dict]:
-        """Give a network of version 1, which knew one independent molecule alone, the columns that rows have
-        had since, with weights of zero: what it says of a crystal of one molecule stays the same."""
-        config = config | {"columns": config["columns"] + POOLED}
+        """Give a network of an older version the columns that rows have had since, with weights of zero: what
+        it says of a crystal stays the same."""
+        added = ADDED[version]
+        config = config | {"columns": config["columns"] + added}
         state = dict(state)
         for name, size, value in (
-            ("start.weight", (len(state["start.weight"]), POOLED), 0.0),
-            ("column_mean", (POOLED,), 0.0),
-            ("column_scale", (POOLED,), 1.0),
+            ("start.weight", (len(state["start.weight"]), added), 0.0),
+            ("column_mean", (added,), 0.0),
+            ("column_scale", (added,), 1.0),
         ):
             state[name] = torch.cat([state[name], torch.full(size, value)], dim=-1)
         return config, state

@@ -15,6 +15,7 @@ from sklearn.base import clone
 from skmol3d.featurizers.base import MoleculeFeaturizer, StructureFeaturizer
 from skmol3d.featurizers.crystal_rows import (
     BASELINES,
+    GROUP,
     SEVERAL,
     Described,
     as_atoms,
@@ -66,7 +67,14 @@ class CrystalFeaturizer(StructureFeaturizer):
       ``alignment``, ``others``: how the molecules lie to each other, see `surroundings`.
 
     A mean does not say which molecule is where: two crystals that differ in nothing but that two molecules
-    have changed places differ in the last four columns alone.
+    have changed places differ in ``neighbours``, ``distance``, ``alignment`` and ``others`` alone.
+
+    **The space group** ends a row with eight columns: ``group_operations``, the binary logarithm of the
+    number of its operations in the conventional cell, and the shares of these that are centring translations
+    (``group_centring``), inversions, twofold rotations and screws, mirrors, glides, and operations of order
+    three, four or six (``group_inversion``, ``_rotation``, ``_screw``, ``_mirror``, ``_glide``, ``_higher``).
+    So a group that was not trained on is like those that share its elements. Groups that differ in the
+    directions of these alone have the same columns.
 
     `transform` takes any collection whose items are `ase.Atoms`, pymatgen Structures, `MolecularCrystal`
     objects (taken as they describe themselves), or paths to .cif, .extxyz or .xyz files of one crystal each;
@@ -74,8 +82,7 @@ class CrystalFeaturizer(StructureFeaturizer):
 
     Rows do not depend on the cell in which a crystal is given, its origin and orientation, the order of atoms
     and molecules, or which of the symmetry copies were listed; see `MolecularCrystal`, which also says how
-    symmetric molecules are oriented. The space group is not part of a row: compare crystals of one group (as
-    the paper does with P1), or add it as a column.
+    symmetric molecules are oriented.
 
     Disordered crystals, and those without their hydrogen atoms, fail, and so do crystals of nothing but
     single atoms, which have no radius. Needs the extra `crystals`.
@@ -135,7 +142,7 @@ class CrystalFeaturizer(StructureFeaturizer):
     >>> from skmol3d import CrystalFeaturizer
     >>> atoms = crystal("CO", [(0, 0, 0), (0.118,) * 3], spacegroup=205, cellpar=[5.64] * 3 + [90] * 3)
     >>> CrystalFeaturizer(molecule="inertia").fit_transform([atoms]).shape
-    (1, 28)
+    (1, 36)
     """
 
     item = "crystal"
@@ -236,7 +243,7 @@ class CrystalFeaturizer(StructureFeaturizer):
 
         made = self._molecule_featurizer()
         names = BASELINES[str(self.molecule)] if made is None else made.get_feature_names_out()
-        return [f"crystal_{name}" for name in (*names, *PARAMETERS, *SEVERAL)]
+        return [f"crystal_{name}" for name in (*names, *PARAMETERS, *SEVERAL, *GROUP)]
 
     def _n_features(self) -> int:
         return len(self._feature_names())

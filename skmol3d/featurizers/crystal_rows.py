@@ -28,6 +28,12 @@ SEVERAL = (
 )
 """Columns after the twelve parameters; `CrystalFeaturizer` says what they are."""
 
+GROUP = (
+    *("group_operations", "group_centring", "group_inversion", "group_rotation", "group_screw"),
+    *("group_mirror", "group_glide", "group_higher"),
+)
+"""The last columns: `skmol3d.crystals.symmetry.operation_kinds`."""
+
 SAME = 1e-3
 """Å; coordinates that differ by less are equal when atoms are put in order."""
 
@@ -41,8 +47,8 @@ class Described(NamedTuple):
         The independent ones.
     weights : ndarray, shape [M]
         Share of each among the molecules of the cell.
-    columns : ndarray, shape [25]
-        Standardised parameters and `SEVERAL`.
+    columns : ndarray, shape [33]
+        Standardised parameters, `SEVERAL` and `GROUP`.
     """
 
     molecules: tuple[RigidMolecule, ...]
@@ -74,6 +80,7 @@ def describe(crystal: MolecularCrystal) -> Described:
     """
     from skmol3d.crystals import CrystalError
     from skmol3d.crystals.surroundings import surroundings
+    from skmol3d.crystals.symmetry import operation_kinds
 
     radius = max(np.linalg.norm(molecule.positions, axis=1).max() for molecule in crystal.molecules)
     if all(len(molecule.numbers) == 1 for molecule in crystal.molecules):
@@ -87,7 +94,8 @@ def describe(crystal: MolecularCrystal) -> Described:
     spread = np.sqrt(weights @ (standard[:, POSES] - mean[POSES]) ** 2)
     around = surroundings(crystal)
     more = [len(counts), crystal.z_prime, around.spacing / radius, *around[1:]]
-    return Described(crystal.molecules, weights, np.concatenate([mean, spread, more]))
+    kinds = operation_kinds(crystal.space_group)
+    return Described(crystal.molecules, weights, np.concatenate([mean, spread, more, kinds]))
 
 
 def as_atoms(molecule: RigidMolecule) -> Any:

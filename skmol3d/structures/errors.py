@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from numbers import Number
 from threading import RLock
 
-from rdkit import rdBase
-
 
 class StructureError(ValueError):
     """A structure that cannot be used; the message is the reason alone."""
@@ -42,6 +40,8 @@ def rdkit_errors() -> Iterator[list[str]]:
     Outside the block the logs stay as the user set them. The list is filled when the block ends. Other
     threads wait meanwhile, as for `rdkit_silence`.
     """
+    from rdkit import rdBase  # the errors themselves are raised where there is no RDKit, too
+
     messages: list[str] = []
     with _logs, rdBase.BlockLogs(), rdBase.CaptureErrorLog() as capture:
         yield messages
@@ -59,6 +59,8 @@ def rdkit_errors() -> Iterator[list[str]]:
 @contextmanager
 def rdkit_silence() -> Iterator[None]:
     """Keep RDKit from logging within the block; other threads wait before theirs."""
+    from rdkit import rdBase
+
     with _logs, rdBase.BlockLogs():
         yield
 

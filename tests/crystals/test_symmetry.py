@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from skmol3d.crystals.symmetry import normaliser, space_group
+from skmol3d.crystals.symmetry import normaliser, operation_kinds, space_group
 
 
 def test_normalisers_against_the_international_tables() -> None:
@@ -39,3 +40,27 @@ def test_normalisers_against_the_international_tables() -> None:
                 rotation = np.rint(inverse @ r @ axes).astype(int)
                 translation = np.rint(inverse @ (r @ origin + t - origin) * 24).astype(int) % 24
                 assert (*rotation.ravel().tolist(), *translation.tolist()) in operations
+
+
+@pytest.mark.parametrize(
+    ("number", "kinds"),
+    [
+        (1, [0, 0, 0, 0, 0, 0, 0, 0]),
+        (2, [1, 0, 1 / 2, 0, 0, 0, 0, 0]),
+        (4, [1, 0, 0, 0, 1 / 2, 0, 0, 0]),
+        (14, [2, 0, 1 / 4, 0, 1 / 4, 0, 1 / 4, 0]),
+        (15, [3, 1 / 8, 1 / 4, 1 / 8, 1 / 8, 0, 1 / 4, 0]),
+        (19, [2, 0, 0, 0, 3 / 4, 0, 0, 0]),
+        (62, [3, 0, 1 / 8, 0, 3 / 8, 1 / 8, 1 / 4, 0]),
+        (113, [3, 0, 0, 1 / 8, 1 / 4, 1 / 4, 0, 1 / 4]),
+        (205, [np.log2(24), 0, 1 / 24, 0, 1 / 8, 0, 1 / 8, 2 / 3]),
+    ],
+)
+def test_kinds_of_operations_are_those_of_the_tables(number: int, kinds: list[float]) -> None:
+    np.testing.assert_allclose(operation_kinds(number), kinds)
+
+
+def test_shares_of_operations_leave_the_identity() -> None:
+    for number in range(1, 231):
+        logarithm, *shares = operation_kinds(number)
+        assert sum(shares) == pytest.approx(1 - 2**-logarithm)

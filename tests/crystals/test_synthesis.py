@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from ase.build import molecule
 from crystal_examples import CHIRAL
 
-from skmol3d.crystals.energies import (
-    RigidCrystals,
-    lattice_energies,
-    lennard_jones,
-    pad_molecules,
-)
+from skmol3d.crystals.energies import pad_molecules
+from skmol3d.crystals.groups import GROUPS
+from skmol3d.crystals.packing import Rigid, atom_pairs, closest_contacts
 from skmol3d.crystals.synthesis import (
+    POLAR_RADIUS,
     Synthesis,
-    canonical_crystal,
     cell_vectors,
     molecular_volumes,
-    rigid_crystals,
+    overlapping,
+    rigid_molecules,
     rotation_matrices,
     synthesise,
 )
 
 MOLECULES = [(m.numbers, m.positions) for m in (molecule("C6H6"), molecule("CH3CONH2"), CHIRAL)]
+SHORT = Synthesis(steps=60, copies=3, starts=3)
 
 
-SHORT = Synthesis(steps=60, copies=3)
+def made(group: int, seed: int = 0, settings: Synthesis = SHORT):
+    molecules = rigid_molecules(MOLECULES)
+    generator = torch.Generator().manual_seed(seed)
+    return molecules, *synthesise(molecules, torch.arange(3), group, settings, generator)
 
 
 def test_volumes_of_unions_of_spheres() -> None:
@@ -47,39 +51,60 @@ def test_volumes_of_unions_of_spheres() -> None:
     assert found[1].item() == pytest.approx(both - lens, rel=0.02)
 
 
-def test_synthesis() -> None:
-    cells = synthesise(MOLECULES, SHORT, torch.Generator().manual_seed(0))
-    assert cells.molecule.tolist() == [0, 1, 2, 0, 0, 0, 1, 1, 1, 2, 2, 2]
-    assert cells.optimised.tolist() == [True] * 3 + [False] * 9
-    assert (cells.energies[:3] < -20).all()  # each pair of neighbouring atoms brings about -1
-    assert (cells.energies[3:] > cells.energies[cells.molecule[3:]]).all()
-    volumes = torch.linalg.det(cell_vectors(cells.lengths, cells.angles))
-    packing = molecular_volumes(*pad_molecules(MOLECULES))[cells.molecule] / volumes
-    assert ((packing[:3] > 0.6) & (packing[:3] < 0.85)).all()  # as real organic crystals pack
-
-    rescored = lattice_energies(rigid_crystals(cells, MOLECULES, torch.float64), lennard_jones)
-    np.testing.assert_allclose(rescored, cells.energies, rtol=1e-3, atol=1e-2)
-    for k in (0, 2, 5):
-        found = canonical_crystal(cells, k, MOLECULES)
-        energy = lattice_energies(RigidCrystals.from_crystals([found]), lennard_jones)
-        assert energy.item() == pytest.approx(rescored[k].item(), rel=1e-4)
-        assert found.space_group == 1
-        np.testing.assert_allclose(found.parameters[0, 6:9], 0.5)
-        assert (np.diff(found.parameters[0, :3]) > -1e-3).all()
+@pytest.mark.parametrize("group", GROUPS)
+def test_crystals_are_dense_and_without_overlap(group: int) -> None:
+    molecules, packs, optimised = made(group)
+    assert packs.molecule[optimised].tolist() == [0, 1, 2]
+    assert 3 < len(packs) <= 12
+    assert set(packs.molecule[~optimised].tolist()) <= {0, 1, 2}
+    contacts = closest_contacts(packs, molecules, atom_pairs(packs, molecules, 6.0))
+    assert (contacts >= SHORT.closest).all()
+    volumes = molecular_volumes(*pad_molecules(MOLECULES))[packs.molecule]
+    packing = volumes * len(GROUPS[group].signs) / torch.linalg.det(packs.cells)
+    assert ((packing[optimised] > 0.45) & (packing[optimised] < 0.95)).all()
+    b_x, c_x, c_y = GROUPS[group].skew
+    free = torch.tensor([[1, 0, 0], [b_x, 1, 0], [c_x, c_y, 1]]).bool()
+    assert not packs.cells[:, ~free].any()  # the shape of its crystal system
 
 
-def test_synthesis_starts_at_the_packing_and_follows_its_seed() -> None:
-    start = Synthesis(steps=0, copies=1, packing=0.4)
-    one, two = (synthesise(MOLECULES, start, torch.Generator().manual_seed(7)) for _ in range(2))
-    assert torch.equal(one.energies, two.energies)
-    volumes = torch.linalg.det(cell_vectors(one.lengths, one.angles))[:3]
-    np.testing.assert_allclose(molecular_volumes(*pad_molecules(MOLECULES)) / volumes, 0.4, rtol=1e-4)
-    other = synthesise(MOLECULES, start, torch.Generator().manual_seed(8))
-    assert not torch.isclose(one.energies, other.energies).any()
+def test_crystals_start_at_the_packing_and_follow_their_seed() -> None:
+    start = Synthesis(steps=0, copies=0, packing=0.3, closest=0.0)
+    (molecules, one, _), (_, two, _) = (made(14, 7, start) for _ in range(2))
+    assert torch.equal(one.cells, two.cells)
+    assert torch.equal(one.places, two.places)
+    volumes = 4 * molecular_volumes(molecules.positions, molecules.radii)
+    np.testing.assert_allclose(volumes / torch.linalg.det(one.cells), 0.3, rtol=1e-4)
+    assert not torch.isclose(one.places, made(14, 8, start)[1].places).any()
+
+
+def test_overlapping_crystals_are_found() -> None:
+    molecules, packs, optimised = made(2)
+    good = packs[optimised.nonzero()[:, 0]]
+    assert not overlapping(good, molecules, 0.72).any()
+    assert overlapping(replace(good, cells=0.8 * good.cells), molecules, 0.72).all()
+
+
+def test_hydrogens_on_nitrogen_come_near_and_others_do_not() -> None:
+    found = rigid_molecules(MOLECULES, [np.arange(len(n)) for n, _ in MOLECULES])
+    numbers, _ = MOLECULES[1]
+    polar = found.radii[1, : len(numbers)].numpy()[numbers == 1] == np.float32(POLAR_RADIUS)
+    assert polar.sum() == 2
+    assert not (found.radii[0] == np.float32(POLAR_RADIUS)).any()
+    assert found.charges[1, :3].tolist() == [0, 1, 2]
+    assert isinstance(found[torch.tensor([1])], Rigid)
 
 
 def test_rotation_matrices() -> None:
-    quarter = rotation_matrices(torch.tensor([[0.0, 0.0, np.pi / 2]], dtype=torch.float64))[0]
-    np.testing.assert_allclose(
-        quarter @ torch.tensor([1.0, 0, 0], dtype=torch.float64), [0, 1, 0], atol=1e-12
-    )
+    vectors = torch.tensor([[0.0, 0.0, np.pi / 2], [0.0, 0.0, 0.0], [0.3, -0.4, 1.2]], dtype=torch.float64)
+    found = rotation_matrices(vectors)
+    np.testing.assert_allclose(found[0] @ torch.tensor([1.0, 0, 0]).double(), [0, 1, 0], atol=1e-12)
+    np.testing.assert_allclose(found[1], np.eye(3), atol=1e-12)
+    np.testing.assert_allclose(found @ found.transpose(1, 2), np.tile(np.eye(3), (3, 1, 1)), atol=1e-12)
+
+
+def test_cell_vectors() -> None:
+    angles = torch.tensor([[1.4, 1.6, 1.5]], dtype=torch.float64)
+    found = cell_vectors(torch.tensor([[5.0, 6.0, 7.0]], dtype=torch.float64), angles)[0].numpy()
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), [5, 6, 7])
+    units = found / np.array([[5], [6], [7]])
+    np.testing.assert_allclose((units @ units.T)[[1, 0, 0], [2, 2, 1]], np.cos([1.4, 1.6, 1.5]))

@@ -137,16 +137,17 @@ def test_refusals(data):
     assert "et-xtb-small" in hub.bundled()
 
 
-def test_networks_of_rows_without_the_columns_for_several_molecules_say_the_same():
-    """Version 1 knew 268 columns; rows have had thirteen more behind them since."""
+@pytest.mark.parametrize(("version", "added"), [(1, 21), (2, 8)])
+def test_networks_of_rows_without_the_latest_columns_say_the_same(version, added):
+    """Rows of version 1 knew neither several molecules (thirteen columns) nor the space group (eight)."""
     config = {"columns": 15, "targets": ("a", "b"), "width": 8, "layers": 1, "dropout": 0.0}
     old = CrystalEnergy(CrystalEnergyConfig(**config)).eval()
     rng = np.random.default_rng(0)
     for value in old.state_dict().values():
         value.copy_(torch.from_numpy(rng.uniform(0.5, 1.5, value.shape)))
-    config, state = CrystalEnergy.upgrade(config, old.state_dict(), 1)
+    config, state = CrystalEnergy.upgrade(config, old.state_dict(), version)
     new = CrystalEnergy(CrystalEnergyConfig(**config)).eval()
     new.load_state_dict(state)
-    rows = torch.from_numpy(rng.normal(size=(20, 28))).float()
+    rows = torch.from_numpy(rng.normal(size=(20, 15 + added))).float()
     torch.testing.assert_close(new(rows), old(rows[:, :15]))
-    assert CrystalEnergyRegressor.from_pretrained("crystal-energy-small").n_features_in_ == 281
+    assert CrystalEnergyRegressor.from_pretrained("crystal-energy-small").n_features_in_ == 289

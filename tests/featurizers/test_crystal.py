@@ -20,6 +20,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skmol3d import CrystalFeaturizer, Mo3ENetFeaturizer, REM3DIFeaturizer
 from skmol3d.crystals import PARAMETERS, MolecularCrystal
+from skmol3d.crystals.symmetry import KINDS, operation_kinds
 from skmol3d.featurizers import (
     MoleculeFeaturizer,
     StructureFeaturizer,
@@ -29,7 +30,7 @@ from skmol3d.featurizers import (
 
 K = 80  # vectors of the tiny Mo3ENet
 WATER = Atoms("OHH", [(0, 0, 0), (0.76, 0.59, 0), (-0.76, 0.59, 0)])
-NEW = 13  # columns at the end, for several independent molecules
+NEW = 13 + 8  # columns at the end, for several independent molecules and the space group
 TWELVE = slice(-NEW - 12, -NEW)
 
 
@@ -80,7 +81,8 @@ def test_a_row_is_the_molecule_and_twelve_standardised_numbers(make, crystals, t
         np.testing.assert_allclose(row[TWELVE], expected, atol=1e-5)
         assert not row[-NEW : -NEW + 6].any()
         assert row[-NEW + 6 : -NEW + 8].tolist() == [1, 1]
-        assert row[-1] == 0
+        assert row[-9] == 0
+        np.testing.assert_allclose(row[-8:], operation_kinds(found.space_group))
     for name in ("none", "volume", "inertia"):
         np.testing.assert_array_equal(make(name).transform(crystals)[:, -12 - NEW :], rows[:, 4 * K :])
 
@@ -127,9 +129,10 @@ def test_names_of_columns(make):
         *(f"crystal_{name}" for name in PARAMETERS),
         *poses,
         *(f"crystal_{name}" for name in more),
+        *(f"crystal_group_{name}" for name in KINDS),
     ]
     assert make("volume").get_feature_names_out()[:2].tolist() == ["crystal_volume", "crystal_a"]
-    assert len(make("inertia").get_feature_names_out()) == 28
+    assert len(make("inertia").get_feature_names_out()) == 36
 
 
 # --- several independent molecules -----------------------------------------------------------------------
@@ -171,7 +174,7 @@ def test_rows_of_several_molecules_do_not_depend_on_how_the_crystal_is_written(
     rows = several.transform([atoms, rewritten(atoms, seed), scrambled(atoms, seed + 1)])
     np.testing.assert_allclose(rows[1:], rows[[0, 0]], atol=2e-4)
     described = MolecularCrystal.read(atoms)
-    assert rows[0, -7] == len(described.molecules) == len(molecules)
+    assert rows[0, -15] == len(described.molecules) == len(molecules)
     # The order of the independent molecules is the description's own; rows do not look at it.
     turned = replace(
         described, parameters=described.parameters[::-1].copy(), molecules=described.molecules[::-1]

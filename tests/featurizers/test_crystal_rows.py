@@ -70,4 +70,4 @@ def test_a_hydrate_by_hand(make):
     assert inertia[23] == pytest.approx(
         (crystal.cell[0] @ np.cross(*crystal.cell[1:]) / 3) ** (1 / 3) / radius
     )
-    np.testing.assert_allclose(inertia[24:], surroundings(crystal)[1:], rtol=1e-6)
+    np.testing.assert_allclose(inertia[24:28], surroundings(crystal)[1:], rtol=1e-6)

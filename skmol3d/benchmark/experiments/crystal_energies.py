@@ -3,11 +3,12 @@
     python -m skmol3d.benchmark.experiments.crystal_energies CRYSTALS [--plot parity.png]
 
 CRYSTALS is a folder of `skmol3d.trainer.data.synthetic_crystals`. The molecules are split 8 : 1 : 1; on each
-embedding beside the twelve parameters (the paper's four, and Mo3ENet's scalar rows), networks of several
-degrees of regularisation are trained for both energies together, the best is chosen on the second part (by
-the mean of the two correlations), and tested on the third: Pearson's R and mean absolute errors, energies
-clipped at their 0.5 and 99.5 % quantiles as the paper does (arXiv:2405.13791, section 4.4). The recipe
-``crystal-energy-small`` trains the network on Mo3ENet's vectors with the settings chosen here.
+embedding beside the columns of cell, pose and space group (the paper's four, Mo3ENet's scalar rows and
+REM3DI's), networks of several degrees of regularisation are trained for both energies together, the best is
+chosen on the second part (by the mean of the two correlations), and tested on the third: Pearson's R and mean
+absolute errors, energies clipped at their 0.5 and 99.5 % quantiles as the paper does (arXiv:2405.13791,
+section 4.4). The recipe ``crystal-energy-small`` trains the network on Mo3ENet's vectors with the settings
+chosen here.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ from numpy.typing import NDArray
 
 from skmol3d import CrystalEnergyRegressor, CrystalFeaturizer, Mo3ENetFeaturizer
 from skmol3d.benchmark.report import markdown
-from skmol3d.trainer.data.synthetic_crystals import TARGETS, read_parts
+from skmol3d.trainer.data.crystal_columns import SyntheticCrystals, embedded
+from skmol3d.trainer.data.synthetic_crystals import TARGETS
 from skmol3d.trainer.kinds.crystal_energy import clip, correlations, split
 
-EMBEDDINGS = ("none", "volume", "inertia", "mo3enet", "mo3enet scalars")
+EMBEDDINGS = ("none", "volume", "inertia", "mo3enet", "mo3enet scalars", "rem3di")
 SETTINGS: list[dict[str, Any]] = [
     {"dropout": 0.0, "weight_decay": 0.01},
     {"dropout": 0.3, "weight_decay": 0.1},
@@ -93,24 +95,31 @@ def main(argv: Sequence[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("crystals", type=Path)
-    parser.add_argument("--model", default="mo3enet-small", help="checkpoint of Mo3ENet")
+    parser.add_argument("--model", default="mo3enet-druglike", help="checkpoint of Mo3ENet")
+    parser.add_argument("--embeddings", nargs="+", default=EMBEDDINGS, choices=EMBEDDINGS)
+    parser.add_argument("--count", type=int, help="crystals, at random; all if left out")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--plot", type=Path)
     args = parser.parse_args(argv)
-    crystals, energies, molecules = read_parts(args.crystals)
+    crystals = SyntheticCrystals.read(args.crystals)
+    chosen = np.sort(np.random.default_rng(0).permutation(len(crystals))[: args.count])
+    crystals = crystals[chosen]
+    energies, molecules = crystals.energies, crystals.parts["molecule"]
     scalars = Mo3ENetFeaturizer(model=args.model, output="scalar")
-    rows = {
-        name: CrystalFeaturizer(
-            molecule=scalars if name == "mo3enet scalars" else name, model=args.model
-        ).fit_transform(crystals)
-        for name in EMBEDDINGS
-    }
+    rows, whole = {}, np.ones(len(crystals), bool)
+    for name in args.embeddings:
+        model = args.model if name == "mo3enet" else None
+        molecule = scalars if name == "mo3enet scalars" else name
+        rows[name], good = embedded(crystals, CrystalFeaturizer(molecule, model).fit([]))
+        whole &= good
+    rows = {name: X[whole] for name, X in rows.items()}
+    energies, molecules = energies[whole], molecules[whole]
     train, inner, test = split(molecules)
     parts = ", ".join(
         f"{len(part):,} of {len(np.unique(molecules[part])):,} molecules {use}"
         for part, use in ((train, "to train on"), (inner, "to choose on"), (test, "to test on"))
     )
-    print(f"{len(crystals):,} crystals: {parts}\n")
+    print(f"{len(energies):,} crystals: {parts}\n")
     table, kept = compare(rows, energies, molecules, args.epochs)
     print(table)
     if args.plot:

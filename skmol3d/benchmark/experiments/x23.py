@@ -58,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("file", type=Path)
     parser.add_argument("--energies", default="crystal-energy-small", help="checkpoint of crystal energies")
+    parser.add_argument("--model", default="mo3enet-small", help="whose rows these energies are of")
     parser.add_argument("--potential", default="ec-xtb-small")
     args = parser.parse_args(argv)
     records: list[Any] = list(iter_crystals(args.file))
@@ -69,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     calculator = PotentialCalculator(potential)
     hard = np.array([lattice_energy(crystal, calculator) for crystal in crystals])
     regressor = CrystalEnergyRegressor.from_pretrained(args.energies)
-    predicted = regressor.predict(CrystalFeaturizer(model="mo3enet-small").fit_transform(crystals))
+    predicted = regressor.predict(CrystalFeaturizer(model=args.model).fit_transform(crystals))
     guesses = {
         "number of heavy atoms": -heavy,
         "Buckingham energy": soft,

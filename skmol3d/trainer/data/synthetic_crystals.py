@@ -1,164 +1,218 @@
-"""Random P1 crystals of QM9 molecules with energies.
+"""Random crystals in the commonest space groups, with energies.
 
-    python -m skmol3d.trainer.data.synthetic_crystals DATA --out DIR [--molecules 10000] [--n-jobs 1]
+    python -m skmol3d.trainer.data.synthetic_crystals MOLECULES.npz --out DIR [--seconds 500] [--device cuda]
 
-DATA is a labelled set of QM9 geometries (``xtb/qm9_0.npz``). Every part of DIR holds the crystals of 256
-molecules: the optimum of each and its noisy copies (`skmol3d.crystals.synthesise`), in their canonical
-description, with Buckingham energies (well depths) and lattice energies of a potential (eV), both per
-molecule. Parts that are already there are not made again.
+MOLECULES.npz comes from `python -m skmol3d.trainer.data.crystal_molecules`. Molecules are taken in blocks of
+like size; a round gives every block one space group, another one in each round, so that a run that ends early
+(``--seconds``) has made crystals of all sizes and groups. Of every block: the optimum of each molecule and
+its noisy copies without those that overlap (`skmol3d.crystals.synthesise`), with Buckingham energies (well
+depths) and lattice energies of a potential (eV), both per molecule. Runs on a GPU without RDKit, spglib and
+most of ASE. `skmol3d.trainer.data.crystal_columns` makes rows of them.
 """
 
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from ase import Atoms
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
+from torch import Tensor
 
-from skmol3d.calculator import potential_energies
-from skmol3d.crystals import MolecularCrystal
-from skmol3d.crystals.crystal import RigidMolecule
-from skmol3d.crystals.energies import buckingham, lattice_energies
-from skmol3d.crystals.synthesis import Synthesis, canonical_crystal, rigid_crystals, synthesise
-from skmol3d.hub import from_pretrained
-from skmol3d.trainer.data.conformer_kinds import ConformerKind
-from skmol3d.trainer.data.sources import Source, digest, quoted
-from skmol3d.trainer.data.xtb import read_xtb
+from skmol3d.crystals.energies import buckingham, radii
+from skmol3d.crystals.groups import GROUPS
+from skmol3d.crystals.packing import Packs, Rigid, atom_pairs, pair_energies
+from skmol3d.crystals.synthesis import Synthesis, rigid_molecules, synthesise
+from skmol3d.encoders.atoms import AtomBatch
+from skmol3d.encoders.periodic import PeriodicBatch
+from skmol3d.encoders.potential import Potential
+from skmol3d.trainer.data.stored_crystals import CrystalMolecules, Writer, rounded
 
-PART = 256
+BLOCK = 1024
 CUTOFF = 10.0  # Å, of the Buckingham energies
 TARGETS = ("buckingham", "mlip")
+ATOMS, MORE = 512, 20_000
+"""Atoms of crystals whose potential energy is computed together; `MORE` on a CUDA device."""
 
 
-def qm9_molecules(path: Path, count: int, seed: int) -> list[tuple[NDArray[np.int64], NDArray[np.float64]]]:
-    """Numbers and positions (Å) of ``count`` random QM9 geometries with two atoms besides hydrogen."""
-    data = read_xtb(path)
-    geometries = np.flatnonzero(data.molecule_targets["kind"] == ConformerKind.QM9)
-    molecules = []
-    for i in np.random.default_rng(seed).permutation(geometries):
-        batch = data.batch(np.array([i]))[0]
-        numbers, positions = batch.numbers.numpy(), batch.positions.numpy().astype(float)
-        if (numbers > 1).sum() > 1:
-            molecules.append((numbers, positions))
-        if len(molecules) == count:
-            return molecules
-    raise ValueError(f"{path}: only {len(molecules)} QM9 geometries")
+@dataclass(frozen=True)
+class Stock:
+    """The molecules on a device, with all that energies need of them."""
+
+    rigid: Rigid
+    numbers: Tensor  # [M, n], zero where there is no atom
+    counts: Tensor  # [M]
+    soft: Rigid  # with the radii of the Buckingham energy
+    potential: Potential
+    alone: Tensor  # [M], energies in the gas phase without those of the elements, eV
+
+
+def stock(molecules: CrystalMolecules, index: Sequence[int], potential: Potential, device: str) -> Stock:
+    """Molecules ``index`` for `lattice_labels`; the ``potential`` is without its energies of the elements."""
+    chosen = [(molecules.numbers[i], molecules.positions[i]) for i in index]
+    rigid = rigid_molecules(chosen, [molecules.charges[i] for i in index])
+    pad = torch.nn.utils.rnn.pad_sequence
+    soft = pad([torch.tensor(radii(n), dtype=torch.float32) for n, _ in chosen], batch_first=True)
+    numbers = pad([torch.from_numpy(n) for n, _ in chosen], batch_first=True).to(device)
+    rigid = Rigid(*(x.to(device) for x in (rigid.positions, rigid.radii, rigid.charges)))
+    counts = (numbers > 0).sum(1)
+    batch = AtomBatch(
+        numbers[numbers > 0], rigid.positions[numbers > 0], counts, torch.zeros(len(counts), device=device)
+    )
+    with torch.no_grad():
+        alone = potential.energy(batch)
+    return Stock(rigid, numbers, counts, replace(rigid, radii=soft.to(device)), potential, alone)
+
+
+@torch.no_grad()
+def lattice_labels(packs: Packs, stock: Stock) -> tuple[Tensor, Tensor]:
+    """Buckingham energies and lattice energies of the potential (eV), per molecule: [K], [K]."""
+    if not len(packs):
+        return packs.places[:, 0], packs.places[:, 0]
+    soft = torch.cat(
+        [
+            pair_energies(
+                part,
+                stock.soft,
+                atom_pairs(part, stock.soft, CUTOFF),
+                lambda distances, sums, charges: buckingham(distances, sums),
+                CUTOFF,
+            )
+            for part in (packs[index] for index in torch.arange(len(packs)).split(512))
+        ]
+    )
+    copies = GROUPS[packs.group].molecules
+    atoms = stock.counts[packs.molecule].cpu() * copies
+    hard = torch.zeros_like(soft)
+    order = torch.argsort(atoms, stable=True)
+    budget, start = MORE if packs.cells.is_cuda else ATOMS, 0
+    while start < len(order):
+        # Arrays grow with the square of the atoms: as many crystals of 200 atoms as fit of 100 in half.
+        first = int(atoms[order[start]])
+        stop = start + max(1, int(budget / first * min(1.0, 160 / first)))
+        index = order[start:stop].to(packs.cells.device)
+        batch = cells_of(packs[index], stock)
+        hard[index] = stock.potential.energy(batch) / copies
+        start = stop
+    return soft, hard - stock.alone[packs.molecule]
+
+
+def cells_of(packs: Packs, stock: Stock) -> PeriodicBatch:
+    """Primitive cells with all their atoms."""
+    group = GROUPS[packs.group]
+    copies = group.molecules
+    signs, moves = (packs.places.new_tensor(x[:copies]) for x in (group.signs, group.translations))
+    centres = (packs.places[:, None] * signs + moves) % 1.0 @ packs.cells  # [K, C, 3]
+    posed = packs.posed(stock.rigid)[:, None] * signs[:, None] + centres[:, :, None]
+    numbers = stock.numbers[packs.molecule][:, None].expand(-1, copies, -1)
+    real = numbers > 0
+    return PeriodicBatch(
+        numbers[real],
+        posed[real],
+        stock.counts[packs.molecule] * copies,
+        torch.zeros(len(packs), device=real.device),
+        cells=packs.places.new_tensor(group.primitive) @ packs.cells,
+    )
 
 
 def make_part(
-    path: Path,
-    molecules: Sequence[tuple[NDArray[np.int64], NDArray[np.float64]]],
-    settings: Synthesis,
-    model: str,
-    seed: int,
-    source: str = "",
-) -> None:
-    """Synthesise, describe and label the crystals of some molecules, and write them.
-
-    ``source`` is the SHA-256 of the file that the molecules come from.
-    """
-    torch.set_num_threads(1)
-    cells = synthesise(molecules, settings, torch.Generator().manual_seed(seed))
-    soft = lattice_energies(rigid_crystals(cells, molecules), buckingham, CUTOFF).numpy()
-    crystals = [canonical_crystal(cells, k, molecules) for k in range(len(cells))]
-    potential: Any = from_pretrained(model)
-    alone = potential_energies(potential, [Atoms(*molecule) for molecule in molecules])
-    owner = cells.molecule.numpy()
-    hard = potential_energies(potential, [crystal.to_atoms() for crystal in crystals]) - alone[owner]
-    single = [crystal.molecules[0] for crystal in crystals]
-    kept = {
-        "molecule": owner,
-        "parameters": np.array([crystal.parameters[0] for crystal in crystals]),
-        "handedness": np.array([molecule.handedness for molecule in single], np.int8),
-        "sizes": np.array([len(molecule.numbers) for molecule in single]),
-        "numbers": np.concatenate([molecule.numbers for molecule in single]).astype(np.uint8),
-        "positions": np.concatenate([molecule.positions for molecule in single]).astype(np.float32),
-        "lennard_jones": cells.energies.numpy(),
-        "buckingham": soft,
-        "mlip": hard,
-        "optimised": cells.optimised.numpy(),
-        "source": np.array(source),
-    }
-    partial = path.with_suffix(".partial.npz")
-    np.savez_compressed(partial, **kept)
-    partial.rename(path)
-
-
-def read_parts(
-    folder: Path,
-) -> tuple[list[MolecularCrystal], NDArray[np.float64], NDArray[np.int64]]:
-    """Crystals, their energies [K, 2] (`TARGETS`) and the molecules [K] that they are made of."""
-    crystals, energies, molecules, before = [], [], [], 0
-    for path in sorted(folder.glob("part_????.npz")):
-        with np.load(path) as arrays:
-            part = {name: arrays[name] for name in arrays.files}
-        stops = np.cumsum(part["sizes"])[:-1]
-        atoms = zip(np.split(part["numbers"], stops), np.split(part["positions"], stops), strict=True)
-        for k, (numbers, positions) in enumerate(atoms):
-            molecule = RigidMolecule(
-                numbers.astype(np.int64), positions.astype(float), int(part["handedness"][k])
-            )
-            crystals.append(MolecularCrystal(1, part["parameters"][k : k + 1], (molecule,)))
-        energies.append(np.stack([part[name] for name in TARGETS], 1))
-        molecules.append(part["molecule"] + before)
-        before += int(part["molecule"].max()) + 1
-    if not crystals:
-        raise FileNotFoundError(f"{folder}: no part_*.npz")
-    return crystals, np.concatenate(energies), np.concatenate(molecules)
-
-
-def describe_parts(
-    source: Source, folder: Path, crystals: Sequence[MolecularCrystal], molecules: NDArray[np.int64]
-) -> dict[str, Any]:
-    """What a run knows of the crystals that it read from ``folder``, for the model card."""
-    with np.load(min(folder.glob("part_????.npz"))) as arrays:
-        found = str(arrays["source"]) if "source" in arrays.files else None
-    heavy = [int((crystal.molecules[0].numbers > 1).sum()) for crystal in crystals]
+    stock: Stock, group: int, settings: Synthesis, generator: torch.Generator
+) -> dict[str, NDArray[Any]]:
+    """Crystals of all molecules in a space group with their energies, as they are stored."""
+    chosen = torch.arange(len(stock.counts), device=stock.counts.device)
+    packs, optimised = synthesise(stock.rigid, chosen, group, settings, generator)
+    packs, stored = rounded(packs)
+    soft, hard = lattice_labels(packs, stock)
     return {
-        "path": source.path,
-        "share": source.share,
-        "count": len(crystals),
-        "what": "crystals",
-        "molecules": len(np.unique(molecules)),
-        "heavy_atoms": [min(heavy), max(heavy)],
-        **quoted(source, found),
+        "group": np.full(len(packs), group, np.uint8),
+        "molecule": packs.molecule.cpu().numpy(),
+        "optimised": optimised.cpu().numpy(),
+        **stored,
+        "buckingham": soft.float().cpu().numpy(),
+        "mlip": hard.float().cpu().numpy(),
     }
+
+
+def blocks(molecules: CrystalMolecules, rounds: int, seed: int, size: int) -> list[tuple[int, list[int]]]:
+    """Space group and molecules of each step of the work."""
+    order = np.argsort([len(n) for n in molecules.numbers], kind="stable")
+    parts = [order[start : start + size].tolist() for start in range(0, len(order), size)]
+    rng = np.random.default_rng(seed)
+    numbers = list(GROUPS)
+    work = []
+    for turn in range(rounds):
+        for part in rng.permutation(len(parts)).tolist():
+            work.append((numbers[(part + turn) % len(numbers)], parts[part]))
+    return work
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Make all parts that are not there yet."""
+    """Make crystals until the time or the work ends."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("data", type=Path)
+    parser.add_argument("molecules", type=Path)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--molecules", type=int, default=10000)
-    parser.add_argument("--copies", type=int, default=10)
-    parser.add_argument("--steps", type=int, default=80, help="of descent")
-    parser.add_argument("--cutoff", type=float, default=6.0, help="Å, of the energy that is descended in")
-    parser.add_argument("--model", default="et-xtb-small", help="potential")
+    parser.add_argument("--rounds", type=int, default=3, help="space groups for each molecule, 6 at most")
+    parser.add_argument("--copies", type=int, default=Synthesis.copies)
+    parser.add_argument("--steps", type=int, default=Synthesis.steps, help="of descent")
+    parser.add_argument("--block", type=int, default=BLOCK, help="molecules at a time")
+    parser.add_argument("--count", type=int, help="of molecules, else all")
+    parser.add_argument("--skip", type=int, default=0, help="blocks that an earlier run has made")
+    parser.add_argument("--model", default="ec-xtb-small", help="potential")
+    parser.add_argument("--seconds", type=float, default=float("inf"))
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--n-jobs", type=int, default=1)
     args = parser.parse_args(argv)
+    begun = time.monotonic()
+    from skmol3d.hub import from_pretrained
+
     args.out.mkdir(parents=True, exist_ok=True)
-    source = digest(args.data)
-    molecules = qm9_molecules(args.data, args.molecules, args.seed)
-    settings = Synthesis(steps=args.steps, cutoff=args.cutoff, copies=args.copies)
-    parts = [(start, args.out / f"part_{start // PART:04d}.npz") for start in range(0, len(molecules), PART)]
-    Parallel(n_jobs=args.n_jobs)(
-        delayed(make_part)(
-            path, molecules[start : start + PART], settings, args.model, args.seed + start, source
+    molecules = CrystalMolecules.read(args.molecules)
+    if args.count:
+        molecules = replace(
+            molecules, **{n: getattr(molecules, n)[: args.count] for n in ("numbers", "positions", "charges")}
         )
-        for start, path in parts
-        if not path.exists()
-    )
-    print(f"{len(molecules)} molecules, {len(molecules) * (1 + args.copies)} crystals in {args.out}")
+    loaded: Any = from_pretrained(args.model)
+    potential: Potential = loaded.eval().to(args.device)
+    potential.element_energy.zero_()
+    settings = Synthesis(steps=args.steps, copies=args.copies)
+    writer, written, longest = Writer(args.out, molecules.source), begun, 0.0
+    work = blocks(molecules, args.rounds, args.seed, args.block)
+    for k, (group, index) in enumerate(work):
+        if k < args.skip:
+            continue
+        start = time.monotonic()
+        if start - begun + 1.2 * longest > args.seconds:
+            break
+        goods = stock(molecules, index, potential, args.device)
+        generator = torch.Generator().manual_seed(1000 * args.seed + k)
+        try:
+            part = make_part(goods, group, settings, generator)
+        except torch.OutOfMemoryError:  # others may use the same device
+            torch.cuda.empty_cache()
+            print(f"block {k + 1} of {len(work)} is left out: out of memory", flush=True)
+            continue
+        part["molecule"] = np.array(index, np.uint16)[part["molecule"]]
+        writer.add(part)
+        now = time.monotonic()
+        longest = max(longest, now - start)
+        print(
+            f"{now - begun:.0f} s: block {k + 1} of {len(work)}, group {group}, up to"
+            f" {goods.numbers.shape[1]} atoms: {len(part['group'])} of {len(index) * (1 + args.copies)} kept"
+            f" in {now - start:.1f} s; {writer.count} crystals",
+            flush=True,
+        )
+        if now - written > 60:
+            writer.write()
+            written = time.monotonic()
+    writer.write()
+    print(f"{writer.count} crystals of {len(molecules)} molecules in {args.out}")
 
 
 if __name__ == "__main__":

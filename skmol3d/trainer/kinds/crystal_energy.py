@@ -10,19 +10,22 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from skmol3d.trainer.data.sources import Source, quoted
 from skmol3d.trainer.kinds.base import Place, Recipe, record, write_metrics
 
 if TYPE_CHECKING:
     from skmol3d.encoders.crystal_energy import CrystalEnergy
+    from skmol3d.trainer.data.crystal_columns import SyntheticCrystals
 
 CLIP = 0.005  # energies are clipped at this quantile of the training crystals, and at one minus it
 
-ABOUT = """Lattice energies of molecular crystals with one molecule in a P1 cell, from the rows of
-`CrystalFeaturizer(model="{embedding}")`: Buckingham (in well depths, cutoff 10 Å) and that of a potential
-(eV), both per molecule. A multilayer perceptron, as in arXiv:2405.13791, section 4.4.
+ABOUT = """Lattice energies of molecular crystals with one independent molecule, from the rows of
+`CrystalFeaturizer(model="{embedding}")`: Buckingham (`buckingham`, in well depths, cutoff 10 Å) and that of a
+potential (`mlip`, eV), both per molecule. A multilayer perceptron, as in arXiv:2405.13791, section 4.4.
 
-**Limits.** Synthesised crystals in P1 alone, of molecules like those of the data below: other space groups
-and larger molecules are extrapolations.
+**Limits.** Synthesised crystals in P1, P-1, P2_1, P2_1/c, C2/c and P2_12_12_1, of molecules like those of the
+data below, one in the asymmetric unit: other groups, several molecules and larger ones are extrapolations. It
+emulates these two energies and is no better than they are; its potential learned single molecules.
 
 **Not for ranking** different compounds before a test: `python -m skmol3d.benchmark.experiments.x23
 x23.extxyz.gz --energies FOLDER` compares the order of its energies with the published one.
@@ -62,17 +65,17 @@ class CrystalEnergyRecipe(Recipe):
     def run(self, place: Place) -> CrystalEnergy:
         """Fit the network; metrics are of the molecules to choose on and of those held out."""
         from skmol3d import CrystalEnergyRegressor, CrystalFeaturizer
-        from skmol3d.trainer.data.synthetic_crystals import TARGETS, describe_parts, read_parts
+        from skmol3d.trainer.data.crystal_columns import SyntheticCrystals, embedded
+        from skmol3d.trainer.data.synthetic_crystals import TARGETS
 
         if len(self.data) > 1:
             raise ValueError("recipe.data: crystals come from one folder")
         (source,) = self.data
-        folder = place.data / source.path
-        crystals, energies, molecules = read_parts(folder)
-        train, inner, test = split(molecules, self.validation, self.held_out)
-        rows = CrystalFeaturizer(model=place.checkpoint(self.embedding), n_jobs=place.n_jobs).fit_transform(
-            crystals
-        )
+        crystals = SyntheticCrystals.read(place.data / source.path, place.n_jobs)
+        energies, molecules = crystals.energies, crystals.parts["molecule"]
+        featurizer = CrystalFeaturizer(model=place.checkpoint(self.embedding), device=place.device).fit([])
+        rows, whole = embedded(crystals, featurizer)
+        train, inner, test = (part[whole[part]] for part in split(molecules, self.validation, self.held_out))
         model = CrystalEnergyRegressor(
             **{name: getattr(self, name) for name in ("width", "layers", "dropout", "epochs", "batch_size")},
             learning_rate=self.learning_rate,
@@ -83,7 +86,7 @@ class CrystalEnergyRecipe(Recipe):
         ).fit(rows[train], energies[train], targets=TARGETS)
         clipped = clip(energies, energies[train])
         centre = np.median(clipped[train], axis=0)
-        record(place, [describe_parts(source, folder, crystals, molecules)])
+        record(place, [describe_parts(source, crystals, whole)])
         scored = {"validation": inner, "held out": test}
         write_metrics(
             place,
@@ -107,6 +110,21 @@ class CrystalEnergyRecipe(Recipe):
             f"{trained['crystals']:,} crystals of {trained['molecules']:,} molecules, {self.epochs} epochs "
             f"of AdamW on a smooth L1 loss; dropout {self.dropout:g}, weight decay {self.weight_decay:g}"
         ]
+
+
+def describe_parts(source: Source, crystals: SyntheticCrystals, whole: NDArray[np.bool_]) -> dict[str, Any]:
+    """What a run knows of its crystals, for the model card; `whole` ones have rows."""
+    used = np.unique(crystals.parts["molecule"][whole])
+    heavy = [int((crystals.molecules.numbers[i] > 1).sum()) for i in used.tolist()]
+    return {
+        "path": source.path,
+        "share": source.share,
+        "count": int(whole.sum()),
+        "what": "crystals",
+        "molecules": len(used),
+        "heavy_atoms": [min(heavy), max(heavy)],
+        **quoted(source, crystals.molecules.source),
+    }
 
 
 def split(

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from crystal_parts import write_parts
+from crystal_parts import write_crystals
 
 from skmol3d.benchmark.experiments import crystal_energies
 from skmol3d.trainer.data.synthetic_crystals import TARGETS
@@ -35,11 +35,19 @@ def test_embeddings_are_compared_by_what_they_know():
 
 def test_comparison_prints_and_plots(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(crystal_energies, "SETTINGS", [{"dropout": 0.1}])
-    whole = np.arange(9)
+    whole = np.arange(12)
     monkeypatch.setattr(crystal_energies, "split", lambda molecules: (whole, whole, whole))
-    arguments = [str(write_parts(tmp_path)), "--epochs", "2", "--plot", str(tmp_path / "parity.png")]
+    arguments = [
+        str(write_crystals(tmp_path, rounds=3)),
+        "--epochs",
+        "2",
+        "--count",
+        "12",
+        "--plot",
+        str(tmp_path / "parity.png"),
+    ]
     crystal_energies.main(arguments)
     out = capsys.readouterr().out
     assert all(f"| {name} |" in out for name in crystal_energies.EMBEDDINGS)
     assert (tmp_path / "parity.png").stat().st_size > 10_000
-    assert "| mo3enet | 281 |" in out
+    assert "| mo3enet | 129 |" in out

@@ -2,41 +2,39 @@
 
 import numpy as np
 import pytest
-from ase.build import molecule
+from crystal_parts import write_crystals
 from recipe_examples import run
 
 from skmol3d import CrystalEnergyRegressor, CrystalFeaturizer
-from skmol3d.crystals.synthesis import Synthesis
 from skmol3d.hub import resolve
-from skmol3d.trainer.data.synthetic_crystals import make_part, read_parts
+from skmol3d.trainer.data.crystal_columns import SyntheticCrystals, embedded
 from skmol3d.trainer.kinds.crystal_energy import clip, scores, split
 from skmol3d.trainer.pretrain import read_recipe
 
-MOLECULES = [molecule(name) for name in ("CH3CH2OH", "CH3CN", "CH3OCH3", "HCOOH", "CH3CHO")]
+SIZES = ["epochs=2", "width=8", "layers=1", "batch_size=4", "validation=0.2", "held_out=0.4"]
 
 
 @pytest.fixture(scope="module")
 def crystals(tmp_path_factory):
     root = tmp_path_factory.mktemp("crystals")
-    pairs = [(atoms.numbers, atoms.positions) for atoms in MOLECULES]
-    (root / "made").mkdir()
-    settings = Synthesis(steps=10, copies=2, cutoff=5.0)
-    make_part(root / "made" / "part_0000.npz", pairs, settings, "et-xtb-small", seed=0, source="digest")
+    write_crystals(root / "made", rounds=3)
     return root
 
 
 def test_the_shipped_recipe_ends_in_a_checkpoint_with_its_card(crystals, tmp_path):
     """REVIEW C6."""
-    sizes = ["epochs=2", "width=8", "layers=1", "batch_size=4", "validation=0.2", "held_out=0.4"]
-    changes = [*sizes, "data=[{path: made, provenance: Five molecules., sha256: digest}]", "licence=cc0-1.0"]
+    found = SyntheticCrystals.read(crystals / "made")
+    data = f"data=[{{path: made, provenance: Five molecules., sha256: {found.molecules.source}}}]"
+    changes = [*SIZES, data, "licence=cc0-1.0"]
     run("crystal-energy-small", crystals, tmp_path, *[o for change in changes for o in ("--set", change)])
     folder = tmp_path / "crystal-energy-small"
     model = CrystalEnergyRegressor.from_pretrained(str(folder))
-    found, energies, molecules = read_parts(crystals / "made")
-    rows = CrystalFeaturizer(model="mo3enet-small").fit_transform(found)
+    recipe = read_recipe("crystal-energy-small", [])
+    rows, whole = embedded(found, CrystalFeaturizer(model=recipe.embedding).fit([]))
+    assert whole.all()
     assert model.network_.config.targets == ("buckingham", "mlip")
-    train, _, test = split(molecules, 0.2, 0.4)
-    wanted = clip(energies, energies[train])
+    train, _, test = split(found.parts["molecule"], 0.2, 0.4)
+    wanted = clip(found.energies, found.energies[train])
     expected = scores(model.predict(rows[test]), wanted[test], np.median(wanted[train], axis=0), ("a", "b"))
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert f"| held out | {expected['a_R']:.4g} | {expected['a_mae']:.4g} |" in card
@@ -45,19 +43,22 @@ def test_the_shipped_recipe_ends_in_a_checkpoint_with_its_card(crystals, tmp_pat
     assert f"{len(train)} crystals of 2 molecules, 2 epochs" in card
 
 
+def test_crystals_whose_molecule_has_no_row_are_left_out(crystals, tmp_path, tiny_mo3enet):
+    found = SyntheticCrystals.read(crystals / "made")
+    featurizer = CrystalFeaturizer(model=tiny_mo3enet).fit([])
+    found.molecules.numbers[0][0] = 79  # an element that it does not know
+    _, whole = embedded(found, featurizer)
+    np.testing.assert_array_equal(whole, found.parts["molecule"] != 0)
+
+
 def test_the_shipped_checkpoint_is_what_its_recipe_says():
     recipe = read_recipe("crystal-energy-small", [])
     config = CrystalEnergyRegressor.from_pretrained("crystal-energy-small").network_.config
     assert (config.width, config.layers, config.dropout) == (recipe.width, recipe.layers, recipe.dropout)
     card = " ".join((resolve("crystal-energy-small") / "README.md").read_text(encoding="utf-8").split())
     assert f'`CrystalFeaturizer(model="{recipe.embedding}")`' in card
-    assert (
-        f"{recipe.epochs} epochs, width {recipe.width}, dropout {recipe.dropout:g}, "
-        f"weight decay {recipe.weight_decay:g}"
-    ) in card
-    train, _, _ = split(np.arange(9216), recipe.validation, recipe.held_out)
-    assert "of 9,216 QM9 molecules" in card
-    assert f"of {len(train):,} molecules" in card
+    assert f"{recipe.epochs} epochs" in card
+    assert f"dropout {recipe.dropout:g}, weight decay {recipe.weight_decay:g}" in card
 
 
 def test_parts_of_a_split_share_no_molecule():
