@@ -14,26 +14,31 @@ Every method ends after ``--ps`` for each replica or ``--minutes`` of the CPU. P
 gets trajectories (.npz) and the plot of h(r) (needs matplotlib: ``pip install "skmol3d[benchmark]"``).
 
 With ``--trajectory`` nothing is run: such files, or those of ``experiments.dynamics_at_once``, are judged.
+As replicas of the latter go on after a bond has broken, the table says how many lost an atom: it has no
+neighbour left. A hydrogen that hops to another atom, as that of an enol does, breaks a bond but is not lost.
 With ``--reference`` h(r) is compared with that of other files, trajectories or frames (extxyz).
 """
 
 import argparse
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from ase import Atoms
+from ase.data import chemical_symbols
 from ase.io import read
 from ase.optimize import BFGS
 from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
 
 from skmol3d.benchmark.plots import plot_pair_distances
 from skmol3d.benchmark.report import markdown
 from skmol3d.calculator import PotentialCalculator
-from skmol3d.dynamics import Trajectory, distribution_error, nose_hoover, one_by_one, pair_distances
+from skmol3d.dynamics import BROKEN, Trajectory, distribution_error, nose_hoover, one_by_one, pair_distances
 from skmol3d.structures import Conformers, ConformerSettings, generate, read_molecule
-from skmol3d.structures.geometry import total_charge
+from skmol3d.structures.geometry import perceive_bonds, total_charge
 from skmol3d.trainer.data.positions import POSITION_UNIT
 from skmol3d.trainer.data.sources import read_set
 
@@ -80,20 +85,62 @@ def run(method: str, start: Atoms, args: argparse.Namespace) -> Trajectory:
     )
 
 
+def read_positions(path: Path) -> NDArray[np.float64]:
+    """Positions [T, R, N, 3] (Å) of a file, also of replicas that broke if they went on."""
+    with np.load(path) as saved:
+        positions = saved["positions"]
+    return positions * (POSITION_UNIT if positions.dtype.kind == "i" else 1.0)
+
+
 def read_trajectory(path: Path) -> Trajectory:
     """A trajectory as this module or `dynamics_at_once` writes it; no replica goes on after it broke."""
+    positions = read_positions(path)
     with np.load(path) as saved:
-        positions, stable, times = saved["positions"], saved["stable"], saved["times"]
-        unit = POSITION_UNIT if positions.dtype.kind == "i" else 1.0
+        stable, times = saved["stable"], saved["times"]
         over = times[:, None] >= stable
         return Trajectory(
             times=times,
-            positions=np.where(over[:, :, None, None], np.nan, unit * positions),
+            positions=np.where(over[:, :, None, None], np.nan, positions),
             temperatures=np.where(over, np.nan, saved["temperatures"]),
             conserved=np.where(over, np.nan, saved["conserved"]),
             stable=stable,
             seconds=float(saved["seconds"]) if "seconds" in saved else np.nan,
         )
+
+
+def broken_bonds(path: Path) -> str:
+    """Elements of the bond that broke in each replica, and in how many.
+
+    The bond farthest off in the first frame after the break, or in the last frame if they end there.
+    """
+    positions = read_positions(path)
+    with np.load(path) as saved:
+        numbers, stable = saved["numbers"], saved["stable"]
+    bonds = perceive_bonds(numbers, positions[0, 0])
+    lengths = np.linalg.norm(np.subtract(*(positions[:, :, bonds[:, k]] for k in (0, 1))), axis=-1)
+    found: Counter[str] = Counter()
+    for replica in np.flatnonzero(np.isfinite(stable)):
+        off = np.abs(lengths[:, replica] - lengths[0, replica])
+        off = off[np.isfinite(off).all(1)]
+        broken = (off > BROKEN).any(1)
+        bond = bonds[off[broken.argmax() if broken.any() else -1].argmax()]
+        found["–".join(chemical_symbols[n] for n in sorted(numbers[bond], reverse=True))] += 1
+    return ", ".join(f"{bond} {count}" for bond, count in found.most_common())
+
+
+def lost_atoms(path: Path) -> str:
+    """Replicas in which the nearest neighbour of an atom came to be farther off by more than `BROKEN`.
+
+    A dash where frames end when a bond breaks.
+    """
+    positions = read_positions(path)
+    if np.isnan(positions).any():
+        return "–"
+    away = [
+        cdist(x, x) + np.diag(np.full(len(x), np.inf)) for x in positions.reshape(-1, *positions.shape[2:])
+    ]
+    nearest = np.min(away, axis=-1).reshape(positions.shape[:3])
+    return str((nearest > nearest[0] + BROKEN).any((0, 2)).sum())
 
 
 def read_distances(paths: Sequence[Path], skip: float) -> NDArray[np.float64]:
@@ -110,10 +157,9 @@ def read_distances(paths: Sequence[Path], skip: float) -> NDArray[np.float64]:
     return np.mean(found, axis=0)
 
 
-def describe(
-    name: str, trajectory: Trajectory, skip: float, reference: NDArray[np.float64] | None
-) -> list[str]:
+def describe(path: Path, skip: float, reference: NDArray[np.float64] | None) -> list[str]:
     """A row of the table."""
+    trajectory = read_trajectory(path)
     late = trajectory.positions[trajectory.times >= skip]
     half = late.shape[1] // 2
     end = trajectory.times[-1]
@@ -125,10 +171,12 @@ def describe(
         if half and np.isfinite(late[:, :half]).any() and np.isfinite(late[:, half:]).any():
             own = f"{distribution_error(*(pair_distances(p) for p in (late[:, :half], late[:, half:]))):.3f}"
     drift = np.nanmax(np.abs(trajectory.conserved - trajectory.conserved[0]))
+    which = f" ({broken_bonds(path)})" if broken.any() else ""
     return [
-        name,
+        path.stem,
         f"{np.minimum(trajectory.stable, end).mean():.2f} of {end:.2f}",
-        f"{broken.sum()} of {len(broken)}",
+        f"{broken.sum()} of {len(broken)}{which}",
+        lost_atoms(path),
         f"{np.nanmean(trajectory.temperatures[trajectory.times >= min(skip, end)]):.0f}",
         f"{1000 * drift:.0f}",
         error,
@@ -137,18 +185,19 @@ def describe(
     ]
 
 
-def trajectories(args: argparse.Namespace) -> Iterator[tuple[str, Trajectory]]:
-    """Those of the files, or else of each method, which are written."""
+def trajectories(args: argparse.Namespace) -> Iterator[Path]:
+    """The files given, or else one of each method, which runs."""
     if args.trajectory:
-        yield from ((path.stem, read_trajectory(path)) for path in args.trajectory)
+        yield from args.trajectory
         return
     start = read_start(args.molecule)
     methods = [] if args.no_reference else [REFERENCE]
     methods += [] if args.only_reference else args.model or ["ec-xtb-small"]
     for method in methods:
         trajectory = run(method, start, args)
+        path = args.out / f"{Path(method).name}.npz"
         np.savez(
-            args.out / f"{Path(method).name}.npz",
+            path,
             numbers=start.numbers,
             times=trajectory.times,
             positions=trajectory.positions.astype(np.float32),
@@ -157,13 +206,15 @@ def trajectories(args: argparse.Namespace) -> Iterator[tuple[str, Trajectory]]:
             conserved=trajectory.conserved,
             seconds=trajectory.seconds,
         )
-        yield method, trajectory
+        print(f"{method}: {trajectory.times[-1]:.2f} ps", flush=True)
+        yield path
 
 
 HEADER = [
     "method",
     "stable (ps, mean)",
     "replicas that broke",
+    "lost an atom",
     "temperature (K)",
     "conserved energy off by at most (meV)",
     "h(r) error",
@@ -200,13 +251,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     curves: dict[str, NDArray[np.float64]] = {}
     if args.reference:
         curves[REFERENCE_FILES] = read_distances(args.reference, args.skip)
-    for name, trajectory in trajectories(args):
-        rows.append(describe(name, trajectory, args.skip, curves.get(REFERENCE_FILES, curves.get(REFERENCE))))
+    for path in trajectories(args):
+        rows.append(describe(path, args.skip, curves.get(REFERENCE_FILES, curves.get(REFERENCE))))
+        trajectory = read_trajectory(path)
         late = trajectory.positions[trajectory.times >= args.skip]
         if np.isfinite(late).any():
-            curves[name] = pair_distances(late)
-        print(f"{name}: {trajectory.times[-1]:.2f} ps", flush=True)
-    print(f"\n{args.molecule}, {args.temperature:g} K, {args.timestep:g} fs, {args.replicas} replicas\n")
+            curves[path.stem] = pair_distances(late)
+    if not args.trajectory:
+        print(f"\n{args.molecule}, {args.temperature:g} K, {args.timestep:g} fs, {args.replicas} replicas")
+    print()
     print(markdown(rows, HEADER))
     if curves:
         print(f"\n{plot_pair_distances(curves, args.out / 'pair_distances.png')}")

@@ -20,7 +20,7 @@ def test_a_potential_next_to_the_reference(water, tmp_path, capsys):
     dynamics.main([water, "--ps", "0.02", "--skip", "0.005", "--replicas", "2", "--out", str(out)])
     printed = capsys.readouterr().out
     (potential,) = [line.split("|") for line in printed.splitlines() if line.startswith("| ec-xtb-small")]
-    stable, broken, error = potential[2].strip(), potential[3].strip(), float(potential[6])
+    stable, broken, error = potential[2].strip(), potential[3].strip(), float(potential[7])
     assert stable == "0.02 of 0.02"
     assert broken == "0 of 2"
     assert 0 < error < 2
@@ -59,10 +59,10 @@ def test_files_are_judged_without_a_run(water, tmp_path, capsys, monkeypatch):
         for line in again.splitlines()
         if line.startswith(("| ec-xtb-small", "| GFN2-xTB"))
     ]
-    assert rows[1][5] == "0.000"
-    assert float(rows[0][5]) > 0
+    assert rows[1][6] == "0.000"
+    assert float(rows[0][6]) > 0
     for row in rows:  # but for the error they say what the runs had said
-        assert any(all(c in line for c in row[:5] + row[6:]) for line in first.splitlines())
+        assert any(all(c in line for c in row[:6] + row[7:]) for line in first.splitlines())
     # Frames serve as a reference, too.
     dynamics.main([*run, "--trajectory", files[0], "--reference", water])
     assert "| ec-xtb-small | 0.03 of 0.03 | 0 of 2 |" in capsys.readouterr().out
@@ -82,3 +82,26 @@ def test_a_broken_replica_of_a_file_ends_where_it_broke(tmp_path):
     assert np.isnan(found.positions[2, 0]).all()
     assert found.positions[1, 0, 0, 0] == 1.5
     assert np.isfinite(found.positions[:, 1]).all()
+
+
+def test_a_hydrogen_that_hops_is_not_lost(tmp_path, capsys):
+    """Of three replicas of C–O–H···O–C the first stays, that of the second hops, that of the third flies away."""
+    numbers = np.array([6, 8, 1, 8, 6])
+    start = np.zeros((5, 3))
+    start[:, 0] = -1.4, 0.0, 1.0, 2.6, 4.0
+    hop, away = start.copy(), start.copy()
+    hop[2, 0], away[2, 1] = 1.6, 5.0
+    frames = np.array([[start] * 3, [start, hop, away], [start] * 3])
+    common = {"numbers": numbers, "times": [0.0, 0.1, 0.2], "stable": [np.inf, 0.05, 0.07]}
+    common |= {"temperatures": np.full((3, 3), 500.0), "conserved": np.zeros((3, 3))}
+    np.savez(tmp_path / "on.npz", positions=(1000 * frames).astype(np.int16), **common)
+    frames[1, 1:] = start
+    frames[1, 1:, 2, 0] = 1.3
+    frames[2, 1:] = np.nan  # as where a replica ends when it breaks
+    np.savez(tmp_path / "ends.npz", positions=frames, **common | {"stable": [np.inf, 0.15, 0.17]})
+    files = [str(tmp_path / f"{name}.npz") for name in ("on", "ends")]
+    dynamics.main(["--trajectory", *files, "--skip", "0", "--out", str(tmp_path)])
+    printed = capsys.readouterr().out
+    assert "| on | 0.11 of 0.20 | 2 of 3 (O–H 2) | 1 | 500 |" in printed
+    assert "| ends | 0.17 of 0.20 | 2 of 3 (O–H 2) | – | 500 |" in printed
+    assert dynamics.ASPIRIN not in printed  # nothing was run
