@@ -16,7 +16,7 @@ meanwhile) and the first seed's potentials. If it has results, they are printed 
 
 import argparse
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -31,6 +31,7 @@ from torch import Tensor
 from skmol3d import hub
 from skmol3d.benchmark.experiments.forces import RANDOM, draw, read_all, select
 from skmol3d.benchmark.experiments.stacked_potentials import StackedPotentials
+from skmol3d.benchmark.experiments.stacked_training import AT_ONCE, Adam, Frames, frame_errors, orders
 from skmol3d.benchmark.report import markdown, spread
 from skmol3d.encoders import Potential
 from skmol3d.trainer.data.sets import PackedSet
@@ -38,81 +39,7 @@ from skmol3d.trainer.kinds.potential import PotentialRecipe
 from skmol3d.trainer.pretrain import read_recipe
 
 VALIDATION = "validation"
-AT_ONCE = 64  # frames of each network that are evaluated together
 HEARTBEAT = 20.0  # seconds
-
-
-class Frames:
-    """Frames of one molecule on a device: positions [F, N, 3], energies [F] less ``level``, forces."""
-
-    def __init__(self, data: PackedSet, device: str, level: float = 0.0) -> None:
-        size = int(data.sizes[0])
-        numbers = data.numbers.reshape(-1, size)
-        if (data.sizes != size).any() or (numbers != numbers[0]).any():
-            raise ValueError("frames must be of one molecule, with its atoms in one order")
-        batch, _ = data.batch(np.arange(len(data)))
-        self.numbers = torch.from_numpy(numbers[0].astype(np.int64))
-        self.positions = batch.positions.view(-1, size, 3).to(device)
-        energy = np.asarray(data.molecule_targets["energy"], np.float64) - level
-        self.energy = torch.from_numpy(energy.astype(np.float32)).to(device)
-        found = data.atom_targets.get("forces")
-        self.forces = None if found is None else torch.from_numpy(found.astype(np.float32)).to(device)
-        if self.forces is not None:
-            self.forces = self.forces.view_as(self.positions)
-
-
-def frame_errors(
-    stack: StackedPotentials, frames: Frames, rows: Tensor, weights: Tensor, offset: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Mean absolute errors of the force components and of the energy of each network's frames ``rows``.
-
-    Both [M, F], on the CPU, for rows [M, F]; those of forces are NaN where frames have none.
-    """
-    energies, components = [], []
-    for part in rows.split(AT_ONCE, 1):
-        energy, forces = stack.energy_and_forces(frames.positions[part], weights)
-        energies.append((energy + offset[:, None] - frames.energy[part]).abs())
-        if frames.forces is not None:
-            components.append((forces - frames.forces[part]).abs().mean((2, 3)))
-    energy = torch.cat(energies, 1).cpu()
-    return torch.cat(components, 1).cpu() if components else torch.full_like(energy, torch.nan), energy
-
-
-def orders(rows: Sequence[NDArray], size: int, seeds: Sequence[int]) -> Iterator[NDArray]:
-    """Endless batches [S, size] of rows, shuffled passes of each seed one after the other."""
-    draws = [np.random.default_rng(seed) for seed in seeds]
-    left = [np.empty(0, int) for _ in rows]
-    while True:
-        batch = []
-        for k, (own, rng) in enumerate(zip(rows, draws, strict=True)):
-            while len(left[k]) < size:
-                left[k] = np.concatenate([left[k], rng.permutation(own)])
-            batch.append(left[k][:size])
-            left[k] = left[k][size:]
-        yield np.array(batch)
-
-
-class Adam:
-    """AdamW with a learning rate, a limit of the gradient's norm and an average for each row of weights."""
-
-    def __init__(self, weights: Tensor, rates: Tensor, clip: float, decay: float, ema: float) -> None:
-        self.weights, self.rates, self.clip, self.decay, self.ema = weights, rates[:, None], clip, decay, ema
-        self.mean, self.square = torch.zeros_like(weights), torch.zeros_like(weights)
-        self.average = weights.detach().clone()
-        self.steps = 0
-
-    @torch.no_grad()
-    def step(self, gradient: Tensor, share: float) -> None:
-        """One step with ``share`` of the learning rates."""
-        gradient = gradient * (self.clip / (gradient.norm(dim=1, keepdim=True) + 1e-6)).clamp(max=1.0)
-        self.steps += 1
-        self.mean.lerp_(gradient, 0.1)
-        self.square.mul_(0.999).addcmul_(gradient, gradient, value=0.001)
-        rate = share * self.rates
-        size = (self.square / (1 - 0.999**self.steps)).sqrt_().add_(1e-8)
-        self.weights.mul_(1 - self.decay * rate)
-        self.weights.sub_(rate / (1 - 0.9**self.steps) * self.mean / size)
-        self.average.lerp_(self.weights, 1.0 if self.steps == 1 else 1 - self.ema)
 
 
 def train(
@@ -258,6 +185,20 @@ def table(results: pd.DataFrame) -> str:
     return markdown(lines, [*header, "ratio"])
 
 
+def progress(curve: pd.DataFrame) -> str:
+    """Markdown: validation errors of forces (meV/Å) on the way, of each start at the rate best by then."""
+    means = 1000 * curve.groupby(["step", "start", "rate"])["force_mae"].mean()
+    best = means.groupby(["step", "start"]).min().unstack()
+    rows = []
+    for step, errors in best[list(curve["start"].unique())].iterrows():
+        rows.append([str(step), *(f"{error:.1f}" for error in errors)])
+        if RANDOM in errors:
+            rows[-1] += [f"{ratio:.2f}" for ratio in errors.drop(RANDOM) / errors[RANDOM]]
+    names = [Path(start).name for start in curve["start"].unique()]
+    ratios = [f"{name} / {RANDOM}" for name in names if name != RANDOM and RANDOM in names]
+    return markdown(rows, ["step", *names, *ratios])
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Train, unless that has been done, and print."""
     parser = argparse.ArgumentParser(
@@ -299,6 +240,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     tried = ", ".join(f"{rate:g}" for rate in sorted(set(results["rate"])))
     print(f"\n{int(results['steps'].max())} steps; rates tried: {tried}\n")
     print(table(results))
+    if (args.out / "curve.csv").exists():
+        print(f"\nForce MAE (meV/Å) of {VALIDATION} meanwhile, of each start at the rate best by then:\n")
+        print(progress(pd.read_csv(args.out / "curve.csv")))
 
 
 if __name__ == "__main__":

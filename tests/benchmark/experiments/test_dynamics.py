@@ -85,7 +85,7 @@ def test_a_broken_replica_of_a_file_ends_where_it_broke(tmp_path):
 
 
 def test_a_hydrogen_that_hops_is_not_lost(tmp_path, capsys):
-    """Of three replicas of C–O–H···O–C the first stays, that of the second hops, that of the third flies away."""
+    """That of the first replica of C–O–H···O–C stays, the second's hops, the third's flies away."""
     numbers = np.array([6, 8, 1, 8, 6])
     start = np.zeros((5, 3))
     start[:, 0] = -1.4, 0.0, 1.0, 2.6, 4.0

@@ -129,8 +129,19 @@ def test_table_of_known_values():
     assert "| md | 7 | random | 0.2 | 60.0 | 1.00 | 400.0 | 1.00 |" in lines
 
 
-def test_frames_of_several_molecules_are_refused():
-    other = frames(2, 0)
-    other.numbers[4:6] = other.numbers[5:3:-1]
-    with pytest.raises(ValueError, match="frames must be of one molecule"):
-        forces_at_once.Frames(other, "cpu")
+def test_progress_of_known_values():
+    rows = [
+        (10, "in/a", 0, 0.1, 0.01),
+        (10, "in/a", 1, 0.1, 0.03),
+        (10, "in/a", 0, 0.2, 0.01),
+        (10, "in/a", 1, 0.2, float("inf")),
+        (10, "random", 0, 0.1, 0.04),
+        (20, "in/a", 0, 0.2, 0.01),
+        (20, "random", 0, 0.2, 0.01),
+    ]
+    curve = pd.DataFrame(rows, columns=["step", "start", "seed", "rate", "force_mae"])
+    lines = forces_at_once.progress(curve).splitlines()
+    assert lines[0] == "| step | a | random | a / random |"
+    assert lines[2:] == ["| 10 | 20.0 | 40.0 | 0.50 |", "| 20 | 10.0 | 10.0 | 1.00 |"]
+    alone = forces_at_once.progress(curve[curve["start"] == "in/a"]).splitlines()
+    assert alone[0] == "| step | a |"
