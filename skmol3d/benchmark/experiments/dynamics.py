@@ -118,9 +118,10 @@ def broken_bonds(path: Path) -> str:
         numbers, stable = saved["numbers"], saved["stable"]
     bonds = perceive_bonds(numbers, positions[0, 0])
     lengths = np.linalg.norm(np.subtract(*(positions[:, :, bonds[:, k]] for k in (0, 1))), axis=-1)
+    start = np.median(lengths[0], axis=0)  # where replicas have moved already in the first frame
     found: Counter[str] = Counter()
     for replica in np.flatnonzero(np.isfinite(stable)):
-        off = np.abs(lengths[:, replica] - lengths[0, replica])
+        off = np.abs(lengths[:, replica] - start)
         off = off[np.isfinite(off).all(1)]
         broken = (off > BROKEN).any(1)
         bond = bonds[off[broken.argmax() if broken.any() else -1].argmax()]
@@ -140,7 +141,7 @@ def lost_atoms(path: Path) -> str:
         cdist(x, x) + np.diag(np.full(len(x), np.inf)) for x in positions.reshape(-1, *positions.shape[2:])
     ]
     nearest = np.min(away, axis=-1).reshape(positions.shape[:3])
-    return str((nearest > nearest[0] + BROKEN).any((0, 2)).sum())
+    return str((nearest > np.median(nearest[0], axis=0) + BROKEN).any((0, 2)).sum())
 
 
 def read_distances(paths: Sequence[Path], skip: float) -> NDArray[np.float64]:

@@ -159,14 +159,11 @@ def run(replicas: Replicas, names: Sequence[str], args: argparse.Namespace) -> N
     """Relax, run and write."""
     begun = time.monotonic()
 
-    def several(work: Callable[[], None]) -> Callable[[], None]:
-        def repeat() -> None:
-            for _ in range(RECORDED):
-                work()
+    def relaxing() -> None:
+        for _ in range(RECORDED):
+            replicas.relax_step()
 
-        return repeat
-
-    relax = recorded(several(replicas.relax_step), args)
+    relax = recorded(relaxing, args)
     largest = torch.inf
     for _ in range(args.relax // RECORDED):
         relax()

@@ -9,6 +9,9 @@ forces (eV/Å), which test files may lack. The recipe's share ``held_out`` of th
 settings are chosen by it, never by a test. Frames that serve training or validation are left out of the
 tests, so that TRAIN may be one of these and stands for its other frames.
 
+For any architecture, and frames of several molecules; equivariant convolutions on one molecule train faster
+side by side (`experiments.forces_at_once`).
+
 Prints a Markdown table of mean absolute errors: force components (meV/Å) and energies (meV), mean ± standard
 deviation over the seeds, and the ratio of the means. A killed command, repeated, goes on from its ``--out``.
 """
