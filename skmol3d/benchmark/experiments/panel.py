@@ -5,9 +5,9 @@
 ``docs/results/panel.csv`` holds one line for each task, method and head of `skmol3d benchmark`; ``--collect``
 makes it from folders that the command wrote (``--out``), later ones replacing what earlier ones say of the
 same methods; where rivals were scored with and without the molecules that another method had dropped, the
-scores without them count. In each file to fill, what stands between ``<!-- table: NAME -->`` and ``<!-- end
--->`` is replaced by the table of that name: ``scores``, ``wins`` or ``excerpt``. A test holds the
-documentation to it.
+scores without them count. ``docs/results/finetuning.csv`` is what ``experiments.finetuning --out`` wrote. In
+each file to fill, what stands between ``<!-- table: NAME -->`` and ``<!-- end -->`` is replaced by the table
+of that name: ``scores``, ``wins``, ``finetuned`` or ``excerpt``. A test holds the documentation to it.
 """
 
 import argparse
@@ -20,6 +20,7 @@ import pandas as pd
 from skmol3d.benchmark.report import best_head, losses, markdown, score_table
 
 RESULTS = Path("docs/results/panel.csv")
+TUNED = Path("docs/results/finetuning.csv")
 METHODS = ("rem3di", "ecfp", "ecfp-count", "words2d", "rdkit2d")
 BOTH = "ecfp-count+rdkit2d"
 HEADS = {
@@ -59,7 +60,7 @@ def collect(folders: Sequence[Path]) -> pd.DataFrame:
     return once.sort_values(["kind", "task", "method", "head"], ignore_index=True)
 
 
-def scores(results: pd.DataFrame) -> str:
+def scores(results: pd.DataFrame, tuned: pd.DataFrame) -> str:
     """Scores of every head, that of the best inner score in bold."""
     rows = []
     for task in dict.fromkeys(results["task"]):
@@ -73,7 +74,7 @@ def scores(results: pd.DataFrame) -> str:
     return markdown(rows, ["task", *METHODS])
 
 
-def wins(results: pd.DataFrame) -> str:
+def wins(results: pd.DataFrame, tuned: pd.DataFrame) -> str:
     """Tasks on which REM3DI is better, under one head and under the head of the best inner score."""
     complete = results.groupby(["task", "method"])["head"].transform("nunique") == len(HEADS)
     parts = {text: results[results["head"] == head] for head, text in HEADS.items()}
@@ -87,16 +88,40 @@ def wins(results: pd.DataFrame) -> str:
     return markdown(rows, ["head", *names])
 
 
-def excerpt(results: pd.DataFrame) -> str:
-    """The README's tasks by the head of the best inner score, the best method in bold."""
+def excerpt(results: pd.DataFrame, tuned: pd.DataFrame) -> str:
+    """The README's tasks by the head of the best inner score and fine-tuned, the best method in bold."""
     methods = METHODS[:4]
-    complete = results.groupby(["task", "method"])["head"].transform("nunique") == len(HEADS)
-    table = score_table(best_head(results[complete]))[list(methods)].droplevel("kind")
+    table = _best(results)[list(methods)].droplevel("kind")
+    table.insert(0, "tuned", tuned.set_index("task")["fine_tuned"])
     rows = []
     for task, text in EXCERPT.items():
         own = table.loc[task].round(3)
-        rows.append([text, *(_bold(f"{v:.3f}", v == own.min()) for v in own)])
-    return markdown(rows, ["task", "rem3di", "ECFP", "ECFP counts", "the same counts, no network"])
+        rows.append([text, *(_bold(f"{v:.3f}", v == own.min()) if v == v else "–" for v in own)])
+    names = ["task", "fine-tuned", "rem3di", "ECFP", "ECFP counts", "the same counts, no network"]
+    return markdown(rows, names)
+
+
+def finetuned(results: pd.DataFrame, tuned: pd.DataFrame) -> str:
+    """Fine-tuning next to the frozen row and the better ECFP, the best in bold, and how often it is ahead."""
+    table, rows, ahead, above = _best(results).droplevel("kind"), [], 0, 0
+    for _, own in tuned.sort_values(["metric", "task"], ascending=[False, True]).iterrows():
+        sign = 1 if own["metric"] == "MAE" else -1
+        rivals = table.loc[own["task"], ["ecfp", "ecfp-count"]]
+        three = [min(sign * rivals), sign * own["frozen"], sign * own["fine_tuned"]]
+        above, ahead = above + (three[2] < three[0]), ahead + (three[2] < three[1])
+        cells = [_bold(f"{sign * v:.3f}", v == min(three)) for v in three]
+        rows.append([own["task"], own["metric"], f"{own['n_train']:,.0f}", *cells])
+        rows[-1] += [f"{own['share']:.2f}", f"{own['seconds']:.0f}"]
+    names = ["task", "metric", "training molecules", "better ECFP", "frozen row", "fine-tuned"]
+    made = markdown(rows, [*names, "share of the networks", "seconds"])
+    count = len(rows)
+    return f"{made}\n\nAhead of the frozen row: {ahead} of {count}; of the better ECFP: {above} of {count}."
+
+
+def _best(results: pd.DataFrame) -> pd.DataFrame:
+    """Scores by task and method, each by the head of its best inner score."""
+    complete = results.groupby(["task", "method"])["head"].transform("nunique") == len(HEADS)
+    return score_table(best_head(results[complete]))
 
 
 def _bold(text: str, strong: bool) -> str:
@@ -114,23 +139,23 @@ def _won(loss: pd.DataFrame, rival: str) -> str:
     return ", ".join(cells) or "–"
 
 
-TABLES = {"scores": scores, "wins": wins, "excerpt": excerpt}
+TABLES = {"scores": scores, "wins": wins, "finetuned": finetuned, "excerpt": excerpt}
 
 
-def fill(text: str, results: pd.DataFrame) -> str:
+def fill(text: str, results: pd.DataFrame, tuned: pd.DataFrame) -> str:
     """The text with its tables made anew; ValueError for one that there is not."""
 
     def made(match: re.Match[str]) -> str:
         if match[1] not in TABLES:
             raise ValueError(f"no table {match[1]!r}; there are {', '.join(TABLES)}")
-        return f"<!-- table: {match[1]} -->\n{TABLES[match[1]](results)}\n<!-- end -->"
+        return f"<!-- table: {match[1]} -->\n{TABLES[match[1]](results, tuned)}\n<!-- end -->"
 
     return re.sub(r"<!-- table: (\S+) -->.*?<!-- end -->", made, text, flags=re.DOTALL)
 
 
-def read(path: Path = RESULTS) -> pd.DataFrame:
-    """The committed results."""
-    return pd.read_csv(path, dtype={"chosen": str})
+def read(path: Path = RESULTS) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The committed results, and those of fine-tuning."""
+    return pd.read_csv(path, dtype={"chosen": str}), pd.read_csv(TUNED)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -144,11 +169,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     if args.collect:
         collect(args.collect).to_csv(args.results, index=False, float_format="%.6g")
-    results = read(args.results)
+    results, tuned = read(args.results)
     for path in args.fill:
-        path.write_text(fill(path.read_text(encoding="utf-8"), results), encoding="utf-8")
+        path.write_text(fill(path.read_text(encoding="utf-8"), results, tuned), encoding="utf-8")
     if not args.fill:
-        print("\n\n".join(made(results) for made in TABLES.values()))
+        print("\n\n".join(made(results, tuned) for made in TABLES.values()))
 
 
 if __name__ == "__main__":

@@ -33,33 +33,40 @@ def results():
     return pd.DataFrame(rows)
 
 
-@pytest.mark.parametrize("name", ["docs/benchmark.md", "README.md"])
+@pytest.fixture
+def tuned():
+    """Ahead of the frozen row on one task, of both on the other."""
+    lines = {"task": ["b", "a"], "metric": ["AUROC", "MAE"], "n_train": [1000, 20], "frozen": [0.85, 1.5]}
+    return pd.DataFrame(lines | {"fine_tuned": [0.86, 2.5], "share": [0.5, 0.25], "seconds": [1.0, 2.0]})
+
+
+@pytest.mark.parametrize("name", ["docs/benchmark.md", "docs/systems/finetuning.md", "README.md"])
 def test_documents_hold_what_the_results_say(name, monkeypatch):
     monkeypatch.chdir(ROOT)
     text = (ROOT / name).read_text(encoding="utf-8")
-    assert text.count("<!-- table:") == {"README.md": 1}.get(name, 2)
-    assert panel.fill(text, panel.read()) == text, (
+    assert text.count("<!-- table:") == {"docs/benchmark.md": 2}.get(name, 1)
+    assert panel.fill(text, *panel.read()) == text, (
         f"python -m skmol3d.benchmark.experiments.panel --fill {name}"
     )
 
 
-def test_wins_are_counted_by_kind_head_and_rival(results):
-    made = panel.wins(results).splitlines()[2:]
+def test_wins_are_counted_by_kind_head_and_rival(results, tuned):
+    made = panel.wins(results, tuned).splitlines()[2:]
     assert made[0] == "| ridge against ridge | 1/1, 1/1 | 1/1, 1/1 | 1/1, 1/1 | 1/1, 1/1 |"
     assert made[1].startswith("| forest against forest | 0/1, 1/1 ")
     assert made[3].startswith("| head of the best inner score | 1/1, 1/1 ")
 
 
-def test_a_rival_is_beaten_where_both_ecfps_are_and_missing_results_do_not_count(results):
+def test_a_rival_is_beaten_where_both_ecfps_are_and_missing_results_do_not_count(results, tuned):
     results.loc[(results["method"] == "ecfp-count") & (results["task"] == "a"), "score"] = 0.5
     results = results[(results["method"] != panel.BOTH) | (results["task"] == "b")]
-    made = panel.wins(results).splitlines()[2]
+    made = panel.wins(results, tuned).splitlines()[2]
     assert made == "| ridge against ridge | 0/1, 1/1 | 1/1, 1/1 | 1/1, 1/1 | 1/1 |"
 
 
-def test_the_head_of_the_best_inner_score_is_bold_and_gaps_are_shown(results):
+def test_the_head_of_the_best_inner_score_is_bold_and_gaps_are_shown(results, tuned):
     results = results[(results["method"] != "rdkit2d") | (results["head"] == "kernel")]
-    row = panel.scores(results).splitlines()[2]
+    row = panel.scores(results, tuned).splitlines()[2]
     assert row.startswith("| a | **1.000** / 3.000 / 3.000 | **2.000** / 2.000 / 2.000 |")
     assert row.endswith("| – / – / 2.000 |")
 
@@ -80,6 +87,14 @@ def test_later_runs_replace_earlier_ones_but_not_with_molecules_that_others_drop
         panel.collect([tmp_path / "empty"])
 
 
-def test_unknown_tables_are_refused(results):
-    with pytest.raises(ValueError, match="no table 'x'; there are scores, wins, excerpt"):
-        panel.fill("<!-- table: x -->\n<!-- end -->", results)
+def test_fine_tuning_is_counted_against_the_frozen_row_and_the_better_ecfp(results, tuned):
+    results.loc[(results["method"] == "ecfp") & (results["task"] == "b"), "score"] = 0.95
+    made = panel.finetuned(results, tuned).splitlines()
+    assert made[2] == "| a | MAE | 20 | 2.000 | **1.500** | 2.500 | 0.25 | 2 |"
+    assert made[3] == "| b | AUROC | 1,000 | **0.950** | 0.850 | 0.860 | 0.50 | 1 |"
+    assert made[-1] == "Ahead of the frozen row: 1 of 2; of the better ECFP: 0 of 2."
+
+
+def test_unknown_tables_are_refused(results, tuned):
+    with pytest.raises(ValueError, match="no table 'x'; there are scores, wins, finetuned, excerpt"):
+        panel.fill("<!-- table: x -->\n<!-- end -->", results, tuned)
