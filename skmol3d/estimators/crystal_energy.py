@@ -32,11 +32,11 @@ class CrystalEnergyRegressor(RegressorMixin, BaseEstimator):
     the molecule beside cell and pose, trained by AdamW with a cosine schedule on a smooth L1 loss. Columns
     and energies are standardised inside.
 
-    The bundled "crystal-energy-small" learned to emulate two energy functions on synthesised P1 crystals of
-    small molecules, and orders neither the lattice energies of different compounds nor the polymorphs of one:
-    on the X23 set its predictions correlate with the published lattice energies less than the mere number of
-    heavy atoms does (``python -m skmol3d.benchmark.experiments.x23 FILE`` prints it). It has seen crystals of
-    one independent molecule alone, and gives the columns for several no weight. Train your own.
+    The bundled "crystal-energy-small", for rows of ``CrystalFeaturizer()``, learned to emulate two energy
+    functions on synthesised crystals of some 20,000 molecules, one in the asymmetric unit, in six space
+    groups. It is no better than those functions, and on the X23 set orders compounds about as the number of
+    heavy atoms does, or worse (``python -m skmol3d.benchmark.experiments.x23 FILE`` prints it):
+    `skmol3d.crystals.lattice_energy` computes the second energy itself.
 
     Parameters
     ----------

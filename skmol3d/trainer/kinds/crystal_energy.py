@@ -31,7 +31,7 @@ emulates these two energies and is no better than they are; its potential learne
 x23.extxyz.gz --energies FOLDER` compares the order of its energies with the published one.
 
 Metrics below: Pearson's R and mean absolute error of each energy, beside that of predicting the median of the
-training crystals (`median_mae`); energies are clipped at their 0.5 and 99.5 % quantiles.
+training crystals (`median_mae`); energies are clipped at the 0.5 and 99.5 % quantiles of these.
 """
 
 
@@ -45,6 +45,9 @@ class CrystalEnergyRecipe(Recipe):
         Checkpoint of Mo3ENet whose vectors describe the molecule.
     validation : float
         Share of the molecules that settings were chosen on; they are not trained on either.
+    noisy : bool
+        Whether to train, and to choose, on the noisy copies, too. Nothing in a row tells them from crystals
+        at rest, so that these are then expected to lie higher.
     epochs, batch_size, width, layers, dropout, weight_decay, learning_rate
         As in `skmol3d.estimators.CrystalEnergyRegressor`.
     """
@@ -52,6 +55,7 @@ class CrystalEnergyRecipe(Recipe):
     kind: str = "crystal_energy"
     embedding: str
     validation: float
+    noisy: bool
     epochs: int
     batch_size: int
     width: int
@@ -75,7 +79,9 @@ class CrystalEnergyRecipe(Recipe):
         energies, molecules = crystals.energies, crystals.parts["molecule"]
         featurizer = CrystalFeaturizer(model=place.checkpoint(self.embedding), device=place.device).fit([])
         rows, whole = embedded(crystals, featurizer)
-        train, inner, test = (part[whole[part]] for part in split(molecules, self.validation, self.held_out))
+        parts = [part[whole[part]] for part in split(molecules, self.validation, self.held_out)]
+        used = crystals.parts["optimised"] | self.noisy
+        train, inner, test = (part[used[part]] for part in parts)
         model = CrystalEnergyRegressor(
             **{name: getattr(self, name) for name in ("width", "layers", "dropout", "epochs", "batch_size")},
             learning_rate=self.learning_rate,
@@ -87,7 +93,7 @@ class CrystalEnergyRecipe(Recipe):
         clipped = clip(energies, energies[train])
         centre = np.median(clipped[train], axis=0)
         record(place, [describe_parts(source, crystals, whole)])
-        scored = {"validation": inner, "held out": test}
+        scored = {"validation": inner, "held out": test, "held out, with noisy copies": parts[2]}
         write_metrics(
             place,
             {
@@ -107,7 +113,8 @@ class CrystalEnergyRecipe(Recipe):
         """Crystals, molecules and passes."""
         trained = json.loads((logs / "trained.json").read_text(encoding="utf-8"))
         return [
-            f"{trained['crystals']:,} crystals of {trained['molecules']:,} molecules, {self.epochs} epochs "
+            f"{trained['crystals']:,} crystals of {trained['molecules']:,} molecules"
+            f"{'' if self.noisy else ' (no noisy copies)'}, {self.epochs} epochs "
             f"of AdamW on a smooth L1 loss; dropout {self.dropout:g}, weight decay {self.weight_decay:g}"
         ]
 

@@ -11,7 +11,7 @@ from skmol3d.trainer.data.crystal_columns import SyntheticCrystals, embedded
 from skmol3d.trainer.kinds.crystal_energy import clip, scores, split
 from skmol3d.trainer.pretrain import read_recipe
 
-SIZES = ["epochs=2", "width=8", "layers=1", "batch_size=4", "validation=0.2", "held_out=0.4"]
+SIZES = ["noisy=true", "epochs=2", "width=8", "layers=1", "batch_size=4", "validation=0.2", "held_out=0.4"]
 
 
 @pytest.fixture(scope="module")
