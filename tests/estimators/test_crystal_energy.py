@@ -13,7 +13,7 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import cross_val_score
 from sklearn.utils.estimator_checks import check_estimator
 
-from skmol3d import CrystalEnergyRegressor, hub
+from skmol3d import CrystalEnergyRegressor, CrystalFeaturizer, hub
 from skmol3d.encoders.crystal_energy import CrystalEnergy, CrystalEnergyConfig
 from skmol3d.estimators import crystal_energy
 
