@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import TypeVar
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
-
-END = object()
 
 
 def ahead(items: Iterator[Item], make: Callable[[Item], Made], count: int = 2) -> Generator[Made, None, None]:
@@ -29,15 +28,14 @@ def ahead(items: Iterator[Item], make: Callable[[Item], Made], count: int = 2) -
         Items that wait.
     """
 
-    def draw() -> object:
-        item = next(items, END)
-        return item if item is END else make(item)  # type: ignore[arg-type]
+    def draw() -> list[Made]:
+        return [make(item) for item in islice(items, 1)]  # none when they have ended
 
     thread = ThreadPoolExecutor(1, "batches")
     try:
         waiting = deque(thread.submit(draw) for _ in range(count))
-        while (made := waiting.popleft().result()) is not END:
+        while made := waiting.popleft().result():
             waiting.append(thread.submit(draw))
-            yield made  # type: ignore[misc]
+            yield from made
     finally:
         thread.shutdown(cancel_futures=True)
