@@ -1,11 +1,11 @@
 """A library whose featurization is killed again and again equals one that was left alone.
 
-``python -m skmol3d.benchmark.experiments.library_kills FILE [--molecules 100000] [--model ecfp] [--kills 6]``
+``python -m skmol3d.benchmark.experiments.library_kills FILE [--molecules 100000] [--model ecfp] [--kills 3]``
 
 The first molecules of FILE are featurized by ``skmol3d featurize --dask local:N`` undisturbed; then again,
-while the client is killed (SIGKILL) at random moments, and its command given again, and in the last run one
-of its workers. All files of rows, and the table of failures, must be equal byte for byte. Exits with status 1
-if not.
+while a worker is killed (SIGKILL), and when the others have gone on the client, whose command is given again;
+kills come after equal shares of the files. All files of rows, and the table of failures, must be equal byte
+for byte. Exits with status 1 if not.
 """
 
 import argparse
@@ -23,8 +23,6 @@ import psutil
 
 from skmol3d.structures import read_records
 
-START = 6.0  # seconds until a command has workers
-
 
 def command(library: Path, out: Path, model: str, workers: int, partition: int) -> list[str]:
     """The command line that is killed."""
@@ -39,29 +37,42 @@ def cut(file: Path, molecules: int, library: Path) -> int:
     return len(records)
 
 
+def rows(out: Path) -> list[Path]:
+    """Files of rows that are complete."""
+    return list(out.glob("part-*"))
+
+
 def contents(out: Path) -> dict[str, bytes]:
     """Files of rows, and the table of failures."""
-    files = [*out.glob("part-*"), out / "_failures.csv"]
+    files = [*rows(out), out / "_failures.csv"]
     return {file.name: file.read_bytes() for file in files}
 
 
-def disturbed(run: Sequence[str], wait: float, worker: np.random.Generator | None = None) -> bool:
-    """Run, and after ``wait`` seconds kill the client, or a random worker of it; whether it still ran."""
+def disturbed(run: Sequence[str], out: Path, files: int, rng: np.random.Generator) -> bool:
+    """Run; kill a worker when there are so many files of rows, at the next one the client.
+
+    Returns whether there was somebody to kill.
+    """
     with subprocess.Popen(run, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            process.wait(wait)
+        if not _until(process, out, files):
             return False
-        except subprocess.TimeoutExpired:
-            family = psutil.Process(process.pid).children(recursive=True)
-        if worker is None:
-            process.kill()
-            psutil.wait_procs(family, timeout=120)
-        else:
-            workers = [child for child in family if any("spawn_main" in word for word in child.cmdline())]
-            workers[int(worker.integers(len(workers)))].kill()
-            if process.wait() != 0:
-                raise RuntimeError(f"exit status {process.returncode} after a worker was killed")
-        return True
+        family = psutil.Process(process.pid).children(recursive=True)
+        workers = [child for child in family if any("spawn_main" in word for word in child.cmdline())]
+        workers[int(rng.integers(len(workers)))].kill()
+        if not _until(process, out, len(rows(out)) + 1):
+            return False
+        process.kill()
+        psutil.wait_procs(family, timeout=120)
+    return True
+
+
+def _until(process: subprocess.Popen[bytes], out: Path, files: int) -> bool:
+    """Wait for so many files of rows; whether the process goes on."""
+    while process.poll() is None:
+        if len(rows(out)) >= files:
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -74,10 +85,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", default="ecfp")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--partition", type=int, default=1000)
-    parser.add_argument("--kills", type=int, default=6)
+    parser.add_argument("--kills", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
-    rng = np.random.default_rng(args.seed)
+    rng, killed = np.random.default_rng(args.seed), list[int]()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         library, whole, out = folder / "library.parquet", folder / "whole", folder / "out"
@@ -86,19 +97,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         subprocess.run(command(library, whole, args.model, args.workers, args.partition), check=True)
         seconds = time.perf_counter() - start
         run = command(library, out, args.model, args.workers, args.partition)
-        killed = 0
-        for _ in range(args.kills):
-            # Together they are about as long as the undisturbed run; a start takes some seconds.
-            killed += disturbed(run, rng.uniform(0.2, 1.0) * seconds / args.kills + START)
-            print(f"client killed: {len(list(out.glob('part-*')))} files of rows", flush=True)
-        worker = disturbed(run, START, rng)
-        if not worker:
-            subprocess.run(run, check=True)
+        count = len(rows(whole))
+        for k in range(1, args.kills + 1):
+            files = max(len(rows(out)) + 1, count * k // (args.kills + 1))
+            if disturbed(run, out, files, rng):
+                killed.append(len(rows(out)))
+        subprocess.run(run, check=True)
         expected, found = contents(whole), contents(out)
     same = expected == found
     print(
-        f"{args.model}: {molecules} molecules, {len(expected) - 1} files, {seconds:.0f} s undisturbed; "
-        f"killed: {killed} times the client, {int(worker)} times a worker: "
+        f"{args.model}: {molecules} molecules, {count} files, {seconds:.0f} s undisturbed; a worker and the "
+        f"client killed {len(killed)} times, when there were {', '.join(map(str, killed))} files: "
         + ("the same, byte for byte" if same else "DIFFERENT")
     )
     return 0 if same else 1
