@@ -12,9 +12,11 @@ of that name: ``scores``, ``wins``, ``finetuned`` or ``excerpt``. A test holds t
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from skmol3d.benchmark.report import best_head, losses, markdown, score_table
@@ -60,7 +62,7 @@ def collect(folders: Sequence[Path]) -> pd.DataFrame:
     return once.sort_values(["kind", "task", "method", "head"], ignore_index=True)
 
 
-def scores(results: pd.DataFrame, tuned: pd.DataFrame) -> str:
+def scores(results: pd.DataFrame) -> str:
     """Scores of every head, that of the best inner score in bold."""
     rows = []
     for task in dict.fromkeys(results["task"]):
@@ -74,7 +76,7 @@ def scores(results: pd.DataFrame, tuned: pd.DataFrame) -> str:
     return markdown(rows, ["task", *METHODS])
 
 
-def wins(results: pd.DataFrame, tuned: pd.DataFrame) -> str:
+def wins(results: pd.DataFrame) -> str:
     """Tasks on which REM3DI is better, under one head and under the head of the best inner score."""
     complete = results.groupby(["task", "method"])["head"].transform("nunique") == len(HEADS)
     parts = {text: results[results["head"] == head] for head, text in HEADS.items()}
@@ -98,24 +100,41 @@ def excerpt(results: pd.DataFrame, tuned: pd.DataFrame) -> str:
         own = table.loc[task].round(3)
         rows.append([text, *(_bold(f"{v:.3f}", v == own.min()) if v == v else "–" for v in own)])
     names = ["task", "fine-tuned", "rem3di", "ECFP", "ECFP counts", "the same counts, no network"]
-    return markdown(rows, names)
+    return f"{markdown(rows, names)}\n\n{ahead(results, tuned)}"
 
 
 def finetuned(results: pd.DataFrame, tuned: pd.DataFrame) -> str:
     """Fine-tuning next to the frozen row and the better ECFP, the best in bold, and how often it is ahead."""
-    table, rows, ahead, above = _best(results).droplevel("kind"), [], 0, 0
-    for _, own in tuned.sort_values(["metric", "task"], ascending=[False, True]).iterrows():
-        sign = 1 if own["metric"] == "MAE" else -1
-        rivals = table.loc[own["task"], ["ecfp", "ecfp-count"]]
-        three = [min(sign * rivals), sign * own["frozen"], sign * own["fine_tuned"]]
-        above, ahead = above + (three[2] < three[0]), ahead + (three[2] < three[1])
-        cells = [_bold(f"{sign * v:.3f}", v == min(three)) for v in three]
-        rows.append([own["task"], own["metric"], f"{own['n_train']:,.0f}", *cells])
-        rows[-1] += [f"{own['share']:.2f}", f"{own['seconds']:.0f}"]
+    rows = []
+    for task, own in _with_ecfp(results, tuned).iterrows():
+        three = own[["ecfp", "frozen", "fine_tuned"]] * own["sign"]
+        cells = [_bold(f"{abs(v):.3f}", v == three.min()) for v in three]
+        facts = [str(task), own["metric"], f"{own['n_train']:,.0f}"]
+        rows.append([*facts, *cells, f"{own['share']:.2f}", f"{own['seconds']:.0f}"])
     names = ["task", "metric", "training molecules", "better ECFP", "frozen row", "fine-tuned"]
     made = markdown(rows, [*names, "share of the networks", "seconds"])
-    count = len(rows)
-    return f"{made}\n\nAhead of the frozen row: {ahead} of {count}; of the better ECFP: {above} of {count}."
+    return f"{made}\n\n{ahead(results, tuned)}"
+
+
+def ahead(results: pd.DataFrame, tuned: pd.DataFrame) -> str:
+    """How often fine-tuning is ahead."""
+    table = _with_ecfp(results, tuned)
+    better = [
+        (table["sign"] * (table["fine_tuned"] - table[rival]) < 0).sum() for rival in ("frozen", "ecfp")
+    ]
+    return (
+        f"Fine-tuning is ahead of the frozen row on {better[0]} of {len(table)} tasks, and of the better "
+        f"ECFP on {better[1]}."
+    )
+
+
+def _with_ecfp(results: pd.DataFrame, tuned: pd.DataFrame) -> pd.DataFrame:
+    """Fine-tuned tasks with the score of the better ECFP; ``sign`` is -1 where more is better, else 1."""
+    table = tuned.sort_values(["metric", "task"], ascending=[False, True]).set_index("task")
+    table["sign"] = np.where(table["metric"] == "MAE", 1, -1)
+    rivals = _best(results).droplevel("kind").loc[table.index, ["ecfp", "ecfp-count"]]
+    table["ecfp"] = rivals.mul(table["sign"], axis=0).min(axis=1) * table["sign"]
+    return table
 
 
 def _best(results: pd.DataFrame) -> pd.DataFrame:
@@ -139,16 +158,25 @@ def _won(loss: pd.DataFrame, rival: str) -> str:
     return ", ".join(cells) or "–"
 
 
-TABLES = {"scores": scores, "wins": wins, "finetuned": finetuned, "excerpt": excerpt}
+def tables(results: pd.DataFrame, tuned: pd.DataFrame) -> dict[str, Callable[[], str]]:
+    """What makes each table, by its name."""
+    return {
+        "scores": partial(scores, results),
+        "wins": partial(wins, results),
+        "finetuned": partial(finetuned, results, tuned),
+        "excerpt": partial(excerpt, results, tuned),
+    }
 
 
 def fill(text: str, results: pd.DataFrame, tuned: pd.DataFrame) -> str:
     """The text with its tables made anew; ValueError for one that there is not."""
 
+    known = tables(results, tuned)
+
     def made(match: re.Match[str]) -> str:
-        if match[1] not in TABLES:
-            raise ValueError(f"no table {match[1]!r}; there are {', '.join(TABLES)}")
-        return f"<!-- table: {match[1]} -->\n{TABLES[match[1]](results, tuned)}\n<!-- end -->"
+        if match[1] not in known:
+            raise ValueError(f"no table {match[1]!r}; there are {', '.join(known)}")
+        return f"<!-- table: {match[1]} -->\n{known[match[1]]()}\n<!-- end -->"
 
     return re.sub(r"<!-- table: (\S+) -->.*?<!-- end -->", made, text, flags=re.DOTALL)
 
@@ -173,7 +201,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for path in args.fill:
         path.write_text(fill(path.read_text(encoding="utf-8"), results, tuned), encoding="utf-8")
     if not args.fill:
-        print("\n\n".join(made(results, tuned) for made in TABLES.values()))
+        print("\n\n".join(made() for made in tables(results, tuned).values()))
 
 
 if __name__ == "__main__":
