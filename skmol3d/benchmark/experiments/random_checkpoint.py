@@ -24,13 +24,13 @@ from skmol3d.encoders.rem3di import REM3DI
 def reinitialised(encoder: nn.Module, seed: int) -> nn.Module:
     """An encoder of the same configuration with random weights.
 
-    Of a REM3DI the columns are not compressed, since the compression is measured and not drawn.
+    Of a REM3DI the columns are not compressed, nor properties estimated of them: that is measured, not drawn.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         config: Any = encoder.config
         if isinstance(encoder, REM3DI):
-            config = replace(config, dense=0)
+            config = replace(config, dense=0, properties=0)
         return type(encoder)(config).eval()
 
 

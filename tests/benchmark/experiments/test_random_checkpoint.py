@@ -28,6 +28,14 @@ def test_random_weights_are_others_of_the_same_shape(write, tiny_checkpoint):
     assert not np.allclose(one, other)
 
 
+def test_the_shipped_encoder_can_be_drawn_anew():
+    trained = hub.from_pretrained("rem3di-small")
+    drawn = random_checkpoint.reinitialised(trained, 0).state_dict()
+    layers = {name: w for name, w in trained.named_parameters() if name.startswith("blocks.") and w.ndim > 1}
+    assert layers
+    assert not any(torch.equal(drawn[name], weights) for name, weights in layers.items())
+
+
 def test_the_card_says_that_nothing_was_trained(write):
     folder = write("random", 3)
     with open(f"{folder}/README.md") as card:
