@@ -158,9 +158,10 @@ def read_distances(paths: Sequence[Path], skip: float) -> NDArray[np.float64]:
     return np.mean(found, axis=0)
 
 
-def describe(path: Path, skip: float, reference: NDArray[np.float64] | None) -> list[str]:
-    """A row of the table."""
-    trajectory = read_trajectory(path)
+def describe(
+    path: Path, trajectory: Trajectory, skip: float, reference: NDArray[np.float64] | None
+) -> list[str]:
+    """A row of the table, of the file that ``trajectory`` was read from."""
     late = trajectory.positions[trajectory.times >= skip]
     half = late.shape[1] // 2
     end = trajectory.times[-1]
@@ -193,7 +194,7 @@ def trajectories(args: argparse.Namespace) -> Iterator[Path]:
         return
     start = read_start(args.molecule)
     methods = [] if args.no_reference else [REFERENCE]
-    methods += [] if args.only_reference else args.model or ["ec-xtb-small"]
+    methods += args.model or ["ec-xtb-small"]
     for method in methods:
         trajectory = run(method, start, args)
         path = args.out / f"{Path(method).name}.npz"
@@ -230,9 +231,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("molecule", nargs="?", default=ASPIRIN, help="SMILES or file (default: aspirin)")
-    parser.add_argument("--model", action="append", help="a potential; repeatable (default: ec-xtb-small)")
+    parser.add_argument(
+        "--model", action="append", help="a potential, or GFN2-xTB; repeatable (default: ec-xtb-small)"
+    )
     parser.add_argument("--no-reference", action="store_true", help="no run of GFN2-xTB")
-    parser.add_argument("--only-reference", action="store_true", help="a run of GFN2-xTB alone")
     parser.add_argument("--trajectory", type=Path, nargs="+", help="judge these files; run nothing")
     parser.add_argument("--reference", type=Path, nargs="+", help="compare h(r) with these files'")
     parser.add_argument("--replicas", type=int, default=4)
@@ -253,8 +255,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.reference:
         curves[REFERENCE_FILES] = read_distances(args.reference, args.skip)
     for path in trajectories(args):
-        rows.append(describe(path, args.skip, curves.get(REFERENCE_FILES, curves.get(REFERENCE))))
         trajectory = read_trajectory(path)
+        reference = curves.get(REFERENCE_FILES, curves.get(REFERENCE))
+        rows.append(describe(path, trajectory, args.skip, reference))
         late = trajectory.positions[trajectory.times >= args.skip]
         if np.isfinite(late).any():
             curves[path.stem] = pair_distances(late)

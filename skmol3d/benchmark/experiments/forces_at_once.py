@@ -1,6 +1,7 @@
 """What pretraining is worth to a potential, all seeds and learning rates at once on a GPU.
 
 ``python -m skmol3d.benchmark.experiments.forces_at_once TRAIN --test TEST --out FOLDER --device cuda``
+``python -m skmol3d.benchmark.experiments.forces_at_once --out FOLDER``
 
 As ``experiments.forces``: pretrained potentials and one with random weights train for the same steps on the
 same frames of one molecule, with losses, weights and schedule of a recipe, once per seed, which draws the
@@ -11,7 +12,8 @@ so that they have the same steps also where ``--set schedule.minutes=`` ends the
 equivariant convolutions.
 
 FOLDER gets ``results.csv`` (eV, eV/Å; a row for each network and set of frames), ``curve.csv`` (validation
-meanwhile) and the first seed's potentials. If it has results, they are printed and nothing is trained.
+meanwhile) and the first seed's potentials. If it has results, they are printed and nothing is trained: the
+second command needs no more than it.
 """
 
 import argparse
@@ -204,8 +206,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("train", type=Path)
-    parser.add_argument("--test", type=Path, nargs="+", required=True)
+    parser.add_argument("train", type=Path, nargs="?")
+    parser.add_argument("--test", type=Path, nargs="+", default=[])
     parser.add_argument(
         "--start", action="append", help="pretrained potential; repeatable (default: ec-xtb-small)"
     )
@@ -219,17 +221,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
-    starts = args.start or ["ec-xtb-small"]
-    recipe = read_recipe(args.recipe, args.set)
-    first = hub.from_pretrained(starts[0])
-    if not isinstance(first, Potential):
-        raise ValueError(f"{starts[0]} is a {type(first).__name__}, not a potential")
-    recipe = replace(recipe, model=first.config)
-    args.out.mkdir(parents=True, exist_ok=True)
     done = args.out / "results.csv"
     if done.exists():
         results = pd.read_csv(done)
     else:
+        if args.train is None:
+            parser.error(f"{args.out} has no results: give the frames to train on")
+        starts = args.start or ["ec-xtb-small"]
+        recipe = read_recipe(args.recipe, args.set)
+        first = hub.from_pretrained(starts[0])
+        if not isinstance(first, Potential):
+            raise ValueError(f"{starts[0]} is a {type(first).__name__}, not a potential")
+        recipe = replace(recipe, model=first.config)
+        args.out.mkdir(parents=True, exist_ok=True)
         (train_set,), tests = read_all([args.train]).values(), read_all(args.test)
         rates = args.rate or [recipe.schedule.learning_rate]
         (args.out / "curve.csv").unlink(missing_ok=True)

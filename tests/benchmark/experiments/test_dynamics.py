@@ -48,7 +48,7 @@ def test_a_start_from_smiles_has_its_charge():
 def test_files_are_judged_without_a_run(water, tmp_path, capsys, monkeypatch):
     run = [water, "--ps", "0.03", "--skip", "0.005", "--replicas", "2", "--out", str(tmp_path / "out")]
     dynamics.main([*run, "--no-reference"])
-    dynamics.main([*run, "--only-reference"])
+    dynamics.main([*run, "--no-reference", "--model", "GFN2-xTB"])
     first = capsys.readouterr().out
     monkeypatch.setattr(dynamics, "run", None)
     files = [str(tmp_path / "out" / f"{name}.npz") for name in ("ec-xtb-small", "GFN2-xTB")]
