@@ -55,8 +55,7 @@ def test_a_batch_that_does_not_fit_is_told(file, monkeypatch):
     assert gpu_speed.rate(None, items, torch.device("cpu"), 64, 0.0) == "memory ends at 32 atoms"
 
 
-def test_a_machine_without_the_device_is_told(file):
-    if torch.cuda.is_available():
-        pytest.skip("there is a GPU")
+def test_a_machine_without_the_device_is_told(file, monkeypatch):
+    monkeypatch.setattr(gpu_speed, "find_device", lambda _: None)
     with pytest.raises(SystemExit, match="no cuda here"):
         gpu_speed.main([str(file)])
