@@ -1,9 +1,12 @@
-"""Continued pretraining of a REM3DI: what of a checkpoint is kept."""
+"""Continued pretraining: what of a checkpoint is kept."""
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from skmol3d import hub
 from skmol3d.encoders.rem3di import REM3DI
@@ -14,6 +17,8 @@ from skmol3d.trainer.loop import main_process
 
 RIGHT = 0.5  # share of the environments that words of the same vocabulary name rightly, at least
 SAMPLE = 300  # molecules on which it is measured
+
+E = TypeVar("E", bound=nn.Module)
 
 
 def vocabularies_of(checkpoint: str | None) -> list[np.ndarray] | None:
@@ -35,19 +40,11 @@ def start_from(encoder: REM3DI, checkpoint: str, data: PackedSet, index: np.ndar
     ValueError
         The checkpoint is no REM3DI, or its sizes differ.
     """
-    other = hub.from_pretrained(checkpoint)
-    if not isinstance(other, REM3DI):
-        raise ValueError(f"recipe.initial: {checkpoint} is a {type(other).__name__}, not a REM3DI")
+    other = read_initial(checkpoint, REM3DI)
     apart: tuple[str, ...] = ("words.", "compress.", "properties.", "strain.")
     if encoder.surface is None or other.surface is None:
         apart = (*apart, "surface.")
-    own, found = (
-        {k: v for k, v in e.state_dict().items() if not k.startswith(apart)} for e in (encoder, other)
-    )
-    wrong = [k for k in own | found if k not in own or k not in found or own[k].shape != found[k].shape]
-    if wrong:
-        names = ", ".join(sorted(wrong))
-        raise ValueError(f"recipe.initial: {checkpoint} differs from the recipe's model in {names}")
+    found = same_sized(encoder, other, checkpoint, apart)
     fresh = why_afresh(encoder, other, data, index)
     if fresh is None:
         ours = encoder.words.state_dict()
@@ -58,6 +55,34 @@ def start_from(encoder: REM3DI, checkpoint: str, data: PackedSet, index: np.ndar
     if main_process() and encoder.words.heads:
         print(f"{checkpoint}: its words {'are kept' if fresh is None else f'start afresh: {fresh}'}")
     encoder.load_state_dict(encoder.state_dict() | found)
+
+
+def read_initial(checkpoint: str, kind: type[E]) -> E:
+    """The encoder of a checkpoint to start from; ValueError if it is not of the class ``kind``."""
+    encoder = hub.from_pretrained(checkpoint)
+    if not isinstance(encoder, kind):
+        raise ValueError(f"recipe.initial: {checkpoint} is a {type(encoder).__name__}, not a {kind.__name__}")
+    return encoder
+
+
+def same_sized(
+    encoder: nn.Module, other: nn.Module, checkpoint: str, apart: tuple[str, ...] = ()
+) -> dict[str, Tensor]:
+    """Weights of ``other``, read from ``checkpoint``, but those whose names start with one of ``apart``.
+
+    Raises
+    ------
+    ValueError
+        Their names or sizes are not those of ``encoder``'s; all that differ are named.
+    """
+    own, found = (
+        {k: v for k, v in e.state_dict().items() if not k.startswith(apart)} for e in (encoder, other)
+    )
+    wrong = [k for k in own | found if k not in own or k not in found or own[k].shape != found[k].shape]
+    if wrong:
+        names = ", ".join(sorted(wrong))
+        raise ValueError(f"recipe.initial: {checkpoint} differs from the recipe's model in {names}")
+    return found
 
 
 def why_afresh(encoder: REM3DI, other: REM3DI, data: PackedSet, index: np.ndarray) -> str | None:

@@ -19,6 +19,7 @@ from skmol3d.trainer.data.batches import Batch, Mixture, bucketed
 from skmol3d.trainer.data.chemistry import ChemicalScales, with_descriptors
 from skmol3d.trainer.data.sets import PackedSet
 from skmol3d.trainer.kinds.base import LoopRecipe, Place, write_metrics
+from skmol3d.trainer.kinds.continued import read_initial, same_sized
 from skmol3d.trainer.kinds.finish import measure_features
 from skmol3d.trainer.kinds.mo3enet import Assignment, deviations
 from skmol3d.trainer.loop import main_process, train
@@ -34,7 +35,7 @@ ABOUT = """Mo3ENet autoencoder (arXiv:2405.13791) over the frozen potential `{po
 (Å) that turn with the molecule, and as many scalars that do not, are pooled from all atoms by attention and
 learned weights; a decoder puts {atoms} back into place; and linear read-outs of the same rows learn GFN2-xTB
 energies, orbitals, dipoles and quadrupoles, and RDKit's descriptors
-(`skmol3d.encoders.mo3enet.pooled.PooledMo3ENet`).
+(`skmol3d.encoders.mo3enet.pooled.PooledMo3ENet`).{started}
 
 **Limits.** Elements below only, up to {swarm} {atoms}. Vectors of a molecule with a symmetry are unchanged by
 it: they are zero for benzene, methane or CO2, whose atoms the decoder then cannot place. The embedding was
@@ -57,6 +58,9 @@ class PooledMo3ENetRecipe(LoopRecipe):
     ----------
     potential : str
         Checkpoint, or a recipe's name: what was trained by it in the same folder of runs is taken.
+    initial : str or None
+        Checkpoint of the same sizes whose weights, the potential's included, to start from. Read-outs of the
+        chemistry are not in checkpoints and start afresh.
     objective : Assignment
     model : dict
         Fields of `PooledMo3ENetConfig` but ``backbone``, which is the potential's.
@@ -64,6 +68,7 @@ class PooledMo3ENetRecipe(LoopRecipe):
 
     kind: str = "mo3enet_pooled"
     potential: str
+    initial: str | None = None
     objective: Assignment
     model: dict[str, Any]
 
@@ -87,6 +92,9 @@ class PooledMo3ENetRecipe(LoopRecipe):
         )
         sets = {path: scales.labelled(data) for path, data in sets.items()}
         measure_features(encoder, [sets[p] for p in self.paths], [splits[p][0] for p in self.paths])
+        if self.initial is not None:
+            other = read_initial(self.initial, PooledMo3ENet)
+            encoder.load_state_dict(same_sized(encoder, other, self.initial))
 
         def evaluate(objective: nn.Module, most: int = CURVE) -> dict[str, dict[str, float]]:
             calibrate(objective, [(sets[path], splits[path][0]) for path in self.paths])
@@ -142,7 +150,11 @@ class PooledMo3ENetRecipe(LoopRecipe):
         chosen = {name: self.model.get(name, getattr(default, name)) for name in ("embedding", "swarm")}
         atoms = "atoms" if self.model.get("hydrogens", default.hydrogens) else "heavy atoms"
         return ABOUT.format(
-            potential=self.potential, vectors=chosen["embedding"], swarm=chosen["swarm"], atoms=atoms
+            potential=self.potential,
+            vectors=chosen["embedding"],
+            swarm=chosen["swarm"],
+            atoms=atoms,
+            started="" if self.initial is None else f" It started from `{self.initial}`.",
         )
 
 

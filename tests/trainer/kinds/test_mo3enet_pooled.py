@@ -52,6 +52,27 @@ def test_recipe_to_checkpoint_and_back(data_root, tiny_potential, tmp_path):
     assert "up to 24 heavy atoms" in card
 
 
+def test_a_run_starts_from_the_weights_of_another(data_root, tiny_potential, tmp_path):
+    run(RECIPE | {"potential": tiny_potential}, data_root, tmp_path)
+    # Nothing is learned in a step this small, so what comes out is what went in.
+    still = {"steps": 1, "learning_rate": 1.0e-12, "weight_decay": 0.0, "ema": 0.5}
+    again = RECIPE | {"potential": tiny_potential, "name": "again", "schedule": still}
+    again |= {"initial": str(tmp_path / "tiny-pooled"), "seed": 1}
+    run(again, data_root, tmp_path)
+    first, second = (hub.from_pretrained(str(tmp_path / name)) for name in ("tiny-pooled", "again"))
+    found = second.state_dict()
+    for name, value in first.state_dict().items():
+        if not name.startswith("kept"):  # the scale of the scalars is measured anew
+            torch.testing.assert_close(found[name], value, rtol=2e-3, atol=1e-5)
+    card = (tmp_path / "again" / "README.md").read_text(encoding="utf-8")
+    assert f"It started from `{tmp_path / 'tiny-pooled'}`" in card
+    wider = again | {"model": {**RECIPE["model"], "embedding": 9}}
+    with pytest.raises(ValueError, match="tiny-pooled differs from the recipe's model in content.weight"):
+        run(wider, data_root, tmp_path)
+    with pytest.raises(ValueError, match="is a Potential, not a PooledMo3ENet"):
+        run(again | {"initial": tiny_potential}, data_root, tmp_path)
+
+
 def test_unknown_labels_are_nan_and_known_ones_standardised(data_root):
     labels = with_descriptors(read_xtb(data_root / "labels.npz"), data_root / "targets.npz")
     corpus = read_shards(data_root / "corpus")
