@@ -67,7 +67,7 @@ def test_a_run_starts_from_the_weights_of_another(data_root, tiny_potential, tmp
     card = (tmp_path / "again" / "README.md").read_text(encoding="utf-8")
     assert f"It started from `{tmp_path / 'tiny-pooled'}`" in card
     wider = again | {"model": {**RECIPE["model"], "embedding": 9}}
-    with pytest.raises(ValueError, match="tiny-pooled differs from the recipe's model in content.weight"):
+    with pytest.raises(ValueError, match=r"tiny-pooled differs from the recipe's model in content\.weight"):
         run(wider, data_root, tmp_path)
     with pytest.raises(ValueError, match="is a Potential, not a PooledMo3ENet"):
         run(again | {"initial": tiny_potential}, data_root, tmp_path)
