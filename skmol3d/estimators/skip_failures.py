@@ -19,6 +19,8 @@ from sklearn.utils.metaestimators import available_if
 # Private, but what scikit-learn's own searches use: weights are cut to the rows, everything else passes.
 from sklearn.utils.validation import _check_method_params, check_is_fitted
 
+from skmol3d.structures import iter_inputs
+
 AROUND = (
     "SkipFailures takes rows of numbers, unless it is directly around a pipeline that begins with a "
     "featurizer. A search, or a TransformedTargetRegressor, goes around SkipFailures."
@@ -38,9 +40,10 @@ class SkipFailures(MetaEstimatorMixin, BaseEstimator):
     ----------
     estimator : estimator
         A `Pipeline`, whose first step makes the rows (a featurizer, or a `ColumnTransformer` or
-        `FeatureUnion` with one inside); or, as the last step of a pipeline, any estimator that takes rows. A
-        search over a pipeline goes around this, not inside. A row with a NaN in any column has failed:
-        impute, within the first step, columns where gaps are no failures.
+        `FeatureUnion` with one inside); an estimator that reads molecules itself, such as
+        `skmol3d.REM3DIRegressor`, whose ``errors`` is then "nan"; or, as the last step of a pipeline, any
+        estimator that takes rows. A search over a pipeline goes around this, not inside. A row with a NaN in
+        any column has failed: impute, within the first step, columns where gaps are no failures.
     scoring : str, callable or None, default=None
         What `score` computes, as in `sklearn.model_selection.cross_val_score`; None means the estimator's own
         score. **Set it here**, not in `cross_val_score` or `GridSearchCV`, which use it if their own
@@ -115,6 +118,10 @@ class SkipFailures(MetaEstimatorMixin, BaseEstimator):
             If every row failed.
         """
         model = clone(self.estimator)
+        if _reads_molecules(model):
+            self.featurizer_ = None
+            self.estimator_ = model.set_params(errors="nan").fit(X, y, **params)
+            return self
         featurizer = None
         if isinstance(model, Pipeline) and len(model.steps) > 1:
             featurizer, model = model[:1], model[1:]
@@ -194,7 +201,7 @@ class SkipFailures(MetaEstimatorMixin, BaseEstimator):
     @property
     def failures_(self) -> pd.DataFrame:
         check_is_fitted(self)
-        table = _failures(self.featurizer_)
+        table = _failures(self.featurizer_ or self.estimator_)
         if table is None:
             raise AttributeError("failures_: no featurizer is in the first step")
         return table
@@ -224,6 +231,8 @@ class SkipFailures(MetaEstimatorMixin, BaseEstimator):
 
     def _rows(self, X: Any) -> Any:
         check_is_fitted(self)
+        if _reads_molecules(self.estimator_):
+            return list(iter_inputs(X))
         return indexable(X if self.featurizer_ is None else self.featurizer_.transform(X))[0]
 
     def _intact(
@@ -243,6 +252,9 @@ class SkipFailures(MetaEstimatorMixin, BaseEstimator):
         return rows, y, params, failed
 
     def _failed(self, rows: Any) -> NDArray[np.bool_]:
+        if _reads_molecules(self.estimator):
+            predicted: Any = np.asarray(self.estimator_.predict(rows)).reshape(len(rows), -1)
+            return pd.isna(predicted).any(axis=1)
         try:
             cells = check_array(
                 rows, accept_sparse="coo", dtype=None, ensure_all_finite=False, estimator=self
@@ -257,8 +269,10 @@ class SkipFailures(MetaEstimatorMixin, BaseEstimator):
 
     def _predicted(self, method: str, X: Any) -> NDArray[Any]:
         rows = self._rows(X)
-        failed = self._failed(rows)
         predict: Callable[[Any], Any] = getattr(self.estimator_, method)
+        if _reads_molecules(self.estimator_):
+            return predict(rows)
+        failed = self._failed(rows)
         if not failed.any():
             return predict(rows)
         # Where no row is left, one of the training set tells the shape.
@@ -272,7 +286,16 @@ class SkipFailures(MetaEstimatorMixin, BaseEstimator):
         return predicted
 
 
-def _failures(featurizer: Pipeline | None) -> pd.DataFrame | None:
+def _reads_molecules(estimator: Any) -> bool:
+    """Whether an estimator reads molecules itself, and by ``errors="nan"`` leaves out those that fail."""
+    return (
+        hasattr(estimator, "predict")
+        and "errors" in estimator.get_params(deep=False)
+        and get_tags(estimator).input_tags.string
+    )
+
+
+def _failures(featurizer: Any) -> pd.DataFrame | None:
     """What the featurizers of a first step tell of failures, each molecule once."""
     tables = _tables(featurizer)
     if not tables:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from numbers import Number
 from threading import RLock
 
+import numpy as np
+
 
 class StructureError(ValueError):
     """A structure that cannot be used; the message is the reason alone."""
@@ -79,6 +81,8 @@ def describe_input(value: object) -> str:
     """What stands for an input in a list of failures: at most 80 characters, the same in every run."""
     from rdkit import Chem
 
+    if isinstance(value, np.generic):
+        value = value.item()  # of an array: shown as what it holds
     if isinstance(value, Exception):  # a record that `iter_inputs` could not read
         text = "<unreadable record>"
     elif value is None or isinstance(value, str | os.PathLike | Number):

@@ -26,7 +26,7 @@ from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skmol3d import ECFPFeaturizer, REM3DIFeaturizer, SkipFailures
+from skmol3d import ECFPFeaturizer, REM3DIFeaturizer, REM3DIRegressor, SkipFailures
 from skmol3d.featurizers import FeaturizationError
 
 SMILES = ["CCO", "C(", "CCCO", "CCN", "CCCN", None, "c1ccccc1", "Cc1ccccc1", "CC=O", "CCC=O", "CC#N", "*C"]
@@ -305,3 +305,19 @@ def test_a_fit_that_fails_leaves_the_last_one():
     with pytest.raises(RuntimeError, match="refused"):
         model.fit([[1.0]], [-1.0])
     np.testing.assert_array_equal(model.predict([[5.0], [np.nan]]), [3.0, np.nan])
+
+
+@pytest.mark.filterwarnings(IN_SCORE)
+def test_fine_tuned_estimators_read_molecules_themselves(tiny_checkpoint):
+    network = REM3DIRegressor(
+        tiny_checkpoint, train="head", n_estimators=1, epochs=1, width=4, device="cpu", errors="raise"
+    )
+    smiles = np.array(["C" * n + end for n in range(1, 9) for end in ("O", "N", "F", "(")])
+    failed = np.array([s.endswith("(") for s in smiles])
+    y = np.array([float(len(s)) for s in smiles])
+    model = SkipFailures(network, scoring="neg_mean_absolute_error").fit(smiles, y)
+    np.testing.assert_array_equal(np.isnan(model.predict(smiles)), failed)
+    assert model.failures_["input"].tolist()[0] == "'C('"
+    found = model.estimator_.predict(smiles[~failed])
+    assert model.score(smiles, y) == pytest.approx(-mean_absolute_error(y[~failed], found))
+    assert np.isfinite(cross_val_score(model, smiles, y, cv=2)).all()

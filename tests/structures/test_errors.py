@@ -1,5 +1,6 @@
 """RDKit's own words, in one thread or several."""
 
+import numpy as np
 import pytest
 from rdkit import Chem
 
@@ -36,4 +37,6 @@ def test_an_input_is_described_alike_in_every_run():
     mol.SetProp("_Name", "ethanol")
     assert describe_input(mol) == "<Mol 'ethanol' of 3 atoms>"
     assert [describe_input(value) for value in ("C(", None, object())] == ["'C('", "None", "<object>"]
+    assert describe_input(np.array(["C("])[0]) == "'C('"
+    assert describe_input(np.float32(1.5)) == "1.5"
     assert len(describe_input("C" * 1000)) == 80

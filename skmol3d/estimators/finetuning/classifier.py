@@ -219,7 +219,7 @@ class REM3DIClassifier(ClassifierMixin, FineTunedEstimator):
             elif isinstance(own, dict):
                 unknown = [name for name in own if name not in list(names)]
                 if unknown:
-                    raise ValueError(f"class_weight names {unknown[0]!r}, which is none of {list(names)}")
+                    raise ValueError(f"class_weight names {unknown[0]!r}, which is none of {names.tolist()}")
                 if len(names) == 2:
                     weights[column] = [own.get(name, 1.0) for name in names]
                 else:
@@ -283,6 +283,8 @@ class REM3DIClassifier(ClassifierMixin, FineTunedEstimator):
         found = self.predict_proba(X)
         parts, names = ([found], [self.classes_]) if self._flat else (found, self.classes_)
         columns = [named(p, own) for p, own in zip(parts, names, strict=True)]
+        if len({"number" if column.dtype.kind in "iuf" else column.dtype.kind for column in columns}) > 1:
+            columns = [column.astype(object) for column in columns]  # words do not make words of the others
         return columns[0] if self._flat else np.stack(columns, axis=1)
 
     def __sklearn_tags__(self) -> Any:

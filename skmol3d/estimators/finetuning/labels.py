@@ -22,6 +22,8 @@ def as_targets(X: Any, y: Any) -> tuple[list[Any], NDArray[Any]]:
     found = np.asarray(y)
     if found.dtype.kind in "US" and not isinstance(y, np.ndarray):
         found = np.asarray(y, dtype=object)  # in a list of texts NaN is not to be one
+    if found.dtype == object:
+        found = np.where(pd.isna(found), np.nan, found)  # pandas' NA compares to nothing
     if found.ndim == 2 and found.shape[1] == 1 and hasattr(y, "columns"):
         found = found[:, 0]
     if found.ndim not in (1, 2) or not found.size:
@@ -33,6 +35,8 @@ def as_targets(X: Any, y: Any) -> tuple[list[Any], NDArray[Any]]:
 
 def numbers(y: NDArray[Any]) -> NDArray[np.float64]:
     """Targets as float64 [n, T], NaN where unknown; ValueError for what is no number, or infinite."""
+    if y.dtype.kind in "mMc":
+        raise ValueError(f"y must be numbers, NaN where unknown; got {y.dtype}")
     try:
         found = y.astype(np.float64).reshape(len(y), -1)
     except (TypeError, ValueError) as error:

@@ -1,6 +1,7 @@
 """Classes: their names, weights and probabilities."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from finetuning_examples import LABELS, SMILES, TARGET
 from sklearn.base import clone
@@ -35,9 +36,17 @@ def test_several_tasks_of_classes(classifier):
     assert model.predict(SMILES).shape == (len(SMILES), 2)
 
 
+def test_words_do_not_make_words_of_other_tasks_classes(classifier):
+    y = pd.DataFrame({"kind": LABELS, "long": TARGET > 5})
+    model = clone(classifier).set_params(train="head").fit(SMILES, y)
+    kind, long = model.predict(SMILES).T
+    assert set(kind) <= set(LABELS)
+    assert set(map(type, long)) == {bool}
+
+
 def test_bad_class_weights(classifier):
     for weight, message in (
-        ({"solid": 1.0}, "names 'solid'"),
+        ({"solid": 1.0}, r"names 'solid', which is none of \['apolar', 'polar'\]"),
         ("even", "'balanced'"),
         ({"polar": 0}, "positive"),
     ):

@@ -1,6 +1,7 @@
 """Targets: several tasks, unknown labels, and what is refused."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from finetuning_examples import LABELS, SMILES, TARGET
 from sklearn.base import clone
@@ -44,3 +45,19 @@ def test_bad_targets(regressor, y, message):
 def test_bad_classes(classifier, y, message):
     with pytest.raises(ValueError, match=message):
         clone(classifier).fit(SMILES, y)
+
+
+def test_pandas_own_missing_values_are_unknown_labels(regressor, classifier):
+    table = pd.DataFrame({"a": TARGET.astype(int), "b": TARGET > 5}).convert_dtypes()
+    table.loc[[0, 5], "b"] = pd.NA
+    assert clone(regressor).set_params(train="head").fit(SMILES, table).predict(SMILES[:2]).shape == (2, 2)
+    model = clone(classifier).set_params(train="head")
+    for labels in (table["b"], pd.Series(LABELS, dtype="string").mask(np.arange(len(SMILES)) < 2)):
+        known = model.fit(SMILES, labels)
+        assert known.classes_.tolist() == sorted(set(labels.dropna()))
+
+
+@pytest.mark.parametrize("y", [pd.date_range("2020-01-01", periods=len(SMILES)), TARGET.astype(complex)])
+def test_numbers_are_not_made_of_dates_or_complex_ones(regressor, y):
+    with pytest.raises(ValueError, match="must be numbers, NaN where unknown; got"):
+        clone(regressor).fit(SMILES, y)
