@@ -11,7 +11,9 @@ network of the same size from scratch with ``--set train=all``; ``--ecfp`` adds 
 
 Prints a Markdown table, of MAE or AUROC, with the share of the networks in the prediction and the CPU seconds
 of fine-tuning (conformers and rows are looked up, where they were made before, and count otherwise). FILE
-keeps a row for each task and fold; a killed command, repeated, goes on from there.
+keeps a row for each task and fold, with the networks' mean loss on the molecules that stopped them
+(``validation``), by which settings can be compared without a test part; a killed command, repeated, goes on
+from there.
 """
 
 import argparse
@@ -90,6 +92,7 @@ def compare(
     row["seconds"] = round(time.process_time() - start, 1)
     row["fine_tuned"] = score(task.kind, y_test, predicted)
     row["share"] = float(estimator.shares_.mean())
+    row["validation"] = estimator.history_.groupby("network")["validation"].min().mean()
     return row
 
 

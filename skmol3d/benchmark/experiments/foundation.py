@@ -7,8 +7,9 @@ random weights: costs are those of trained ones, errors are not, and are printed
 a potential that ``skmol3d convert`` made. Prints, for shipped molecules, CPU seconds per thousand molecules
 (one thread; conformers are made before and counted apart) and the error of five-fold predictions of the
 dipole moment, for plain statistics of the potential's atoms, for a small REM3DI with random weights over it,
-and for the bundled ``ec-xtb-small`` likewise. ``--complexes``: structures of metal complexes, of which it
-says how many get a row.
+and for the bundled ``ec-xtb-small`` likewise. ``--complexes``: structures of metal complexes; it says how
+many get a row by statistics and by a random REM3DI, and why the others do not. Without ``--model`` the
+potential knows all of their elements.
 """
 
 from __future__ import annotations
@@ -33,7 +34,14 @@ from skmol3d.benchmark.report import markdown
 from skmol3d.datasets import load_small_organics
 from skmol3d.encoders import REM3DI, AtomBatch, MACEConfig, Potential, PotentialConfig, REM3DIConfig
 from skmol3d.inference import Item
-from skmol3d.structures import Conformers, ConformerSettings, conformers_of, read_molecule, read_records
+from skmol3d.structures import (
+    Conformers,
+    ConformerSettings,
+    StructureError,
+    conformers_of,
+    read_molecule,
+    read_records,
+)
 
 MEDIUM = MACEConfig(
     elements=(1, 6, 7, 8, 9, 15, 16, 17, 35, 53),
@@ -95,52 +103,68 @@ def main(argv: Sequence[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--model", help="checkpoint of a potential (default: a MACE with random weights)")
-    parser.add_argument("--n", type=int, default=500, help="molecules (default: 500)")
+    parser.add_argument("--n", type=int, default=500, help="molecules (default: 500; 0: none)")
     parser.add_argument("--complexes", type=Path, help="structures of metal complexes, e.g. .xyz")
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
-    table = load_small_organics(target="dipole")
-    smiles, target = list(table.data[: args.n]), np.asarray(table.target[: args.n])
     with tempfile.TemporaryDirectory() as home:
         potential: Any = hub.from_pretrained(args.model) if args.model else random_potential(MEDIUM.elements)
-        folder = hub.save_pretrained(potential, Path(home) / "potential", "Temporary.")
-        settings = ConformerSettings(relax=None)  # as the featurizers have it
-        molecules = [read_molecule(s) for s in smiles]
-        found, seconds = timed(lambda: list(conformers_of(molecules, settings)))
-        some = [made for made in found[:MEASURED] if isinstance(made, Conformers)]
-        items = [Item(made.numbers, made.positions[0], made.charge, made.bonds) for made in some]
-        encoder = random_rem3di(potential, AtomBatch.from_arrays(items))
-        over = hub.save_pretrained(encoder, Path(home) / "rem3di", "Temporary.")
-        name = args.model or "MACE, random weights"
-        methods: dict[str, Any] = {
-            f"statistics of {name}": PotentialFeaturizer(str(folder), device="cpu"),
-            f"random REM3DI over {name}": REM3DIFeaturizer(str(over), device="cpu"),
-            "statistics of ec-xtb-small": PotentialFeaturizer(device="cpu"),
-        }
-        lines = [["conformers", "", f"{1000 * seconds / len(smiles):.1f}", ""]]
-        for method_name, method in methods.items():
-            method.fit(smiles[:1]).transform(smiles[:1])  # loads what is loaded once
-            rows, seconds = timed(method.transform, smiles)
-            cost = f"{1000 * seconds / len(smiles):.1f}"
-            lines.append([method_name, str(rows.shape[1]), cost, f"{error(rows, target):.3f}"])
-        header = ["", "columns", "s per 1000 molecules", f"MAE, dipole ({table.unit})"]
-        print(f"{len(smiles)} molecules, one thread\n\n{markdown(lines, header)}")
+        if args.n:
+            print(molecules(args.n, potential, args.model or "MACE, random weights", Path(home)), flush=True)
         if args.complexes:
             print(f"\n{complexes(args.complexes, potential if args.model else None, Path(home))}")
 
 
+def molecules(n: int, potential: Potential, name: str, home: Path) -> str:
+    """The table of costs and errors for ``n`` shipped molecules."""
+    table = load_small_organics(target="dipole")
+    smiles, target = list(table.data[:n]), np.asarray(table.target[:n])
+    settings = ConformerSettings(relax=None)  # as the featurizers have it
+    found, seconds = timed(lambda: list(conformers_of([read_molecule(s) for s in smiles], settings)))
+    lines = [["conformers", "", f"{1000 * seconds / len(smiles):.1f}", ""]]
+    methods = featurizers(potential, found, name, home)
+    methods["statistics of ec-xtb-small"] = PotentialFeaturizer(device="cpu")
+    for method_name, method in methods.items():
+        method.fit(smiles[:1]).transform(smiles[:1])  # loads what is loaded once
+        rows, seconds = timed(method.transform, smiles)
+        cost = f"{1000 * seconds / len(smiles):.1f}"
+        lines.append([method_name, str(rows.shape[1]), cost, f"{error(rows, target):.3f}"])
+    header = ["", "columns", "s per 1000 molecules", f"MAE, dipole ({table.unit})"]
+    return f"{len(smiles)} molecules, one thread\n\n{markdown(lines, header)}"
+
+
+def featurizers(
+    potential: Potential, made: Sequence[Conformers | StructureError], name: str, home: Path, **settings: Any
+) -> dict[str, Any]:
+    """Plain statistics of a potential's atoms, and a small REM3DI over it that ``made`` standardises."""
+    some = [each for each in made[:MEASURED] if isinstance(each, Conformers)]
+    items = [Item(each.numbers, each.positions[0], each.charge, each.bonds) for each in some]
+    encoder = random_rem3di(potential, AtomBatch.from_arrays(items))
+    folder = hub.save_pretrained(potential, home / "potential", "Temporary.")
+    over = hub.save_pretrained(encoder, home / "rem3di", "Temporary.")
+    return {
+        f"statistics of {name}": PotentialFeaturizer(str(folder), device="cpu", **settings),
+        f"random REM3DI over {name}": REM3DIFeaturizer(str(over), device="cpu", **settings),
+    }
+
+
 def complexes(path: Path, potential: Potential | None, home: Path) -> str:
-    """How many of the structures in a file get a row, by a potential or one with random weights."""
+    """How many structures of a file get a row, by a potential or one with random weights, and why not."""
     structures = [record.structure for record in read_records(path)]
+    read = [read_molecule(structure, None) for structure in structures]
     if potential is None:
-        numbers = {int(z) for s in structures for z in read_molecule(s, None).numbers}
-        potential = random_potential(tuple(sorted(numbers)))
-    folder = hub.save_pretrained(potential, home / "metals", "Temporary.")
-    featurizer = PotentialFeaturizer(str(folder), device="cpu", errors="nan", standardise=None)
-    rows, seconds = timed(featurizer.fit_transform, structures)
-    good = int(np.isfinite(rows).all(1).sum())
+        potential = random_potential(tuple(sorted({int(z) for each in read for z in each.numbers})))
+    found = list(conformers_of(read, ConformerSettings(relax=None)))
     known = len(potential.elements)
-    return f"{path.name}: {good} of {len(rows)} get a row, {known} elements, {seconds / len(rows):.2f} s each"
+    lines = [f"{path.name}: {len(structures)} structures; the potential knows {known} elements"]
+    made = featurizers(potential, found, path.name, home, errors="nan", standardise=None)
+    for name, featurizer in made.items():
+        rows, seconds = timed(featurizer.fit_transform, structures)
+        good = int(np.isfinite(rows).all(1).sum())
+        lines.append(f"{name}: {good} of {len(rows)} get a row, {seconds / len(rows):.2f} s each")
+        reasons = featurizer.failures_["reason"].value_counts()
+        lines += [f"  {count} failed: {reason}" for reason, count in reasons.items()]
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def test_a_run_is_kept_and_goes_on(panel, tiny_checkpoint, tmp_path, capsys, mon
     table = pd.read_csv(out)
     assert table["task"].tolist() == ["length", "oxygen"]
     assert table["n_test"].tolist() == [8, 8]
-    assert np.isfinite(table[["frozen", "fine_tuned", "ecfp_forest"]]).all(axis=None)
+    assert np.isfinite(table[["frozen", "fine_tuned", "ecfp_forest", "validation"]]).all(axis=None)
     monkeypatch.setattr(finetuning, "compare", None)  # nothing is left to compute
     finetuning.main([str(argument) for argument in arguments])
     assert capsys.readouterr().out.splitlines()[-1] == printed.splitlines()[-1]

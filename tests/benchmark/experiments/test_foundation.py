@@ -34,10 +34,14 @@ def test_rows_costs_and_complexes_are_told(tmp_path, monkeypatch, capsys):
     text = capsys.readouterr().out
     assert re.search(r"\| statistics of MACE, random weights \| 40 \| [\d.]+ \| [\d.]+ \|", text)
     assert re.search(r"\| random REM3DI over MACE, random weights \| 184 \|", text)
-    assert "metals.xyz: 2 of 2 get a row, 4 elements" in text
+    assert "metals.xyz: 2 structures; the potential knows 4 elements" in text
+    for name in ("statistics of", "random REM3DI over"):
+        assert f"{name} metals.xyz: 2 of 2 get a row" in text
 
 
 def test_a_model_that_does_not_know_the_metal_says_so(tmp_path, capsys):
     write(tmp_path / "metals.xyz", CISPLATIN)
-    foundation.main(["--n", "20", "--model", "ec-xtb-small", "--complexes", str(tmp_path / "metals.xyz")])
-    assert "metals.xyz: 0 of 1 get a row, 13 elements" in capsys.readouterr().out
+    foundation.main(["--n", "0", "--model", "ec-xtb-small", "--complexes", str(tmp_path / "metals.xyz")])
+    text = capsys.readouterr().out
+    assert "statistics of metals.xyz: 0 of 1 get a row" in text
+    assert "1 failed: Pt: not among the elements the model knows" in text
