@@ -62,6 +62,9 @@ class PooledMo3ENetRecipe(LoopRecipe):
         Checkpoint of the same sizes whose weights, the potential's included, to start from. Read-outs of the
         chemistry are not in checkpoints and start afresh.
     objective : Assignment
+    decode_every : int
+        Of so many molecules of a batch one is decoded, the others' rows learn chemistry alone: on a CPU a
+        decoder with a graph is most of a step.
     model : dict
         Fields of `PooledMo3ENetConfig` but ``backbone``, which is the potential's.
     """
@@ -70,6 +73,7 @@ class PooledMo3ENetRecipe(LoopRecipe):
     potential: str
     initial: str | None = None
     objective: Assignment
+    decode_every: int = 1
     model: dict[str, Any]
 
     def run(self, place: Place) -> PooledMo3ENet:
@@ -116,6 +120,7 @@ class PooledMo3ENetRecipe(LoopRecipe):
                 list(self.weights),
                 len(scales.descriptor_mean),
                 **dataclasses.asdict(self.objective),
+                decode_every=self.decode_every,
             ),
             Mixture(
                 [sets[s.path] for s in self.data],

@@ -136,6 +136,18 @@ def smoothness(encoder: PooledMo3ENet, batch: AtomBatch, embedding: Embedding) -
     return (one - other).square().sum(1).mean() / (0.01 * spread + 1e-6)
 
 
+def decoded(
+    every: int, batch: AtomBatch, targets: dict[str, Tensor], embedding: Embedding
+) -> tuple[AtomBatch, dict[str, Tensor], Embedding]:
+    """Arguments of `Reconstruction`, which reads no bonds or targets, for one of ``every`` molecules."""
+    if every == 1:
+        return batch, targets, embedding
+    atoms = batch.molecule % every == 0
+    counts, charge = batch.counts[::every], batch.charge[::every]
+    part = AtomBatch(batch.numbers[atoms], batch.positions[atoms], counts, charge)
+    return part, {}, Embedding(*(values[::every] for values in embedding))
+
+
 @objective(KIND, Loss("smoothness", "change of vector rows by noise of 0.01 Å, over a tenth of their spread"))
 class PooledObjective(nn.Module):
     """Losses ``names`` of a `PooledMo3ENet`: reconstruction, `Chemistry`, `smoothness`.
@@ -160,9 +172,11 @@ class PooledObjective(nn.Module):
         sigma: float = 2.0,
         threshold: float = 0.15,
         blur: float = 0.15,
+        decode_every: int = 1,
     ) -> None:
         super().__init__()
         self.encoder = encoder
+        self.decode_every = decode_every
         self.encoder.backbone.requires_grad_(False)
         self.names = tuple(names)
         self.reconstruction = Reconstruction(encoder, sigma, threshold, blur)
@@ -170,7 +184,7 @@ class PooledObjective(nn.Module):
 
     def forward(self, batch: AtomBatch, targets: dict[str, Tensor]) -> dict[str, Tensor]:
         embedding, pooled = self.encoder.embed_and_pool(batch)
-        losses = self.reconstruction(batch, targets, embedding)
+        losses = self.reconstruction(*decoded(self.decode_every, batch, targets, embedding))
         centre = select_atoms(batch, self.encoder.encoded_places(batch)).centroids  # the embedding's origin
         losses |= self.chemistry(batch, targets, embedding, pooled, centre)
         if "smoothness" in self.names:  # it embeds a second time

@@ -110,6 +110,25 @@ def test_a_batch_without_labels_has_no_chemical_loss(data_root, tiny_potential):
     assert min(float(known[name]) for name in ("electronic", "dipole", "quadrupole", "position")) > 0
 
 
+def test_decoding_a_third_of_a_batch_is_decoding_these_molecules(data_root, tiny_potential):
+    labels = read_xtb(data_root / "labels.npz")
+    scales = ChemicalScales.measure([labels], [np.arange(len(labels))])
+    recipe = read_recipe("mo3enet-druglike", [])
+    encoder = PooledMo3ENet(recipe.config(hub.from_pretrained(tiny_potential)))
+    few, whole = (
+        PooledObjective(encoder, list(recipe.weights), len(scales.descriptor_mean), decode_every=n).eval()
+        for n in (3, 1)
+    )
+    whole.load_state_dict(few.state_dict())
+    data = scales.labelled(labels)
+    with torch.no_grad():
+        some = few(*data.batch(np.arange(8)))
+        expected = whole(*data.batch(np.array([0, 3, 6])))
+        for name in SHAPE:
+            torch.testing.assert_close(some[name], expected[name], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(some["electronic"], whole(*data.batch(np.arange(8)))["electronic"])
+
+
 def test_smoothness_is_quadratic_in_the_noise_and_trains(data_root, tiny_potential, monkeypatch):
     labels = read_xtb(data_root / "labels.npz")
     recipe = read_recipe("mo3enet-druglike", [])
