@@ -33,6 +33,7 @@ from ase.optimize import BFGS
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
+from skmol3d.benchmark.experiments.dynamics_at_once import NEAR_MINIMUM, add_protocol
 from skmol3d.benchmark.plots import plot_pair_distances
 from skmol3d.benchmark.report import markdown
 from skmol3d.calculator import PotentialCalculator
@@ -45,7 +46,6 @@ from skmol3d.trainer.data.sources import read_set
 ASPIRIN = "CC(=O)Oc1ccccc1C(=O)O"
 REFERENCE = "GFN2-xTB"
 REFERENCE_FILES = "reference"
-NEAR_MINIMUM = 0.05  # eV/Å
 
 
 def read_start(molecule: str) -> Atoms:
@@ -237,16 +237,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--no-reference", action="store_true", help="no run of GFN2-xTB")
     parser.add_argument("--trajectory", type=Path, nargs="+", help="judge these files; run nothing")
     parser.add_argument("--reference", type=Path, nargs="+", help="compare h(r) with these files'")
-    parser.add_argument("--replicas", type=int, default=4)
-    parser.add_argument("--ps", type=float, default=100.0, help="of each replica (default: 100)")
-    parser.add_argument("--minutes", type=float, default=60.0, help="of each method (default: 60)")
     parser.add_argument("--skip", type=float, default=0.5, help="ps that h(r) leaves out (default: 0.5)")
-    parser.add_argument("--temperature", type=float, default=500.0, help="K (default: 500)")
-    parser.add_argument("--timestep", type=float, default=0.5, help="fs (default: 0.5)")
-    parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="float32", choices=("float32", "float64"))
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, required=True)
+    add_protocol(parser, replicas=4)
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
     args.out.mkdir(parents=True, exist_ok=True)

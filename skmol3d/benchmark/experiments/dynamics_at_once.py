@@ -217,24 +217,29 @@ def write(
         )
 
 
+def add_protocol(parser: argparse.ArgumentParser, replicas: int) -> None:
+    """Declare what `experiments.dynamics` is told of the runs, too."""
+    parser.add_argument("--replicas", type=int, default=replicas, help=f"(default: {replicas})")
+    parser.add_argument("--ps", type=float, default=100.0, help="of each replica (default: 100)")
+    parser.add_argument("--minutes", type=float, default=60.0, help="of a method, at most (default: 60)")
+    parser.add_argument("--temperature", type=float, default=500.0, help="K (default: 500)")
+    parser.add_argument("--timestep", type=float, default=0.5, help="fs (default: 0.5)")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, required=True)
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Run."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("molecule", nargs="+", metavar="FRAMES=FOLDER")
-    parser.add_argument("--replicas", type=int, default=8)
-    parser.add_argument("--ps", type=float, default=100.0, help="of each replica (default: 100)")
-    parser.add_argument("--minutes", type=float, default=60.0, help="at most (default: 60)")
+    add_protocol(parser, replicas=8)
     parser.add_argument("--frame", type=float, default=0.1, help="ps from frame to frame (default: 0.1)")
     parser.add_argument("--every", type=float, default=30.0, help="seconds between writes (default: 30)")
     parser.add_argument("--relax", type=int, default=3000, help="steps at most (default: 3000)")
-    parser.add_argument("--temperature", type=float, default=500.0, help="K (default: 500)")
-    parser.add_argument("--timestep", type=float, default=0.5, help="fs (default: 0.5)")
-    parser.add_argument("--device", default="cpu")
     parser.add_argument("--eager", action="store_true", help="launch each kernel, instead of a CUDA graph")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
     args.out.mkdir(parents=True, exist_ok=True)
     potentials, found, names = [], [], []

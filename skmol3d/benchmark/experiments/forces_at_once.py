@@ -44,6 +44,119 @@ VALIDATION = "validation"
 HEARTBEAT = 20.0  # seconds
 
 
+class SideBySide:
+    """Networks of all starts, seeds and rates, frames of one molecule, and the optimiser of all.
+
+    Attributes
+    ----------
+    nets : list of (str, int, float)
+        Start, seed and rate of each.
+    fit, held : list of ndarray
+        Frames that each seed trains on and validates by.
+    offset : Tensor [M]
+        What the energies of each lack on average, eV.
+    """
+
+    def __init__(
+        self,
+        recipe: PotentialRecipe,
+        train_set: PackedSet,
+        chosen: Sequence[NDArray],
+        starts: Sequence[str],
+        rates: Sequence[float],
+        device: str,
+    ) -> None:
+        self.recipe, self.device = recipe, device
+        self.nets = list(product(starts, range(len(chosen)), rates))
+        self.of_seed = torch.tensor([seed for _, seed, _ in self.nets])
+        inner = [select(train_set, rows).split(recipe.held_out, seed) for seed, rows in enumerate(chosen)]
+        self.fit, self.held = (
+            [rows[part[k]] for rows, part in zip(chosen, inner, strict=True)] for k in (0, 1)
+        )
+        self.level = float(np.mean(train_set.molecule_targets["energy"]))
+        self.data = Frames(train_set, device, self.level)
+        self.size = self.data.positions.shape[1]
+
+        networks = []
+        for start, seed, _ in self.nets:
+            torch.manual_seed(seed)
+            networks.append(Potential(recipe.model) if start == RANDOM else _pretrained(start, recipe))
+        numbers = self.data.numbers.expand(len(self.nets), -1).contiguous()
+        self.stack = StackedPotentials(networks, numbers).to(device)
+        schedule = recipe.schedule
+        self.adam = Adam(
+            self.stack.weights,
+            torch.tensor([rate for *_, rate in self.nets], device=device),
+            schedule.clip,
+            schedule.weight_decay,
+            schedule.ema,
+        )
+        rows = self.of_each(self.fit)
+        self.offset = torch.zeros(len(self.nets), device=device)
+        for part in rows.split(AT_ONCE, 1):
+            energy, _ = self.stack.energy_and_forces(self.data.positions[part])
+            self.offset += (self.data.energy[part] - energy).sum(1) / rows.shape[1]
+
+    def of_each(self, rows: Sequence[NDArray]) -> Tensor:
+        """Rows [M, F] of each network from those of its seed."""
+        return torch.from_numpy(np.array(rows))[self.of_seed].to(self.device)
+
+    def step(self, batch: Tensor, share: float) -> None:
+        """One step on frames [M, B] with ``share`` of the learning rates."""
+        data, weights = self.data, self.recipe.weights
+        places = data.positions[batch].requires_grad_()
+        energy = self.stack(places)
+        (gradient,) = torch.autograd.grad(energy.sum(), places, create_graph=True)
+        wrong = (energy + self.offset[:, None] - data.energy[batch]).abs().mean(1) / self.size**0.5
+        assert data.forces is not None
+        loss = weights["forces"] * (gradient + data.forces[batch]).norm(dim=-1).mean((1, 2))
+        (gradient,) = torch.autograd.grad((loss + weights["energy"] * wrong).sum(), self.stack.weights)
+        self.adam.step(gradient, share)
+
+    def errors(self, frames: Frames, rows: Tensor) -> tuple[NDArray, NDArray]:
+        """Mean errors [M, F] of forces and energies of averaged weights on frames [M, F]."""
+        force, energy = frame_errors(self.stack, frames, rows, self.adam.average, self.offset)
+        return force.numpy(), energy.numpy()
+
+    def measure(self, frames: Frames, rows_of: Sequence[NDArray]) -> dict[str, list[Any]]:
+        """How many frames each network is measured on, of those of its seed, and its mean errors."""
+        every = torch.arange(len(frames.energy), device=self.device).expand(len(self.nets), -1)
+        force, energy = self.errors(frames, every)
+        kept = [rows_of[seed] for _, seed, _ in self.nets]
+        return {
+            "frames": [len(own) for own in kept],
+            "force_mae": [force[m, own].mean() for m, own in enumerate(kept)],
+            "energy_mae": [energy[m, own].mean() for m, own in enumerate(kept)],
+        }
+
+    def potential(self, k: int) -> Potential:
+        """Network ``k`` by itself, with averaged weights and energies of the elements."""
+        made = self.stack.potential(k, self.adam.average)
+        made.element_energy.copy_(_shared(self.data.numbers, float(self.offset[k]) + self.level))
+        return made
+
+    def run(self, out: Path) -> float:
+        """Train; ``curve.csv`` in ``out`` gets validation errors meanwhile. Seconds."""
+        schedule, adam = self.recipe.schedule, self.adam
+        order = orders(self.fit, max(1, self.recipe.atoms // self.size), range(len(self.fit)))
+        held, zero, shown, elapsed = self.of_each(self.held), time.monotonic(), 0.0, 0.0
+        while schedule.progress(adam.steps, elapsed) < 1.0:
+            share = schedule.rate(adam.steps, elapsed) / schedule.learning_rate
+            self.step(self.of_each(list(next(order))), share)
+            elapsed = time.monotonic() - zero
+            if elapsed - shown > HEARTBEAT:
+                shown = elapsed
+                error = self.errors(self.data, held)[0].mean(1)
+                now = _rows(self.nets, step=adam.steps, seconds=elapsed, force_mae=error)
+                _append(out / "curve.csv", now)
+                print(
+                    f"{out.name}: step {adam.steps}, {elapsed:.0f} s, validation "
+                    f"{1000 * np.nan_to_num(error, nan=9).min():.1f} meV/Å",
+                    flush=True,
+                )
+        return elapsed
+
+
 def train(
     recipe: PotentialRecipe,
     train_set: PackedSet,
@@ -57,83 +170,23 @@ def train(
 ) -> pd.DataFrame:
     """Train all networks and return the rows of ``results.csv``."""
     begun = time.monotonic()
-    nets = list(product(starts, range(seeds), rates))
-    of_seed = torch.tensor([seed for _, seed, _ in nets])
     drawn = [draw({"train": train_set}, tests, frames, seed) for seed in range(seeds)]
-    chosen = [c["train"] for c, _ in drawn]
-    inner = [select(train_set, rows).split(recipe.held_out, seed) for seed, rows in enumerate(chosen)]
-    fit, held = ([rows[part[k]] for rows, part in zip(chosen, inner, strict=True)] for k in (0, 1))
-    level = float(np.mean(train_set.molecule_targets["energy"]))
-    data = Frames(train_set, device, level)
-    size = data.positions.shape[1]
-
-    networks = []
-    for start, seed, _ in nets:
-        torch.manual_seed(seed)
-        networks.append(Potential(recipe.model) if start == RANDOM else _pretrained(start, recipe))
-    stack = StackedPotentials(networks, data.numbers.expand(len(nets), -1).contiguous()).to(device)
-    schedule = recipe.schedule
-    adam = Adam(
-        stack.weights,
-        torch.tensor([rate for *_, rate in nets], device=device),
-        schedule.clip,
-        schedule.weight_decay,
-        schedule.ema,
-    )
-    rows, held_rows = (torch.from_numpy(np.array(part))[of_seed].to(device) for part in (fit, held))
-    offset = torch.zeros(len(nets), device=device)
-    for part in rows.split(AT_ONCE, 1):
-        energy, _ = stack.energy_and_forces(data.positions[part])
-        offset += (data.energy[part] - energy).sum(1) / rows.shape[1]
-
-    assert data.forces is not None
-    share, shown, elapsed = recipe.weights, 0.0, 0.0
-    order = orders(fit, max(1, recipe.atoms // size), range(seeds))
-    zero = time.monotonic()
-    while schedule.progress(adam.steps, elapsed) < 1.0:
-        batch = torch.from_numpy(next(order))[of_seed].to(device)
-        places = data.positions[batch].requires_grad_()
-        energy = stack(places)
-        (gradient,) = torch.autograd.grad(energy.sum(), places, create_graph=True)
-        wrong = (energy + offset[:, None] - data.energy[batch]).abs().mean(1) / size**0.5
-        loss = share["forces"] * (gradient + data.forces[batch]).norm(dim=-1).mean((1, 2))
-        (gradient,) = torch.autograd.grad((loss + share["energy"] * wrong).sum(), stack.weights)
-        adam.step(gradient, schedule.rate(adam.steps, elapsed) / schedule.learning_rate)
-        elapsed = time.monotonic() - zero
-        if elapsed - shown > HEARTBEAT:
-            shown = elapsed
-            error = frame_errors(stack, data, held_rows, adam.average, offset)[0].mean(1)
-            _append(out / "curve.csv", _rows(nets, step=adam.steps, seconds=elapsed, force_mae=error.numpy()))
-            print(
-                f"{out.name}: step {adam.steps}, {elapsed:.0f} s, validation "
-                f"{1000 * error.nan_to_num(9).min():.1f} meV/Å",
-                flush=True,
-            )
-
-    facts = {"steps": adam.steps, "seconds": elapsed}
+    networks = SideBySide(recipe, train_set, [c["train"] for c, _ in drawn], starts, rates, device)
+    seconds = networks.run(out)
+    facts = {"steps": networks.adam.steps, "seconds": seconds}
     found: list[pd.DataFrame] = []
 
     def measure(name: str, frames_of: Frames, rows_of: Sequence[NDArray]) -> None:
-        every = torch.arange(len(frames_of.energy), device=device).expand(len(nets), -1)
-        force, energy = (v.numpy() for v in frame_errors(stack, frames_of, every, adam.average, offset))
-        kept = [rows_of[seed] for _, seed, _ in nets]
-        values = {
-            "frames": [len(own) for own in kept],
-            "force_mae": [force[m, own].mean() for m, own in enumerate(kept)],
-            "energy_mae": [energy[m, own].mean() for m, own in enumerate(kept)],
-        }
-        found.append(_rows(nets, **facts, set=name, **values))
+        found.append(_rows(networks.nets, **facts, set=name, **networks.measure(frames_of, rows_of)))
         _append(out / "results.csv", found[-1])
 
-    measure(VALIDATION, data, held)
+    measure(VALIDATION, networks.data, networks.held)
     for start, rate in choose(found[0]).items():
-        k = nets.index((start, 0, rate))
-        potential = stack.potential(k, adam.average)
-        potential.element_energy.copy_(_shared(data.numbers, float(offset[k]) + level))
+        potential = networks.potential(networks.nets.index((start, 0, rate)))
         hub.save_pretrained(potential, out / Path(start).name, card="Fine-tuned on a trajectory.", half=True)
     for name, test in tests.items():
-        measure(name, Frames(test, device, level), [left[name] for _, left in drawn])
-    print(f"{out.name}: {adam.steps} steps, {time.monotonic() - begun:.0f} s in all", flush=True)
+        measure(name, Frames(test, device, networks.level), [left[name] for _, left in drawn])
+    print(f"{out.name}: {facts['steps']} steps, {time.monotonic() - begun:.0f} s in all", flush=True)
     return pd.concat(found, ignore_index=True)
 
 
