@@ -14,12 +14,17 @@ from skmol3d.crystals.pose import lexicographic_minimum, rotation_vectors
 from skmol3d.crystals.symmetry import Normaliser, SpaceGroup, normaliser
 
 Floats = NDArray[np.float64]
+Places = NDArray[np.intp]
 
 LENGTH_TIE, COSINE_TIE = 1e-3, 1e-4
 """Axes whose lengths (Å) and angles differ by less are equally good."""
 
+AXES_TIES = np.array([LENGTH_TIE] * 4 + [0] + [COSINE_TIE] * 3)
 KEY_TIES = np.array([0] + [1e-4] * 6 + [1e-3] * 4 + [0])
-"""Likewise for the keys in `_Copies.smallest`: handedness, centroids (fractions), rotation (rad), frame."""
+"""Likewise for `copy_keys`: handedness, centroids (fractions), rotation (rad), frame."""
+
+CENTROID, VECTOR = slice(4, 7), slice(8, 11)
+"""Where these stand in such a key."""
 
 WRAP = 1e-6
 """A coordinate this little below 0 or 1 is 0."""
@@ -99,10 +104,10 @@ def describe(group: SpaceGroup, metric: Floats, molecules: list[Placement]) -> D
     """
     changes = normaliser(group.number)
     cell = cellpar_to_cell(_cellpar(metric))
-    first, start = _shortest_axes(changes, metric)
+    first, start = (each[0] for each in shortest_axes(changes, metric[None]))
     metric = first.T @ metric @ first
     found = []
-    for q in _equally_good(changes, metric):
+    for q in equally_good(changes, metric[None])[1]:
         axes, origin = first @ changes.axes[q], start + first @ changes.origins[q]
         cellpar = _cellpar(changes.axes[q].T @ metric @ changes.axes[q])
         inverse = np.linalg.inv(axes)
@@ -115,27 +120,54 @@ def describe(group: SpaceGroup, metric: Floats, molecules: list[Placement]) -> D
     return found[lexicographic_minimum(keys, np.tile(KEY_TIES, len(molecules)))[0]]
 
 
-def _shortest_axes(changes: Normaliser, metric: Floats) -> tuple[Floats, Floats]:
-    axes, origin = np.eye(3), np.zeros(3)
-    while True:
-        squares = np.einsum("qji,jk,qki->q", changes.axes, metric, changes.axes)
-        best = squares.argmin()
-        if squares[best] > np.trace(metric) * (1 - 1e-9):
-            return axes, origin
-        origin = origin + axes @ changes.origins[best]
-        axes = axes @ changes.axes[best]
-        metric = changes.axes[best].T @ metric @ changes.axes[best]
+def shortest_axes(changes: Normaliser, metric: Floats) -> tuple[Floats, Floats]:
+    """Axes [K, 3, 3] of the smallest sum of squares, and origins [K, 3], by metrics [K, 3, 3]."""
+    count = len(metric)
+    axes, origin = np.tile(np.eye(3), (count, 1, 1)), np.zeros((count, 3))
+    products = (changes.axes @ changes.axes.transpose(0, 2, 1)).reshape(-1, 9).astype(float)
+    left, metric = np.arange(count), metric.copy()
+    while len(left):
+        squares = metric[left].reshape(-1, 9) @ products.T
+        best = squares.argmin(1)
+        better = squares.min(1) <= np.trace(metric[left], axis1=1, axis2=2) * (1 - 1e-9)
+        left, best = left[better], best[better]
+        change = changes.axes[best]
+        origin[left] += np.einsum("kij,kj->ki", axes[left], changes.origins[best])
+        axes[left] = axes[left] @ change
+        metric[left] = change.transpose(0, 2, 1) @ metric[left] @ change
+    return axes, origin
 
 
-def _equally_good(changes: Normaliser, metric: Floats) -> NDArray[np.intp]:
-    """Changes from shortest axes to shortest axes, by the rules of `describe`."""
-    metrics = changes.axes.transpose(0, 2, 1) @ metric @ changes.axes
-    lengths = np.sqrt(np.diagonal(metrics, axis1=1, axis2=2))
-    cosines = metrics[:, (1, 0, 0), (2, 2, 1)] / (lengths[:, (1, 0, 0)] * lengths[:, (2, 2, 1)])
+def equally_good(changes: Normaliser, metric: Floats) -> tuple[Places, Places]:
+    """Crystals, and those of their changes from shortest axes to shortest axes that `describe` finds best."""
+    products = (changes.axes @ changes.axes.transpose(0, 2, 1)).reshape(-1, 9).astype(float)
+    size = np.sqrt(metric.reshape(-1, 9) @ products.T)
+    crystal, q = np.nonzero(size <= size.min(1, keepdims=True) + LENGTH_TIE)
+    lengths, cosines = sides(changes.axes[q].transpose(0, 2, 1) @ metric[crystal] @ changes.axes[q])
     acute = cosines > COSINE_TIE
     mixed = acute.any(1) & ~acute.all(1)
-    keys = np.column_stack([np.linalg.norm(lengths, axis=1), lengths, mixed, cosines])
-    return lexicographic_minimum(keys, np.array([LENGTH_TIE] * 4 + [0] + [COSINE_TIE] * 3))
+    keys = np.column_stack([size[crystal, q], lengths, mixed, cosines])
+    best = smallest(crystal, keys, AXES_TIES)
+    return crystal[best], q[best]
+
+
+def sides(metric: Floats) -> tuple[Floats, Floats]:
+    """Lengths [K, 3] and cosines of the angles alpha, beta and gamma [K, 3]."""
+    lengths = np.sqrt(np.diagonal(metric, axis1=1, axis2=2))
+    cosines = metric[:, (1, 0, 0), (2, 2, 1)] / (lengths[:, (1, 0, 0)] * lengths[:, (2, 2, 1)])
+    return lengths, cosines
+
+
+def smallest(owner: Places, keys: Floats, ties: Floats) -> Places:
+    """The smallest rows of each owner, as `lexicographic_minimum` finds them; `owner` must ascend."""
+    left = np.arange(len(owner))
+    for column, tie in zip(keys.T, ties, strict=True):
+        mine = owner[left]
+        starts = np.flatnonzero(np.diff(mine, prepend=-1))
+        least = np.minimum.reduceat(column[left], starts)
+        least = np.repeat(least, np.diff(starts, append=len(mine)))
+        left = left[column[left] <= least + tie]
+    return left
 
 
 def _cellpar(metric: Floats) -> Floats:
@@ -153,31 +185,47 @@ class _Copies(NamedTuple):
 
     def smallest(self, molecule: int, shift: Floats, free: NDArray[np.bool_]) -> Choice:
         """The copy with the smallest key after adding `shift` to all coordinates."""
-        wrapped = self.centroids + shift
-        wrapped -= np.floor(wrapped + WRAP)
-        frames = len(self.rotations) // len(wrapped)
-        centroids = np.repeat(wrapped, frames, axis=0)
-        keys = np.column_stack(
-            [
-                self.handedness < 0,
-                np.where(free, np.abs(centroids - 0.5), centroids),
-                centroids,
-                np.linalg.norm(self.vectors, axis=1),
-                self.vectors,
-                np.tile(np.arange(frames), len(wrapped)),
-            ]
-        )
+        frames = len(self.rotations) // len(self.centroids)
+        places = np.repeat(self.centroids, frames, axis=0)
+        keys = copy_keys(self.handedness, places + shift, self.vectors, frames, free)
         i = lexicographic_minimum(keys, KEY_TIES)[0]
-        turn = self.turns[i // frames]
         return Choice(
             molecule,
             int(self.handedness[i]),
-            centroids[i],
+            keys[i, CENTROID],
             self.vectors[i],
-            turn,
+            self.turns[i // frames],
             self.rotations[i],
             keys[i],
         )
+
+
+def copy_keys(
+    handedness: Floats, places: Floats, vectors: Floats, frames: int, free: NDArray[np.bool_]
+) -> Floats:
+    """Keys [..., n, 12] by which `describe` prefers one copy of a molecule to another.
+
+    Parameters
+    ----------
+    handedness : ndarray, shape [..., n]
+        Of the frames of the copies; those of a copy follow each other.
+    places, vectors : ndarray, shape [..., n, 3]
+        Centroids (fractions, wrapped here) and rotation vectors.
+    frames : int
+        Of each copy.
+    free : ndarray of bool, shape [3]
+        Axes without a fixed origin.
+    """
+    wrapped = places - np.floor(places + WRAP)
+    parts = [
+        (handedness < 0)[..., None],
+        np.where(free, np.abs(wrapped - 0.5), wrapped),
+        wrapped,
+        np.linalg.norm(vectors, axis=-1, keepdims=True),
+        vectors,
+        np.arange(places.shape[-2])[:, None] % frames,
+    ]
+    return np.concatenate([np.broadcast_to(p, (*wrapped.shape[:-1], p.shape[-1])) for p in parts], axis=-1)
 
 
 def _copies(
