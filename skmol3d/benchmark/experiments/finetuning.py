@@ -92,7 +92,7 @@ def compare(
     row["seconds"] = round(time.process_time() - start, 1)
     row["fine_tuned"] = score(task.kind, y_test, predicted)
     row["share"] = float(estimator.shares_.mean())
-    row["validation"] = estimator.history_.groupby("network")["validation"].min().mean()
+    row["validation"] = float(estimator.history_.groupby("network")["validation"].min().mean())
     return row
 
 
