@@ -5,9 +5,10 @@
 ``docs/results/panel.csv`` holds one line for each task, method and head of `skmol3d benchmark`; ``--collect``
 makes it from folders that the command wrote (``--out``), later ones replacing what earlier ones say of the
 same methods; where rivals were scored with and without the molecules that another method had dropped, the
-scores without them count. ``docs/results/finetuning.csv`` is what ``experiments.finetuning --out`` wrote. In
-each file to fill, what stands between ``<!-- table: NAME -->`` and ``<!-- end -->`` is replaced by the table
-of that name: ``scores``, ``wins``, ``finetuned`` or ``excerpt``. A test holds the documentation to it.
+scores without them count. ``docs/results/finetuning.csv`` is what ``experiments.finetuning --out`` wrote,
+and ``finetuning_scratch.csv`` what it wrote for random weights. In each file to fill, what stands between
+``<!-- table: NAME -->`` and ``<!-- end -->`` is replaced by the table of that name: ``scores``, ``wins``,
+``finetuned``, ``scratch`` or ``excerpt``. A test holds the documentation to it.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from skmol3d.benchmark.report import best_head, losses, markdown, score_table
 
 RESULTS = Path("docs/results/panel.csv")
 TUNED = Path("docs/results/finetuning.csv")
+SCRATCH = Path("docs/results/finetuning_scratch.csv")
 METHODS = ("rem3di", "ecfp", "ecfp-count", "words2d", "rdkit2d")
 BOTH = "ecfp-count+rdkit2d"
 HEADS = {
@@ -116,6 +118,22 @@ def finetuned(results: pd.DataFrame, tuned: pd.DataFrame) -> str:
     return f"{made}\n\n{ahead(results, tuned)}"
 
 
+def from_scratch(tuned: pd.DataFrame, scratch: pd.DataFrame) -> str:
+    """Fine-tuning next to the same network from random weights, settings by validation, the best in bold."""
+    rows = []
+    for task, tried in scratch.groupby("task"):
+        pretrained = tuned[tuned["task"] == task].iloc[0]
+        best, *rest = np.argsort(tried["validation"].to_numpy(), kind="stable")
+        own = tried.iloc[best]
+        sign = 1 if own["metric"] == "MAE" else -1
+        four = [row[name] for row in (pretrained, own) for name in ("frozen", "fine_tuned")]
+        cells = [_bold(f"{v:.3f}", v == sign * min(sign * w for w in four)) for v in four]
+        others = ", ".join(f"{v:.3f}" for v in tried["fine_tuned"].iloc[rest])
+        rows.append([str(task), own["metric"], f"{own['n_train']:,.0f}", *cells, others or "–"])
+    names = ["task", "metric", "training molecules", "pretrained, frozen row", "fine-tuned"]
+    return markdown(rows, [*names, "random, frozen row", "fine-tuned", "at the other learning rate"])
+
+
 def ahead(results: pd.DataFrame, tuned: pd.DataFrame) -> str:
     """How often fine-tuning is ahead."""
     table = _with_ecfp(results, tuned)
@@ -158,20 +176,21 @@ def _won(loss: pd.DataFrame, rival: str) -> str:
     return ", ".join(cells) or "–"
 
 
-def tables(results: pd.DataFrame, tuned: pd.DataFrame) -> dict[str, Callable[[], str]]:
+def tables(results: pd.DataFrame, tuned: pd.DataFrame, scratch: pd.DataFrame) -> dict[str, Callable[[], str]]:
     """What makes each table, by its name."""
     return {
         "scores": partial(scores, results),
         "wins": partial(wins, results),
         "finetuned": partial(finetuned, results, tuned),
+        "scratch": partial(from_scratch, tuned, scratch),
         "excerpt": partial(excerpt, results, tuned),
     }
 
 
-def fill(text: str, results: pd.DataFrame, tuned: pd.DataFrame) -> str:
+def fill(text: str, results: pd.DataFrame, tuned: pd.DataFrame, scratch: pd.DataFrame) -> str:
     """The text with its tables made anew; ValueError for one that there is not."""
 
-    known = tables(results, tuned)
+    known = tables(results, tuned, scratch)
 
     def made(match: re.Match[str]) -> str:
         if match[1] not in known:
@@ -181,9 +200,9 @@ def fill(text: str, results: pd.DataFrame, tuned: pd.DataFrame) -> str:
     return re.sub(r"<!-- table: (\S+) -->.*?<!-- end -->", made, text, flags=re.DOTALL)
 
 
-def read(path: Path = RESULTS) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The committed results, and those of fine-tuning."""
-    return pd.read_csv(path, dtype={"chosen": str}), pd.read_csv(TUNED)
+def read(path: Path = RESULTS) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """The committed results, those of fine-tuning, and those from random weights."""
+    return pd.read_csv(path, dtype={"chosen": str}), pd.read_csv(TUNED), pd.read_csv(SCRATCH)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -197,11 +216,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     if args.collect:
         collect(args.collect).to_csv(args.results, index=False, float_format="%.6g")
-    results, tuned = read(args.results)
+    found = read(args.results)
     for path in args.fill:
-        path.write_text(fill(path.read_text(encoding="utf-8"), results, tuned), encoding="utf-8")
+        path.write_text(fill(path.read_text(encoding="utf-8"), *found), encoding="utf-8")
     if not args.fill:
-        print("\n\n".join(made() for made in tables(results, tuned).values()))
+        print("\n\n".join(made() for made in tables(*found).values()))
 
 
 if __name__ == "__main__":

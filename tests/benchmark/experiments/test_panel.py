@@ -44,7 +44,7 @@ def tuned():
 def test_documents_hold_what_the_results_say(name, monkeypatch):
     monkeypatch.chdir(ROOT)
     text = (ROOT / name).read_text(encoding="utf-8")
-    assert text.count("<!-- table:") == {"docs/benchmark.md": 2}.get(name, 1)
+    assert text.count("<!-- table:") == {"README.md": 1}.get(name, 2)
     assert panel.fill(text, *panel.read()) == text, (
         f"python -m skmol3d.benchmark.experiments.panel --fill {name}"
     )
@@ -97,5 +97,21 @@ def test_fine_tuning_is_counted_against_the_frozen_row_and_the_better_ecfp(resul
 
 
 def test_unknown_tables_are_refused(results, tuned):
-    with pytest.raises(ValueError, match="no table 'x'; there are scores, wins, finetuned, excerpt"):
-        panel.fill("<!-- table: x -->\n<!-- end -->", results, tuned)
+    with pytest.raises(ValueError, match="no table 'x'; there are scores, wins, finetuned, scratch, excerpt"):
+        panel.fill("<!-- table: x -->\n<!-- end -->", results, tuned, tuned)
+
+
+def test_random_weights_stand_at_the_learning_rate_that_validation_chose(tuned):
+    scratch = pd.DataFrame(
+        {
+            "task": ["a", "a", "b"],
+            "metric": ["MAE", "MAE", "AUROC"],
+            "n_train": [20, 20, 1000],
+            "frozen": [3.0, 3.0, 0.8],
+            "fine_tuned": [1.0, 2.0, 0.9],
+            "validation": [0.5, 0.4, 0.3],
+        }
+    )
+    made = panel.from_scratch(tuned, scratch).splitlines()
+    assert made[2] == "| a | MAE | 20 | **1.500** | 2.500 | 3.000 | 2.000 | 1.000 |"
+    assert made[3] == "| b | AUROC | 1,000 | 0.850 | 0.860 | 0.800 | **0.900** | – |"
