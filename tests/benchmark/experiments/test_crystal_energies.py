@@ -41,8 +41,6 @@ def test_comparison_prints_and_plots(tmp_path, capsys, monkeypatch):
         str(write_crystals(tmp_path, rounds=3)),
         "--epochs",
         "2",
-        "--count",
-        "12",
         "--plot",
         str(tmp_path / "parity.png"),
     ]
