@@ -3,7 +3,7 @@
     python -m skmol3d.benchmark.experiments.crystal_energies CRYSTALS [--plot parity.png]
 
 CRYSTALS is a folder of `skmol3d.trainer.data.synthetic_crystals`, of which those at rest are taken, as the
-recipe ``crystal-energy-small`` does: all, or those of some ``--molecules``. The molecules are split 8 : 1 : 1; on each
+recipe ``crystal-energy-small`` does: all, or those of ``--molecules``. These are split 8 : 1 : 1; on each
 embedding beside the columns of cell, pose and space group (the paper's four, Mo3ENet's scalar rows and
 REM3DI's), networks of several degrees of regularisation are trained for both energies together, the best is
 chosen on the second part (by the mean of the two correlations), and tested on the third: Pearson's R and mean

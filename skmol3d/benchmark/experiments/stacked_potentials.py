@@ -53,8 +53,8 @@ class AllPairs(EquivariantConvolution):
         harmonics = spherical_harmonics((apart / distance[..., None]).flatten(0, 2), self.config.degree)
         radial = self.radial(distance.flatten()) * (1.0 - itself).expand(molecules, -1, -1).reshape(-1, 1)
         values = harmonics[:, :, None] * radial[:, None]
-        values = values.view(molecules, size, size, *values.shape[1:]).transpose(2, 3)
-        return values.flatten(3)
+        values = values.view(molecules, size, size, *values.shape[1:])
+        return values.permute(0, 3, 1, 2, 4).flatten(3)
 
 
 class StackedPotentials(nn.Module):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -76,7 +76,9 @@ class EquivariantConvolution(nn.Module):
     invariants of the neighbour sums update the atoms as in PaiNN (arXiv:2102.03150).
 
     Returns the invariants of every layer side by side (S = layers · width) and the vectors of the last one
-    (V = vectors). Memory grows with the square of the largest molecule of a batch.
+    (V = vectors). Memory grows with the square of the largest molecule of a batch. Inside, atoms are padded,
+    and harmonics and components stand before them, so that layers need not gather or copy; filters lead
+    neither to padding nor from it.
     """
 
     Config: ClassVar[type] = EquivariantConvolutionConfig
@@ -104,19 +106,19 @@ class EquivariantConvolution(nn.Module):
     @full_precision
     def forward(self, batch: AtomBatch) -> AtomFeatures:
         """Features of all atoms: scalars [N, layers · width], vectors [N, 3, vectors]."""
-        filters = self._filters(batch)
-        x = self.embedding(batch.numbers) + self.charge(batch.charge[:, None]).index_select(0, batch.molecule)
+        filters = Filters.of(self._filters(batch))
+        x = self.embedding(batch.pad(batch.numbers)) + self.charge(batch.charge[:, None])[:, None]
         vectors: Tensor | None = None
         taps = []
         for layer in self.layers:
-            x, vectors = layer(batch, filters, x, vectors)
+            x, vectors = layer(filters, x, vectors)
             taps.append(x)
         taps[-1] = self.norm(x)
         assert vectors is not None  # there is at least one layer
-        return AtomFeatures(torch.cat(taps, 1), vectors)
+        return AtomFeatures(batch.unpad(torch.cat(taps, 2)), batch.unpad(vectors.transpose(1, 2)))
 
     def _filters(self, batch: AtomBatch) -> Tensor:
-        """φ_k(r_ij) Y_m(r̂_ij) as [B, L, harmonics, L · K]: molecule, target, m, source and filter."""
+        """φ_k(r_ij) Y_m(r̂_ij) as [B, harmonics, L, L · K]: molecule, m, target, source and filter."""
         edges = radius_edges(batch, self.config.cutoff)
         others = (~edges.itself).nonzero()[:, 0]
         source, target = edges.source[others], edges.target[others]
@@ -124,12 +126,34 @@ class EquivariantConvolution(nn.Module):
         values = harmonics[:, :, None] * self.radial(edges.distance.index_select(0, others))[:, None]
         count, filters = values.shape[1:]
         molecules, longest = batch.flat_index.shape
-        row = (batch.place[target][:, None] * count + torch.arange(count, device=target.device)) * longest
-        place = row + batch.slot[source][:, None]
-        dense = values.new_zeros(molecules * longest * count * longest, filters)
+        row = batch.molecule[target][:, None] * count + torch.arange(count, device=target.device)
+        place = (row * longest + batch.slot[target][:, None]) * longest + batch.slot[source][:, None]
+        dense = values.new_zeros(molecules * count * longest * longest, filters)
         # Added up: in a crystal several images of one atom can be neighbours.
         dense = dense.index_add(0, place.flatten(), values.flatten(0, 1))
-        return dense.view(molecules, longest, count, longest * filters)
+        return dense.view(molecules, count, longest, longest * filters)
+
+
+class Filters(NamedTuple):
+    """What the layers multiply with what atoms send.
+
+    Attributes
+    ----------
+    scalars : Tensor of shape [B, harmonics · L, L · K]
+        For scalars.
+    vectors : Tensor of shape [B · 3, 2 · L, L · K]
+        For each component of vectors: L = 0 and the same component of L = 1.
+    """
+
+    scalars: Tensor
+    vectors: Tensor
+
+    @classmethod
+    def of(cls, filters: Tensor) -> Filters:
+        """From [B, harmonics, L, L · K]."""
+        odd = filters[:, 1:4]
+        pairs = torch.stack([filters[:, :1].expand_as(odd), odd], 2)
+        return cls(filters.flatten(1, 2), pairs.flatten(2, 3).flatten(0, 1))
 
 
 class RadialFilters(nn.Module):
@@ -160,7 +184,7 @@ def spherical_harmonics(direction: Tensor, degree: int) -> Tensor:
 
 
 class Convolution(nn.Module):
-    """One update of the scalars [N, F] and the vectors [N, 3, V]; the first one has no vectors to read."""
+    """One update of scalars [B, L, F] and vectors [B, 3, L, V]; the first one has no vectors to read."""
 
     def __init__(self, config: EquivariantConvolutionConfig, first: bool) -> None:
         super().__init__()
@@ -177,35 +201,22 @@ class Convolution(nn.Module):
             nn.Linear(width + invariants * channels, width), nn.SiLU(), nn.Linear(width, width + channels)
         )
 
-    def forward(
-        self, batch: AtomBatch, filters: Tensor, x: Tensor, vectors: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        molecules, longest, harmonics, _ = filters.shape
+    def forward(self, filters: Filters, x: Tensor, vectors: Tensor | None) -> tuple[Tensor, Tensor]:
+        molecules, longest, width = x.shape
         normed = self.norm(x)
-        sent = batch.pad(self.sent(normed)).view(molecules, longest * self.filters, self.channels)
-        sums = torch.bmm(filters.view(molecules, longest * harmonics, -1), sent)
-        sums = batch.unpad(sums.view(molecules, longest, harmonics, self.channels))
+        sent = self.sent(normed).view(molecules, longest * self.filters, self.channels)
+        sums = torch.bmm(filters.scalars, sent).view(molecules, -1, longest, self.channels)
         # Split, since the gradient of each part that is indexed would be an array of the size of the whole.
-        scalar, vector, *tensor = sums.split([1, 3, 5] if harmonics == 9 else [1, 3], 1)
-        invariants = [normed, scalar[:, 0], *(t.square().sum(1) for t in tensor)]
+        scalar, vector, *tensor = sums.split([1, 3, 5] if sums.shape[1] == 9 else [1, 3], 1)
+        invariants = [normed, scalar.squeeze(1), *(t.square().sum(1) for t in tensor)]
         if self.sent_vectors is not None and vectors is not None:
-            carried, along = self._carry(batch, filters, self.sent_vectors(vectors))
-            invariants.append(along)
-            vector = torch.cat([vector, carried, vectors], 2)
-        vector = vector.contiguous()
+            moved = self.sent_vectors(vectors).view(3 * molecules, longest * self.filters, self.channels)
+            received = torch.bmm(filters.vectors, moved).view(molecules, 3, 2, longest, self.channels)
+            carried, along = received.unbind(2)
+            invariants.append(along.sum(1))
+            vector = torch.cat([vector, carried, vectors], 3)
         left, right = self.left(vector), self.right(vector)
         invariants.append((left * right).sum(1))
-        step, gate = self.update(torch.cat(invariants, 1)).split([x.shape[1], self.channels], 1)
+        step, gate = self.update(torch.cat(invariants, 2)).split([width, self.channels], 2)
         turned = left * gate[:, None]
         return x + step, turned if vectors is None else vectors + turned
-
-    def _carry(self, batch: AtomBatch, filters: Tensor, sent: Tensor) -> tuple[Tensor, Tensor]:
-        """Sums of the neighbours' vectors [N, 3, V], and of their components along the direction [N, V]."""
-        molecules, longest, harmonics, _ = filters.shape
-        sent = batch.pad(sent).view(molecules, longest, 3, self.filters, self.channels)
-        even, odd, *_ = filters.split([1, 3, harmonics - 4], 2)
-        by_source = sent.transpose(2, 3).reshape(molecules, longest * self.filters, 3 * self.channels)
-        carried = torch.bmm(even.flatten(2), by_source).view(molecules, longest, 3, self.channels)
-        by_axis = sent.transpose(1, 2).reshape(molecules, 3 * longest * self.filters, self.channels)
-        along = torch.bmm(odd.flatten(2), by_axis)
-        return batch.unpad(carried), batch.unpad(along)
