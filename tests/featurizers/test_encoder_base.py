@@ -3,6 +3,7 @@
 import pickle
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -133,6 +134,13 @@ def test_the_default_batch_suits_the_cpu(make, monkeypatch):
     make().transform(["C" * n for n in range(5, 24)])  # 836 atoms
     assert len(sizes) > 1
     assert max(sizes) <= encoder_base.BATCH_ATOMS["cpu"]
+
+
+def test_backbones_with_large_messages_ask_for_smaller_batches_on_a_cpu():
+    encoder = SimpleNamespace(backbone=SimpleNamespace(cpu_atoms=64))
+    assert encoder_base.atoms_at_once(encoder, torch.device("cpu")) == 64
+    assert encoder_base.atoms_at_once(encoder, torch.device("cuda")) == encoder_base.BATCH_ATOMS["cuda"]
+    assert encoder_base.atoms_at_once(object(), torch.device("cpu")) == encoder_base.BATCH_ATOMS["cpu"]
 
 
 # --- devices and weights ---------------------------------------------------------------------------------

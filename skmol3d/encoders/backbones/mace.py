@@ -140,6 +140,9 @@ class MACE(nn.Module):
     Config: ClassVar[type] = MACEConfig
     energy_scalars = range(0)
     """None: it gives energies itself."""
+    cpu_atoms: ClassVar[int] = 64
+    """Atoms per batch of a featurizer on a CPU: larger blocks than 32 MiB are mapped anew each time, and
+    messages of l up to 3 reach them early."""
 
     def __init__(self, config: MACEConfig) -> None:
         super().__init__()
