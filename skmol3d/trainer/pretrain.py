@@ -86,7 +86,8 @@ def read_recipe(name: str, changes: list[str]) -> Any:
     Returns
     -------
     Recipe
-        Of its kind. ``data`` may be written as paths and shares, ``{path: share}``.
+        Of its kind. ``data`` may be written as paths and shares, ``{path: share}``; a recipe with ``base:
+        NAME`` has what it does not say itself from that one, and so have its mappings (not its data).
 
     Raises
     ------
@@ -96,10 +97,7 @@ def read_recipe(name: str, changes: list[str]) -> Any:
     """
     import yaml
 
-    path = Path(name) if Path(name).suffix in (".yaml", ".yml") else RECIPES / f"{name}.yaml"
-    if not path.exists():
-        raise ValueError(f"no recipe {name!r}; shipped: {', '.join(shipped())}")
-    plain = yaml.safe_load(path.read_text(encoding="utf-8"))
+    path, plain = _read(name)
     kind = plain.get("kind") if isinstance(plain, dict) else plain
     if not isinstance(kind, str) or kind not in KINDS:
         raise ValueError(f"{path}: kind must be one of {', '.join(map(repr, KINDS))}, got {kind!r}")
@@ -115,6 +113,22 @@ def read_recipe(name: str, changes: list[str]) -> Any:
             raise ValueError(f"--set {change}: the recipe has no such key")
         place[last] = yaml.safe_load(value)
     return parse_recipe(plain)
+
+
+def _read(name: str) -> tuple[Path, Any]:
+    """File of a recipe, and its plain values with those of its ``base``."""
+    import yaml
+
+    path = Path(name) if Path(name).suffix in (".yaml", ".yml") else RECIPES / f"{name}.yaml"
+    if not path.exists():
+        raise ValueError(f"no recipe {name!r}; shipped: {', '.join(shipped())}")
+    plain = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if isinstance(plain, dict) and "base" in plain:
+        _, base = _read(str(plain.pop("base")))
+        # Not its data, which are a mapping where they are paths and shares.
+        both = [k for k in plain.keys() & base.keys() if isinstance(plain[k], dict) and k != "data"]
+        plain = base | plain | {k: base[k] | plain[k] for k in both}
+    return path, plain
 
 
 def parse_recipe(plain: dict[str, Any]) -> Any:

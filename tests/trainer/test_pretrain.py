@@ -1,5 +1,6 @@
 """From recipes to checkpoints that the hub and the featurizer read."""
 
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -219,6 +220,21 @@ def test_set_changes_the_recipe():
     assert recipe.schedule.steps == 7
     assert recipe.held_out == 0.5
     assert recipe.model.backbone.heads == 4
+
+
+def test_a_recipe_has_from_its_base_what_it_does_not_say(tmp_path):
+    write(POTENTIAL, tmp_path / "first.yaml")
+    own = {
+        "base": str(tmp_path / "first.yaml"),
+        "name": "second",
+        "schedule": {"steps": 9},
+        "data": {"x.npz": 1},
+    }
+    recipe = read_recipe(write(own, tmp_path / "second.yaml"), ["atoms=77"])
+    first = read_recipe(own["base"], [])
+    assert recipe.schedule == dataclasses.replace(first.schedule, steps=9)
+    assert [source.path for source in recipe.data] == ["x.npz"]
+    assert (recipe.name, recipe.atoms, recipe.weights) == ("second", 77, first.weights)
 
 
 @pytest.mark.parametrize(
