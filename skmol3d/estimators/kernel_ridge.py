@@ -61,7 +61,9 @@ def minmax_kernel(A: Matrix, B: Matrix) -> NDArray[np.float32]:
     return np.divide(minima, maxima, out=np.ones_like(minima), where=maxima > 0)
 
 
-def leave_one_out(K: NDArray, y: NDArray, penalties: NDArray) -> NDArray[np.float64]:
+def leave_one_out(
+    K: NDArray, y: NDArray, penalties: NDArray, weights: NDArray | None = None
+) -> NDArray[np.float64]:
     """Predictions for each row by a kernel ridge regression fitted to all the others.
 
     Exact, for targets centred on the mean of those others, from one decomposition of the kernel.
@@ -74,27 +76,38 @@ def leave_one_out(K: NDArray, y: NDArray, penalties: NDArray) -> NDArray[np.floa
         Targets.
     penalties : ndarray of shape (k,)
         Added to the diagonal, one after the other.
+    weights : ndarray of shape (n,), optional
+        Of the rows' squared errors, above 0; all 1 by default.
 
     Returns
     -------
     ndarray of shape (k, n)
     """
-    eigenvalues, V = eigh(K, driver="evd", check_finite=False)
-    targets = np.stack([y - y.mean(), np.ones(len(y))], axis=1)
-    projected, squares = V.T @ targets.astype(V.dtype), V * V
+    # With weights W the penalty is divided by them: K + penalty/W is W^-1/2 (W^1/2 K W^1/2 + penalty) W^-1/2.
+    roots = None if weights is None else np.sqrt(weights).astype(K.dtype)[:, None]
+    eigenvalues, V = eigh(K if roots is None else roots * K * roots.T, driver="evd", check_finite=False)
+    targets = np.stack([y - np.average(y, weights=weights), np.ones(len(y))], axis=1).astype(V.dtype)
+    projected, squares = V.T @ (targets if roots is None else roots * targets), V * V
     predictions = np.empty((len(penalties), len(y)))
     for k, penalty in enumerate(penalties):
         inverse = 1 / (eigenvalues.clip(0) + V.dtype.type(penalty))
-        predictions[k] = _left_out(y, V @ (inverse[:, None] * projected), squares @ inverse)
+        solved, diagonal = V @ (inverse[:, None] * projected), squares @ inverse
+        if roots is not None:
+            solved, diagonal = roots * solved, roots[:, 0] ** 2 * diagonal
+        predictions[k] = _left_out(y, solved, diagonal, weights)
     return predictions
 
 
-def _left_out(y: NDArray, solved: NDArray, diagonal: NDArray) -> NDArray[np.float64]:
-    """Leave-one-out predictions from G⁻¹[y - mean, 1] [n, 2] and the diagonal of G⁻¹ [n], G = K + penalty."""
+def _left_out(y: NDArray, solved: NDArray, diagonal: NDArray, weights: NDArray | None) -> NDArray[np.float64]:
+    """Leave-one-out predictions from G⁻¹[y - mean, 1] [n, 2] and the diagonal of G⁻¹ [n].
+
+    G is the kernel with the penalty, divided by the weights, on its diagonal.
+    """
     # The residual of a fit without row i is linear in its targets. Those are y less the mean of the others,
-    # which differs from the mean of all by (y_i - mean) / (n - 1).
+    # which differs from the mean of all by (y_i - mean) / (n - 1), or (y_i - mean) / (sum w / w_i - 1).
     residual, of_ones = (solved / diagonal[:, None]).astype(np.float64).T
-    return y - residual - (y - y.mean()) / (len(y) - 1) * of_ones
+    others: Any = len(y) - 1 if weights is None else weights.sum() / weights - 1
+    return y - residual - (y - np.average(y, weights=weights)) / others * of_ones
 
 
 @dataclass(frozen=True)
@@ -127,7 +140,14 @@ class RowKernelRidge:
     left_out: NDArray[np.float64]
 
     @classmethod
-    def fit(cls, kind: str, X: Matrix, y: NDArray, sample: NDArray[np.intp] | None = None) -> Self:
+    def fit(
+        cls,
+        kind: str,
+        X: Matrix,
+        y: NDArray,
+        sample: NDArray[np.intp] | None = None,
+        weights: NDArray[np.float64] | None = None,
+    ) -> Self:
         """Choose kernel and penalty by leave-one-out score (MAE, or AUROC of labels 0 and 1), and fit.
 
         Columns that hold whole numbers are counts; positive and negative ones count apart. For rows with
@@ -144,6 +164,8 @@ class RowKernelRidge:
             Targets.
         sample : ndarray of int, optional
             Rows to choose kernel and penalty by; all are fitted in the end.
+        weights : ndarray of shape (n,), optional
+            Of the rows, above 0; all 1 by default.
         """
         counted = np.asarray((np.rint(X) == X).all(axis=0))
         # As for ridge, a column that is constant in training says nothing about test molecules.
@@ -153,7 +175,8 @@ class RowKernelRidge:
         parts = _parts(X, X, counted, dense)
         grid = np.arange(len(X)) if sample is None else sample
         among = np.ix_(grid, grid)
-        search = _Search(kind, y[grid], *(None if part is None else part[among] for part in parts))
+        chosen_parts = (None if part is None else part[among] for part in parts)
+        search = _Search(kind, y[grid], None if weights is None else weights[grid], *chosen_parts)
         for width in WIDTHS if parts[1] is not None else (None,):
             search.add(width, 0.5 if parts[0] is not None and parts[1] is not None else None)
         if parts[0] is not None and parts[1] is not None:
@@ -163,11 +186,13 @@ class RowKernelRidge:
                     search.add(best_width, weight)
         chosen = {name: float(value) for name, value in search.chosen.items() if value is not None}
         K = np.asarray(_kernel(chosen, *parts), np.float64)
-        lower = dpotrf(K + chosen["penalty"] * np.eye(len(y)), lower=1)[0]
-        solved = cho_solve((lower, True), np.stack([y - y.mean(), np.ones(len(y))], axis=1))
+        mean = float(np.average(y, weights=weights))
+        penalty = chosen["penalty"] * (np.ones(len(y)) if weights is None else 1 / weights)
+        lower = dpotrf(K + np.diag(penalty), lower=1)[0]
+        solved = cho_solve((lower, True), np.stack([y - mean, np.ones(len(y))], axis=1))
         # Again, for the one that is reported: in double precision.
-        left_out = _left_out(y, solved, np.diagonal(dpotri(lower, lower=1)[0]))
-        return cls(X, counted, dense, chosen, float(y.mean()), solved[:, 0], left_out)
+        left_out = _left_out(y, solved, np.diagonal(dpotri(lower, lower=1)[0]), weights)
+        return cls(X, counted, dense, chosen, mean, solved[:, 0], left_out)
 
     def predict(self, X: Matrix) -> NDArray[np.float64]:
         """Predictions [m] for rows [m, n_features]."""
@@ -210,8 +235,15 @@ def _kernel(chosen: dict[str, Any], counts: Kernel | None, squared: Kernel | Non
 class _Search:
     """The best combination so far."""
 
-    def __init__(self, kind: str, y: NDArray, counts: Kernel | None, squared: Kernel | None) -> None:
-        self.y, self.counts, self.squared = y, counts, squared
+    def __init__(
+        self,
+        kind: str,
+        y: NDArray,
+        weights: NDArray | None,
+        counts: Kernel | None,
+        squared: Kernel | None,
+    ) -> None:
+        self.y, self.weights, self.counts, self.squared = y, weights, counts, squared
         self.loss = _absolute_error if kind == "reg" else _one_minus_auroc
         self.chosen: dict[str, Any] = {}
         self.best = np.inf
@@ -219,15 +251,16 @@ class _Search:
     def add(self, width: float | None, weight: float | None) -> None:
         settings = {"weight": weight, "width": width}
         K = _kernel(settings, self.counts, self.squared)
-        for penalty, left_out in zip(PENALTIES, leave_one_out(K, self.y, PENALTIES), strict=True):
-            loss = self.loss(self.y, left_out)
+        predictions = leave_one_out(K, self.y, PENALTIES, self.weights)
+        for penalty, left_out in zip(PENALTIES, predictions, strict=True):
+            loss = self.loss(self.y, left_out, self.weights)
             if loss < self.best:
                 self.chosen, self.best = settings | {"penalty": penalty}, loss
 
 
-def _absolute_error(y: NDArray, prediction: NDArray) -> float:
-    return float(mean_absolute_error(y, prediction))
+def _absolute_error(y: NDArray, prediction: NDArray, weights: NDArray | None) -> float:
+    return float(mean_absolute_error(y, prediction, sample_weight=weights))
 
 
-def _one_minus_auroc(y: NDArray, prediction: NDArray) -> float:
-    return 1.0 - float(roc_auc_score(y, prediction))
+def _one_minus_auroc(y: NDArray, prediction: NDArray, weights: NDArray | None) -> float:
+    return 1.0 - float(roc_auc_score(y, prediction, sample_weight=weights))

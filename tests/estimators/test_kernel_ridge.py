@@ -29,14 +29,15 @@ def counts(n, p=12, seed=0):
     return (rng.poisson(1.0, (n, p)) * (rng.random((n, p)) < 0.6)).astype(np.float32)
 
 
-def refits(K, y, penalty):
+def refits(K, y, penalty, weights=None):
     """Each target predicted by a fit to the others, centred on their mean."""
     predictions = np.empty(len(y))
     for i in range(len(y)):
         others = np.delete(np.arange(len(y)), i)
-        mean = y[others].mean()
+        own = None if weights is None else weights[others]
+        mean = np.average(y[others], weights=own)
         model = KernelRidge(alpha=penalty, kernel="precomputed").fit(
-            K[np.ix_(others, others)], y[others] - mean
+            K[np.ix_(others, others)], y[others] - mean, sample_weight=own
         )
         predictions[i] = mean + model.predict(K[i : i + 1, others])[0]
     return predictions
@@ -69,6 +70,22 @@ def test_leave_one_out_is_what_refits_say(dtype):
     left_out = leave_one_out(K.astype(dtype), y, PENALTIES)
     expected = [refits(K.astype(float), y, penalty) for penalty in PENALTIES]
     np.testing.assert_allclose(left_out, expected, rtol=1e-9 if dtype == np.float64 else 2e-4)
+
+
+def test_weighted_rows_are_left_out_as_refits_with_weights_say():
+    X = counts(25)
+    rng = np.random.default_rng(1)
+    y, weights = X[:, :3].sum(1) + rng.normal(size=25) + 10, rng.uniform(0.2, 3.0, size=25)
+    K = minmax_kernel(X, X).astype(float)
+    expected = [refits(K, y, penalty, weights) for penalty in PENALTIES]
+    np.testing.assert_allclose(leave_one_out(K, y, PENALTIES, weights), expected, rtol=1e-9)
+    model = RowKernelRidge.fit("reg", X, y, weights=weights)
+    chosen = PENALTIES.tolist().index(model.chosen["penalty"])
+    np.testing.assert_allclose(model.left_out, expected[chosen], rtol=1e-6)
+    losses = [mean_absolute_error(y, found, sample_weight=weights) for found in expected]
+    assert chosen == int(np.argmin(losses))
+    same = RowKernelRidge.fit("reg", X, y, weights=np.ones(25))
+    np.testing.assert_allclose(same.predict(X), RowKernelRidge.fit("reg", X, y).predict(X), rtol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["reg", "cls"])

@@ -96,8 +96,12 @@ class FineTunedEstimator(Kept, FineTuningParameters):
         rows: NDArray[np.float32],
         wanted: NDArray[np.float64],
         weights: NDArray[np.float64],
+        of_molecules: NDArray[np.float64] | None,
     ) -> None:
-        """Fit kernels and networks to targets [n, T], and measure what each is worth."""
+        """Fit kernels and networks to targets [n, T], and measure what each is worth.
+
+        ``weights`` [n, T] hold those of the molecules [n], which alone the kernels know.
+        """
         import torch
 
         from skmol3d.estimators.finetuning.training import Plan, outputs, train_network
@@ -115,7 +119,7 @@ class FineTunedEstimator(Kept, FineTuningParameters):
         self._trained, self._sizes = self.train, (int(self.rank), int(self.width), wanted.shape[1])
         self.featurizer_ = featurizer
         kind = "cls" if self._classes else "reg"
-        self._start, honest = FrozenStart.fit(kind, rows, wanted, rng)
+        self._start, honest = FrozenStart.fit(kind, rows, wanted, rng, of_molecules)
         self._calibrate(honest, wanted, weights)
         honest = self._of_kernel(honest)
         examples = self._examples(featurizer, molecules, rows, wanted, weights)

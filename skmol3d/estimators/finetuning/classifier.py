@@ -12,7 +12,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.utils.class_weight import compute_class_weight
 
 from skmol3d.estimators.finetuning.base import FineTunedEstimator
-from skmol3d.estimators.finetuning.labels import as_targets, binary, classes_of, known_labels, named
+from skmol3d.estimators.finetuning.labels import (
+    as_targets,
+    binary,
+    classes_of,
+    known_labels,
+    named,
+    weights_of,
+)
 
 
 class REM3DIClassifier(ClassifierMixin, FineTunedEstimator):
@@ -164,7 +171,7 @@ class REM3DIClassifier(ClassifierMixin, FineTunedEstimator):
         )
         self.class_weight = class_weight
 
-    def fit(self, X: Any, y: ArrayLike) -> Self:
+    def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit kernels and networks.
 
         Parameters
@@ -173,6 +180,8 @@ class REM3DIClassifier(ClassifierMixin, FineTunedEstimator):
             Molecules, as of `skmol3d.REM3DIFeaturizer`.
         y : array-like, shape [n] or [n, T]
             Classes of one task, or of several with two classes each; NaN or None where one is unknown.
+        sample_weight : array-like, shape [n], optional
+            Weights of the molecules in all losses, beside those of the classes; what weighs 0 is left out.
 
         Returns
         -------
@@ -188,14 +197,16 @@ class REM3DIClassifier(ClassifierMixin, FineTunedEstimator):
         """
         self._check_params()
         molecules, y = as_targets(X, y)
-        classes = classes_of(y)
+        classes, of_molecules = classes_of(y), weights_of(sample_weight, len(molecules))
         if self._goes_on():
             before = [self.classes_] if self._flat else self.classes_
             if [list(names) for names in before] != [list(names) for names in classes]:
                 raise ValueError("warm_start: the classes are not those of the last fit")
         featurizer = self._make_featurizer().fit(molecules)
         molecules, rows = self._read(featurizer, molecules)
-        molecules, rows, wanted = known_labels(binary(y, classes), molecules, rows)
+        molecules, rows, wanted, of_molecules = known_labels(
+            binary(y, classes), molecules, rows, of_molecules
+        )
         for column, labels in enumerate(wanted.T):
             if len(np.unique(labels[np.isfinite(labels)])) < 2:
                 raise ValueError(f"column {column} of y has one class among the molecules that did not fail")
@@ -203,7 +214,9 @@ class REM3DIClassifier(ClassifierMixin, FineTunedEstimator):
         self.classes_: Any = classes[0] if self._flat else classes
         of_classes = self._weights(wanted)
         weights = np.where(wanted == 1, of_classes[:, 1], of_classes[:, 0])
-        self._fit(featurizer, molecules, rows, wanted, weights)
+        if of_molecules is not None:
+            weights *= of_molecules[:, None]
+        self._fit(featurizer, molecules, rows, wanted, weights, of_molecules)
         return self
 
     def _weights(self, wanted: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -78,8 +78,9 @@ class FrozenStart:
         rows: NDArray[np.float32],
         wanted: NDArray[np.float64],
         rng: np.random.RandomState,
+        weights: NDArray[np.float64] | None = None,
     ) -> tuple[Self, NDArray[np.float64]]:
-        """Fit to targets [n, T], NaN where one is unknown.
+        """Fit to targets [n, T], NaN where one is unknown, with weights [n] of the molecules.
 
         Returns
         -------
@@ -94,7 +95,8 @@ class FrozenStart:
             known = np.flatnonzero(np.isfinite(y))
             if len(known) > MOST:
                 known = np.sort(rng.permutation(known)[:MOST])
-            kernel = RowKernelRidge.fit(kind, rows[known], y[known])
+            own = None if weights is None else weights[known]
+            kernel = RowKernelRidge.fit(kind, rows[known], y[known], weights=own)
             others = np.setdiff1d(np.arange(len(rows)), known)
             if len(others):
                 honest[others, task] = kernel.predict(rows[others])

@@ -90,15 +90,40 @@ def named(p: NDArray[np.float64], names: NDArray[Any]) -> NDArray[Any]:
     return chosen
 
 
+def weights_of(sample_weight: Any, count: int) -> NDArray[np.float64] | None:
+    """Weights [n] of molecules, or None if none are given; ValueError for what is no weight."""
+    if sample_weight is None:
+        return None
+    try:
+        weights = np.asarray(sample_weight, np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"sample_weight must be numbers: {error}") from error
+    if weights.shape != (count,):
+        raise ValueError(f"sample_weight must have shape [{count}]; got {list(weights.shape)}")
+    wrong = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
+    if len(wrong):
+        raise ValueError(f"sample_weight is {weights[wrong[0]]} in row {wrong[0]}; it must be at least 0")
+    return weights
+
+
 def known_labels(
-    wanted: NDArray[np.float64], molecules: list[Any], rows: NDArray[np.float32]
-) -> tuple[list[Any], NDArray[np.float32], NDArray[np.float64]]:
-    """Molecules, rows and targets [n, T] of what has a row and a label; ValueError if there are too few."""
-    keep = np.flatnonzero(np.isfinite(rows).all(axis=1) & np.isfinite(wanted).any(axis=1))
+    wanted: NDArray[np.float64],
+    molecules: list[Any],
+    rows: NDArray[np.float32],
+    weights: NDArray[np.float64] | None,
+) -> tuple[list[Any], NDArray[np.float32], NDArray[np.float64], NDArray[np.float64] | None]:
+    """Molecules, rows, targets [n, T] and weights [n] of what has a row, a label and a weight above 0.
+
+    Weights are 1 on average. ValueError if there are too few molecules.
+    """
+    keep = np.isfinite(rows).all(axis=1) & np.isfinite(wanted).any(axis=1)
+    if weights is not None:
+        keep &= weights > 0
+        weights = weights[keep] / weights[keep].mean() if keep.any() else None
     wanted = wanted[keep]
     known = np.isfinite(wanted).sum(axis=0)
     for task, count in enumerate(known):
         if count < FEWEST:
             which = "" if len(known) == 1 else f" for task {task}"
             raise ValueError(f"n_samples={count} molecules with a label{which}; at least {FEWEST} are needed")
-    return [molecules[i] for i in keep], rows[keep], wanted
+    return [molecules[i] for i in np.flatnonzero(keep)], rows[keep], wanted, weights

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin
 
 from skmol3d.estimators.finetuning.base import FineTunedEstimator
-from skmol3d.estimators.finetuning.labels import as_targets, known_labels, numbers
+from skmol3d.estimators.finetuning.labels import as_targets, known_labels, numbers, weights_of
 
 
 class REM3DIRegressor(RegressorMixin, FineTunedEstimator):
@@ -97,7 +97,7 @@ class REM3DIRegressor(RegressorMixin, FineTunedEstimator):
 
     _classes = False
 
-    def fit(self, X: Any, y: ArrayLike) -> Self:
+    def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit kernels and networks.
 
         Parameters
@@ -106,6 +106,8 @@ class REM3DIRegressor(RegressorMixin, FineTunedEstimator):
             Molecules, as of `skmol3d.REM3DIFeaturizer`.
         y : array-like, shape [n] or [n, T]
             Targets of one task or several; NaN where one is unknown.
+        sample_weight : array-like, shape [n], optional
+            Weights of the molecules in all losses; what weighs 0 is left out.
 
         Returns
         -------
@@ -120,10 +122,10 @@ class REM3DIRegressor(RegressorMixin, FineTunedEstimator):
         """
         self._check_params()
         molecules, y = as_targets(X, y)
-        wanted = numbers(y)
+        wanted, of_molecules = numbers(y), weights_of(sample_weight, len(molecules))
         featurizer = self._make_featurizer().fit(molecules)
         molecules, rows = self._read(featurizer, molecules)
-        molecules, rows, wanted = known_labels(wanted, molecules, rows)
+        molecules, rows, wanted, of_molecules = known_labels(wanted, molecules, rows, of_molecules)
         self._flat = y.ndim == 1
         if not self._goes_on():
             self._mean, self._scale = np.nanmean(wanted, axis=0), np.nanstd(wanted, axis=0)
@@ -131,7 +133,10 @@ class REM3DIRegressor(RegressorMixin, FineTunedEstimator):
         elif len(self._mean) != wanted.shape[1]:
             raise ValueError(f"warm_start: {wanted.shape[1]} tasks, but the last fit had {len(self._mean)}")
         standard = (wanted - self._mean) / self._scale
-        self._fit(featurizer, molecules, rows, standard, np.ones(standard.shape))
+        weights = np.ones(standard.shape)
+        if of_molecules is not None:
+            weights *= of_molecules[:, None]
+        self._fit(featurizer, molecules, rows, standard, weights, of_molecules)
         return self
 
     def predict(self, X: Any, return_std: bool = False) -> Any:

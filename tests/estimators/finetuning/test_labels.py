@@ -61,3 +61,38 @@ def test_pandas_own_missing_values_are_unknown_labels(regressor, classifier):
 def test_numbers_are_not_made_of_dates_or_complex_ones(regressor, y):
     with pytest.raises(ValueError, match="must be numbers, NaN where unknown; got"):
         clone(regressor).fit(SMILES, y)
+
+
+def test_weights_of_molecules_count(regressor, classifier):
+    y = np.random.default_rng(0).permutation(TARGET)  # molecules say nothing about it
+    heavy = y > np.median(y)
+    for model in (clone(regressor), clone(regressor).set_params(train="head")):
+        plain = model.fit(SMILES, y).predict(SMILES).mean()
+        weighted = model.fit(SMILES, y, sample_weight=np.where(heavy, 20.0, 1.0)).predict(SMILES).mean()
+        assert weighted > plain + 1.0
+    model = clone(classifier).set_params(train="head")
+    plain = model.fit(SMILES, heavy).predict_proba(SMILES)[:, 1].mean()
+    weighted = model.fit(SMILES, heavy, sample_weight=np.where(heavy, 20.0, 1.0))
+    assert weighted.predict_proba(SMILES)[:, 1].mean() > plain + 0.1
+
+
+def test_molecules_that_weigh_nothing_are_left_out(regressor):
+    model = clone(regressor).set_params(train="head")
+    weights = np.where(np.arange(len(SMILES)) < 5, 0.0, 3.0)
+    found = model.fit(SMILES, TARGET, sample_weight=weights).predict(SMILES)
+    without = model.fit(SMILES[5:], TARGET[5:]).predict(SMILES)
+    np.testing.assert_allclose(found, without, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ([1.0], r"shape \[28\]; got \[1\]"),
+        ([*[1.0] * 27, -2.0], "is -2.0 in row 27; it must be at least 0"),
+        ([*[1.0] * 27, "heavy"], "sample_weight must be numbers"),
+        ([0.0] * 28, "n_samples=0"),
+    ],
+)
+def test_bad_weights(regressor, weights, message):
+    with pytest.raises(ValueError, match=message):
+        clone(regressor).fit(SMILES, TARGET, sample_weight=weights)
