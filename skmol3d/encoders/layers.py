@@ -28,9 +28,12 @@ class Bessel(nn.Module):
         self.register_buffer("frequency", torch.arange(1.0, size + 1), persistent=False)
 
     def forward(self, distance: Tensor) -> Tensor:
-        # torch.sinc(x) = sin(πx)/(πx) has the right limit at distance 0.
-        scale = self.frequency * (math.pi / self.length) * math.sqrt(2.0 / self.length)
-        return scale * torch.sinc(distance[..., None] * (self.frequency / self.length))
+        # Not torch.sinc, which takes three times as long on a CPU.
+        distance, scale = distance[..., None], math.sqrt(2.0 / self.length)
+        angular = self.frequency * (math.pi / self.length)
+        zero = distance == 0
+        wave = torch.sin(distance * angular) * (scale / torch.where(zero, 1.0, distance))
+        return torch.where(zero, scale * angular, wave)
 
 
 class ExpNormal(nn.Module):

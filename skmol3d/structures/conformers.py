@@ -161,7 +161,7 @@ def embed_here(molecule: Molecule, settings: ConformerSettings) -> Conformers:
     with rdkit_silence():  # "UFFTYPER: unrecognized atom type" and the like; failures are reported here
         clock = _Clock(settings.time_limit)
         for k in range(settings.n_conformers):
-            _embed_one(mol, _seed(molecule, settings, k), settings.max_attempts, clock)
+            _embed_one(mol, seed_of(molecule, settings, k), settings.max_attempts, clock)
             energies.append(_relax(mol, clock) if settings.relax == "mmff" else math.nan)
             _check(mol)
             positions.append(mol.GetConformer().GetPositions())
@@ -226,7 +226,8 @@ def _time_limit_error(limit: float) -> TransientError:
     return TransientError(f"no conformer within the time limit of {limit:g} s")
 
 
-def _seed(molecule: Molecule, settings: ConformerSettings, k: int) -> int:
+def seed_of(molecule: Molecule, settings: ConformerSettings, k: int) -> int:
+    """RDKit's seed for conformer ``k``: from the molecule alone, wherever it stands."""
     digest = hashlib.sha256(f"{molecule.smiles} {settings.random_state} {k}".encode()).digest()
     return int.from_bytes(digest[:4], "big") & 0x7FFFFFFF
 

@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 from rdkit import Chem
 from rdkit.Chem import rdFingerprintGenerator
 
+from skmol3d.structures.geometry import atoms_of
+
 RADIUS = 2
 GENERATORS = [
     rdFingerprintGenerator.GetMorganGenerator(
@@ -31,7 +33,7 @@ def atom_environments(mol: Chem.Mol) -> NDArray[np.uint32]:
             for atom, radius in places:
                 identifiers[atom, k * (RADIUS + 1) + radius] = max(bit, 1)  # 0 means that there is no label
     out = np.zeros((mol.GetNumAtoms(), identifiers.shape[1]), np.uint32)
-    kept = [a.GetIdx() for a in mol.GetAtoms() if a.GetAtomicNum() > 1]
+    kept = [a.GetIdx() for a in atoms_of(mol) if a.GetAtomicNum() > 1]
     # RemoveHs keeps some hydrogens (isotopes, H2): then there are no labels.
     if len(kept) == heavy.GetNumAtoms():
         out[kept] = identifiers

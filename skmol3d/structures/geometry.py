@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -77,9 +78,19 @@ def perceive_bonds(numbers: NDArray[Any], positions: NDArray[np.float64]) -> NDA
     return np.array(sorted(bonds), dtype=np.int32).reshape(-1, 2)
 
 
+def atoms_of(mol: Chem.Mol) -> Iterator[Chem.Atom]:
+    """Atoms in their order; RDKit's own iterator counts them anew at each, which takes as long again."""
+    return map(mol.GetAtomWithIdx, range(mol.GetNumAtoms()))
+
+
+def bonds_of(mol: Chem.Mol) -> Iterator[Chem.Bond]:
+    """Bonds in their order, as `atoms_of`."""
+    return map(mol.GetBondWithIdx, range(mol.GetNumBonds()))
+
+
 def bond_array(mol: Chem.Mol) -> NDArray[np.int32]:
     """Return the bonds of a molecule as [M, 2] atom indices, each once."""
-    pairs = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in mol.GetBonds()]
+    pairs = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in bonds_of(mol)]
     return np.array(pairs, dtype=np.int32).reshape(-1, 2)
 
 

@@ -15,7 +15,14 @@ from numpy.typing import NDArray
 from rdkit import Chem
 
 from skmol3d.structures.errors import Failure, StructureError, rdkit_errors, rdkit_reason, shorten
-from skmol3d.structures.geometry import MAX_ATOMS, bond_array, check_coordinates, perceive_bonds, total_charge
+from skmol3d.structures.geometry import (
+    MAX_ATOMS,
+    atoms_of,
+    bond_array,
+    check_coordinates,
+    perceive_bonds,
+    total_charge,
+)
 from skmol3d.structures.reading import FORMATS, is_file_name, read_records
 from skmol3d.structures.standardise import standardised
 
@@ -155,7 +162,7 @@ def _from_mol(mol: Chem.Mol, standardise: str | None) -> Molecule:
     _check_size(mol.GetNumAtoms())
     mol = Chem.RWMol(mol)  # the caller's stays as it is
     mol.SetStereoGroups([])  # they would change the order of the atoms
-    for atom in mol.GetAtoms():
+    for atom in atoms_of(mol):
         atom.SetAtomMapNum(0)
         if atom.GetAtomicNum() == 0:
             raise StructureError(f"atom {atom.GetIdx()} is a placeholder (* or R group), not an element")
@@ -179,7 +186,7 @@ def _from_sanitized(mol: Chem.Mol, standardise: str | None) -> Molecule:
 
 def _keep_tetrahedral_marks(mol: Chem.Mol) -> None:
     # RDKit does not carry the others over to another order of the neighbours.
-    for atom in mol.GetAtoms():
+    for atom in atoms_of(mol):
         if atom.GetChiralTag() not in TETRAHEDRAL:
             atom.SetChiralTag(Chem.ChiralType.CHI_UNSPECIFIED)
 
@@ -232,7 +239,7 @@ def _build(mol: Chem.Mol, coordinates: NDArray[np.float64] | None, smiles: str, 
 
 
 def _numbers(mol: Chem.Mol) -> NDArray[np.uint8]:
-    return np.array([atom.GetAtomicNum() for atom in mol.GetAtoms()], dtype=np.uint8)
+    return np.array([atom.GetAtomicNum() for atom in atoms_of(mol)], dtype=np.uint8)
 
 
 # --- geometries ------------------------------------------------------------------------------------------

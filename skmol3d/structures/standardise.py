@@ -36,6 +36,7 @@ from rdkit import Chem
 from rdkit.Chem.MolStandardize import rdMolStandardize
 
 from skmol3d.structures.errors import StructureError
+from skmol3d.structures.geometry import atoms_of
 
 METALS = (3, 11, 19, 37, 55, 4, 12, 20, 38, 56)
 PARTNERS = (7, 8, 9, 16, 17, 34, 35, 53)
@@ -58,10 +59,10 @@ def standardised(mol: Chem.Mol, how: str | None) -> Chem.Mol:
     """
     if how is None:
         return mol
-    if any(atom.GetAtomicNum() in METALS and atom.GetDegree() for atom in mol.GetAtoms()):
+    if any(atom.GetAtomicNum() in METALS and atom.GetDegree() for atom in atoms_of(mol)):
         mol = _disconnector().Disconnect(mol)
     mol = _parent(mol)
-    if how == "neutral" and any(atom.GetFormalCharge() for atom in mol.GetAtoms()):
+    if how == "neutral" and any(atom.GetFormalCharge() for atom in atoms_of(mol)):
         mol = _uncharger().uncharge(_without_acidic_hydrogens(mol))
     return mol
 
@@ -87,9 +88,9 @@ def _without_acidic_hydrogens(mol: Chem.Mol) -> Chem.Mol:
 
 
 def _parent(mol: Chem.Mol) -> Chem.Mol:
-    fragments = Chem.GetMolFrags(mol, asMols=True)
-    if len(fragments) == 1:
+    if len(Chem.GetMolFrags(mol)) == 1:  # indices cost nothing, molecules as much as parsing
         return mol
+    fragments = Chem.GetMolFrags(mol, asMols=True)
     names = [Chem.MolToSmiles(fragment) for fragment in fragments]
     organic, *_, smiles = max(map(_rank, fragments, names))
     if not organic and len(set(names)) > 1:

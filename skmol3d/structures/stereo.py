@@ -8,6 +8,7 @@ import numpy as np
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom
 
+from skmol3d.structures.geometry import atoms_of, bonds_of
 from skmol3d.structures.molecule import TETRAHEDRAL
 
 ATTEMPTS = 50
@@ -29,7 +30,7 @@ _TRANS = {Chem.BondStereo.STEREOE, Chem.BondStereo.STEREOTRANS}
 
 def stereo_kept(mol: Chem.Mol) -> bool:
     """Whether every stereocentre and double bond that the input specifies is so in 3D."""
-    centres = [a.GetIdx() for a in mol.GetAtoms() if a.GetChiralTag() in TETRAHEDRAL]
+    centres = [a.GetIdx() for a in atoms_of(mol) if a.GetChiralTag() in TETRAHEDRAL]
     if centres:
         seen = Chem.Mol(mol)
         Chem.AssignAtomChiralTagsFromStructure(seen, replaceExistingTags=True)
@@ -37,7 +38,7 @@ def stereo_kept(mol: Chem.Mol) -> bool:
             if seen.GetAtomWithIdx(i).GetChiralTag() != mol.GetAtomWithIdx(i).GetChiralTag():
                 return False
     positions = None
-    for bond in mol.GetBonds():
+    for bond in bonds_of(mol):
         if bond.GetStereo() in _CIS or bond.GetStereo() in _TRANS:
             if positions is None:
                 positions = mol.GetConformer().GetPositions()

@@ -5,6 +5,9 @@
 Prints molecules per second for parsing, conformers and encoding (of Mo3ENet also decoding to atoms), and what
 encoding costs in units of conformer generation. Parsing always runs on one core, and so do default batches
 through the encoder. On one core seconds are those of the processor, so that others who use it count less.
+
+On one core also the whole way: from text to row through a featurizer, next to RDKit's ``EmbedMolecule`` alone
+(ETKDGv3, the same seeds, molecules with hydrogens ready), in blocks of both by turns.
 """
 
 import argparse
@@ -12,14 +15,18 @@ import time
 from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import joblib
 import torch
+from rdkit import Chem
+from rdkit.Chem import rdDistGeom
 
-from skmol3d import hub
+from skmol3d import Mo3ENetFeaturizer, PotentialFeaturizer, REM3DIFeaturizer, hub
 from skmol3d.benchmark.report import markdown
 from skmol3d.encoders import AtomBatch
 from skmol3d.encoders.mo3enet.autoencoder import Autoencoder
+from skmol3d.featurizers.cache import clear
 from skmol3d.featurizers.encoder_base import BATCH_ATOMS
 from skmol3d.inference import Item, encode
 from skmol3d.structures import (
@@ -30,6 +37,8 @@ from skmol3d.structures import (
     read_molecule,
     read_records,
 )
+from skmol3d.structures.conformers import seed_of
+from skmol3d.structures.enantiomers import embedded_enantiomer
 from skmol3d.structures.molecule import Molecule
 
 
@@ -40,6 +49,36 @@ def read_sample(path: Path | None, column: str | None, count: int) -> list[objec
     from skmol3d.datasets import load_small_organics
 
     return list(load_small_organics().data[:count])
+
+
+def bare(molecules: list[Molecule], settings: ConformerSettings) -> float:
+    """CPU seconds of RDKit's embedding alone, of what our conformers are embedded from."""
+    prepared = []
+    for own in molecules:
+        molecule = embedded_enantiomer(own).molecule
+        assert molecule.mol is not None  # it has been embedded
+        parameters: Any = rdDistGeom.ETKDGv3()
+        parameters.randomSeed = seed_of(molecule, settings, 0)
+        parameters.maxIterations = settings.max_attempts
+        prepared.append((Chem.Mol(molecule.mol), parameters))
+    start = time.process_time()
+    for mol, parameters in prepared:
+        rdDistGeom.EmbedMolecule(mol, parameters)
+    return time.process_time() - start
+
+
+def whole_way(
+    featurizer: Any, inputs: list[Any], molecules: list[Molecule], block: int = 256
+) -> tuple[float, float]:
+    """CPU seconds of bare embedding, and from inputs to rows, in blocks by turns; nothing is known before."""
+    clear()
+    alone = rows = 0.0
+    for i in range(0, len(inputs), block):
+        alone += bare(molecules[i : i + block], ConformerSettings())
+        start = time.process_time()
+        featurizer.transform(inputs[i : i + block])
+        rows += time.process_time() - start
+    return alone, rows
 
 
 @torch.no_grad()
@@ -83,8 +122,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         except StructureError as error:
             print(f"not parsed: {value}: {error}")
     parsed = clock()
-    made = [c for c in generate(molecules, ConformerSettings(), args.n_jobs) if isinstance(c, Conformers)]
+    results = list(generate(molecules, ConformerSettings(), args.n_jobs))
     embedded = clock()
+    made = [result for result in results if isinstance(result, Conformers)]
     known = set(encoder.elements)  # type: ignore[arg-type]
     most, least = max((len(c.numbers) for c in made), default=0), 0
     if isinstance(encoder, Autoencoder):  # it decodes so many atoms, of atomic numbers above the least
@@ -114,6 +154,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(markdown(rows, ["stage", "molecules", "succeeded", "seconds", "molecules/s"]))
     per_conformer, per_row = (embedded - parsed) / len(molecules), (encoded - ready) / len(items)
     print(f"\nencoding / conformer time: {per_row / per_conformer:.3f}")
+    classes: list[Any] = [REM3DIFeaturizer, PotentialFeaturizer, Mo3ENetFeaturizer]
+    for featurizer in [c for c in classes if cores == 1 and c.encoder_name == encoder.name]:
+        settings = {"device": "cpu", "batch_size": args.batch_size, "errors": "nan"}
+        worked = [m for m, result in zip(molecules, results, strict=True) if isinstance(result, Conformers)]
+        alone, whole = whole_way(
+            featurizer(args.model, **settings).fit(()), [molecule.smiles for molecule in worked], worked
+        )
+        n = len(worked)
+        print(
+            f"text to row / bare ETKDGv3: {whole / alone:.3f} "
+            f"({1000 * whole / n:.1f} and {1000 * alone / n:.1f} ms for each of {n} molecules)"
+        )
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from skmol3d.encoders.atoms import (
 )
 from skmol3d.encoders.config import check_elements, check_positive
 from skmol3d.encoders.layers import Bessel, cosine_cutoff
+from skmol3d.encoders.periodic import PeriodicBatch
 
 FILTER_SCALE = 0.3
 """Of the filters: sums over some ten neighbours then start with about unit variance."""
@@ -123,14 +124,21 @@ class EquivariantConvolution(nn.Module):
         others = (~edges.itself).nonzero()[:, 0]
         source, target = edges.source[others], edges.target[others]
         harmonics = spherical_harmonics(edges.direction.index_select(0, others), self.config.degree)
-        values = harmonics[:, :, None] * self.radial(edges.distance.index_select(0, others))[:, None]
-        count, filters = values.shape[1:]
+        radial = self.radial(edges.distance.index_select(0, others))
+        count, filters = harmonics.shape[1], radial.shape[1]
         molecules, longest = batch.flat_index.shape
-        row = batch.molecule[target][:, None] * count + torch.arange(count, device=target.device)
-        place = (row * longest + batch.slot[target][:, None]) * longest + batch.slot[source][:, None]
-        dense = values.new_zeros(molecules * count * longest * longest, filters)
-        # Added up: in a crystal several images of one atom can be neighbours.
-        dense = dense.index_add(0, place.flatten(), values.flatten(0, 1))
+        size, slots = molecules * longest * longest, batch.slot[target] * longest + batch.slot[source]
+        if isinstance(batch, PeriodicBatch):  # several images of one atom can be neighbours: they add up
+            row = batch.molecule[target][:, None] * count + torch.arange(count, device=target.device)
+            place = (row * longest**2 + slots[:, None]).flatten()
+            values = (harmonics[:, :, None] * radial[:, None]).flatten(0, 1)
+            dense = values.new_zeros(size * count, filters).index_add_(0, place, values)
+            return dense.view(molecules, count, longest, longest * filters)
+        place = batch.molecule[target] * longest**2 + slots
+        angular = harmonics.new_zeros(size, count).index_copy_(0, place, harmonics)
+        angular = angular.view(molecules, -1, count).transpose(1, 2).contiguous()[..., None]
+        radial = radial.new_zeros(size, filters).index_copy_(0, place, radial)
+        dense = angular * radial.view(molecules, 1, -1, filters)
         return dense.view(molecules, count, longest, longest * filters)
 
 

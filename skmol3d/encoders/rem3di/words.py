@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import torch
@@ -204,8 +205,12 @@ def priorities(batch: AtomBatch, identity: Tensor) -> Tensor:
     itself = torch.eye(near.shape[1], dtype=torch.bool, device=near.device)
     second = ((near @ near) > 0) & ~bonded & ~itself
     shells = [_largest(numbers, reached)[batch.molecule, batch.slot] for reached in (bonded, second)]
-    rows = torch.cat([batch.numbers[:, None], *shells, identity[:, None]], 1)
-    return torch.unique(rows, dim=0, return_inverse=True)[1]
+    # Digits of one number, since torch.unique by rows compares them one by one: nine atomic numbers fill 63
+    # bits, and their ranks leave room for an identity.
+    elements = torch.cat([batch.numbers[:, None], *shells], 1).unbind(1)
+    shape = reduce(lambda number, element: number * 128 + element, elements)
+    rank = torch.unique(shape, return_inverse=True)[1]
+    return torch.unique(rank * 2**32 + identity, return_inverse=True)[1]
 
 
 def _largest(numbers: Tensor, reached: Tensor, count: int = 4) -> Tensor:
