@@ -152,26 +152,25 @@ def _prime_malloc() -> None:
     torch.empty(MALLOC_PRIMER, dtype=torch.uint8)
 
 
-_threads_lock = Lock()
-_threads = [0, 0]  # callers inside `_one_thread`, and the setting before the first of them
+_turn = Lock()
 
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """One thread for torch, and afterwards as many as before, also when several threads encode at once."""
+    """One thread for torch, and afterwards as many as before; threads that encode at once take turns.
+
+    MKL knows one number for the whole process: a thread that set it back while another computes would give
+    that one a second thread, and whoever forks while such a thread ends finds MKL's lock taken, for ever.
+    """
     import torch
 
-    with _threads_lock:
-        if _threads[0] == 0:
-            _threads[1] = torch.get_num_threads()
-        _threads[0] += 1
-    try:
+    with _turn:
+        before = torch.get_num_threads()
         torch.set_num_threads(1)
-        yield
-    finally:
-        with _threads_lock:
-            _threads[0] -= 1
-            torch.set_num_threads(_threads[1])
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
 
 
 def _next_batch(items: Sequence[Item], order: list[int], budget: int) -> list[int]:

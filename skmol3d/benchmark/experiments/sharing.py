@@ -3,10 +3,12 @@
 Rows of the shipped small organics, computed in one thread, are computed anew by threads that share the
 featurizer, by forked processes that inherit it after use, and by joblib's processes that unpickle it; each
 part of the molecules by one of them, and all of a few molecules by each. Exits with status 1 if a row differs
-by more than rounding (1e-5 of the largest number) or a molecule is missing.
+by more than rounding (1e-5 of the largest number) or a molecule is missing, or if a thread or process hangs,
+which then says where.
 """
 
 import argparse
+import faulthandler
 import multiprocessing
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
@@ -17,7 +19,12 @@ from loky import ProcessPoolExecutor as LokyExecutor
 from skmol3d.featurizers import REM3DIFeaturizer, cache
 
 TOLERANCE = 1e-5
-PATIENCE = 300.0  # seconds for one part
+PATIENCE = 150.0  # seconds for all that one kind of workers does
+
+
+def watch() -> None:
+    """End this process after that many seconds, and print where each of its threads was."""
+    faulthandler.dump_traceback_later(PATIENCE, exit=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,15 +45,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parts = [[smiles[i] for i in place] for place in places]
     fork = multiprocessing.get_context("fork")
     kinds: dict[str, Callable[[], Executor]] = {
-        "threads": lambda: ThreadPoolExecutor(args.workers),
-        "forked processes": lambda: ProcessPoolExecutor(args.workers, mp_context=fork),
-        "joblib's processes": lambda: LokyExecutor(args.workers),
+        "threads": lambda: ThreadPoolExecutor(args.workers, initializer=watch),
+        "forked processes": lambda: ProcessPoolExecutor(args.workers, fork, initializer=watch),
+        "joblib's processes": lambda: LokyExecutor(args.workers, initializer=watch),
     }
     status = 0
     for name, make in kinds.items():
         cache.clear()  # or rows would be looked up rather than computed
         with make() as pool:
-            rows = list(pool.map(featurizer.transform, parts, timeout=PATIENCE))
+            rows = list(pool.map(featurizer.transform, parts))
+        faulthandler.cancel_dump_traceback_later()  # a fork that inherits it hangs when it sets its own
         differences = [np.abs(row - expected[place]).max() for row, place in zip(rows, places, strict=True)]
         largest = float(np.max(differences) / np.abs(expected).max())  # NaN if a row is
         print(f"{args.workers} {name}, {sum(map(len, rows))} rows: largest difference {largest:.1e}")
