@@ -16,9 +16,10 @@ DOCS = Path(__file__).parents[1] / "docs"
 def test_the_page_on_data_of_your_own_leads_to_predictions(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     smiles = list(load_small_organics().data[:24])
-    table = pd.DataFrame({"smiles": [*smiles, "C("], "activity": [*map(len, smiles), 1]})
+    activity = [*map(str, map(len, smiles)), "1", "n.d."]
+    table = pd.DataFrame({"smiles": [*smiles, "C(", "CCO"], "activity": activity, "weight": 1.5})
     table.to_csv("assay.csv", index=False)
-    table[["smiles"]][-5:].to_csv("new.csv", index=False)
+    table[["smiles"]][-6:-1].to_csv("new.csv", index=False)
     blocks = re.findall(r"```python\n(.*?)```", (DOCS / "own.md").read_text(encoding="utf-8"), re.DOTALL)
     names = {}
     for block in blocks:
@@ -26,4 +27,4 @@ def test_the_page_on_data_of_your_own_leads_to_predictions(tmp_path, monkeypatch
             exec(block, names)
     assert pd.read_csv("predictions.csv")["activity"].isna().tolist() == [False] * 4 + [True]
     assert "not a valid SMILES" in capsys.readouterr().out
-    assert names["both"].fit_transform(table[:3]).shape[0] == 3
+    assert names["both"].fit_transform(table[["smiles", "weight"]][:3])[:, -1].tolist() == [1.5] * 3

@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> None:
         print("\n".join(f"{name:16} {text}" for name, text in METHODS.items()))
         return
     tasks = _tasks(args)
-    cv = args.cv or (None if args.tasks else (5, 1))
+    cv = args.cv or (None if any(task.split is not None for task in tasks) else (5, 1))
     methods = _methods(args, args.methods)
     verbose = int(sys.stderr.isatty())
     results = evaluate(methods, tasks, args.heads, cv, args.seed, args.n_jobs, args.out, verbose)

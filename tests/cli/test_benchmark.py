@@ -49,6 +49,19 @@ def test_benchmark_on_a_panel_writes_its_files_and_resumes(tmp_path, tiny_checkp
     assert len(list((out / "results").iterdir())) == 6
 
 
+def test_a_table_of_ones_own_without_splits_has_folds(tmp_path, capsys):
+    smiles = [f"C{'C' * (i % 7)}{'O' * (i % 2)}{'N' * (i % 3 == 0)}" for i in range(21)]
+    pd.DataFrame({"smiles": [*smiles, "C("], "y": [*map(float, map(len, smiles)), 1.0]}).to_csv(
+        tmp_path / "mine.csv", index=False
+    )
+    command = ["benchmark", "--tasks", str(tmp_path), "--methods", "ecfp", "--heads", "linear"]
+    assert main([*command, "--out", str(tmp_path / "out")]) == 0
+    assert "| mine | MAE" in capsys.readouterr().out
+    results = pd.read_csv(tmp_path / "out" / "results.csv")
+    assert sorted(results["fold"]) == list(range(5))
+    assert set(results["n_dropped"]) == {1}
+
+
 @pytest.mark.slow
 def test_benchmark_of_the_shipped_table_by_folds(capsys):
     command = ["benchmark", "--only", "gap", "--methods", "ecfp", "--heads", "linear", "--cv", "2x1"]
