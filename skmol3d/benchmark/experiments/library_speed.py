@@ -5,10 +5,13 @@
 
 Featurizes the first molecules of FILE on clusters of this machine: the largest of the sizes with each number
 of workers, and each size with the first number. The start of a cluster is not counted, the first
-partition's loading of weights is. The plan multiplies the cost with the most molecules on one worker.
+partition's loading of weights is. The cost of a molecule is CPU time of all workers, which others who use the
+machine prolong less than the clock. The plan multiplies that of the largest size on the first number of
+workers.
 """
 
 import argparse
+import os
 import resource
 import shutil
 import tempfile
@@ -38,13 +41,19 @@ class Run:
     molecules: int
     failed: int
     seconds: float
+    busy: float
     bytes: int
     memory: int
 
     @property
     def cost(self) -> float:
-        """Core seconds per molecule."""
-        return self.workers * self.seconds / self.molecules
+        """CPU seconds of the workers per molecule."""
+        return self.busy / self.molecules
+
+
+def _busy() -> float:
+    """CPU seconds of this process, and of children that have ended."""
+    return sum(os.times()[:4])
 
 
 def _memory() -> int:
@@ -56,15 +65,16 @@ def measure(library: Path, workers: int, partition_size: int, dtype: str, model:
     featurizer = ECFPFeaturizer() if model == "ecfp" else REM3DIFeaturizer(model)
     output = library.with_suffix(f".{workers}")
     with connected(f"local:{workers}") as client:
-        start = time.perf_counter()
+        start, before = time.perf_counter(), sum(client.run(_busy).values())
         done = featurize_library(
             library, output, featurizer, scheduler=client, partition_size=partition_size, dtype=dtype
         )
         seconds = time.perf_counter() - start
+        busy = sum(client.run(_busy).values()) - before
         memory = max(client.run(_memory).values())
     size = sum(part.stat().st_size for part in output.glob("part-*"))
     shutil.rmtree(output)
-    return Run(workers, done.molecules, done.failed, seconds, size, memory)
+    return Run(workers, done.molecules, done.failed, seconds, busy, size, memory)
 
 
 def plan(run: Run) -> str:
@@ -115,7 +125,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     costs = ["molecules/s", "core ms/molecule", "bytes/molecule", "MB/worker"]
     headings = ["workers", "molecules", "failed", *costs]
     print(markdown(rows, headings))
-    print(f"\n{plan(runs[len(args.sizes) - 1])}")
+    largest = runs[len(args.sizes) - 1]
+    print(f"\n{plan(largest)}")
+    for run in runs[len(args.sizes) :]:
+        faster = largest.seconds / run.seconds
+        print(f"{run.workers} workers are {faster:.2f} times as fast as {largest.workers}")
 
 
 if __name__ == "__main__":

@@ -8,13 +8,17 @@ from skmol3d.datasets import load_small_organics
 
 
 @pytest.mark.slow
-def test_library_kills(tmp_path, capsys):
-    smiles = list(load_small_organics().data)[:200] * 10
+@pytest.mark.parametrize("model", ["ecfp", "an encoder"])
+def test_library_kills(model, tiny_checkpoint, tmp_path, capsys):
+    smiles = list(load_small_organics().data)
+    smiles = smiles[:200] * 10 if model == "ecfp" else smiles[:200]
     pd.DataFrame({"smiles": [*smiles, "no SMILES"]}).to_csv(tmp_path / "molecules.csv", index=False)
-    settings = ["--workers", "1", "--partition", "50", "--kills", "1"]
+    size = 50 if model == "ecfp" else 10
+    settings = ["--workers", "1", "--partition", str(size), "--kills", "1"]
+    settings += ["--model", model if model == "ecfp" else tiny_checkpoint]
     assert library_kills.main([str(tmp_path / "molecules.csv"), *settings]) == 0
     said = capsys.readouterr().out
-    assert "2001 molecules, 41 files" in said
+    assert f"{len(smiles) + 1} molecules, {len(smiles) // size + 1} files" in said
     assert "killed 1 times" in said
     assert "the same, byte for byte" in said
 
