@@ -152,25 +152,26 @@ def _prime_malloc() -> None:
     torch.empty(MALLOC_PRIMER, dtype=torch.uint8)
 
 
-_turn = Lock()
+_threads_lock = Lock()
+_threads = [0, 0]  # callers inside `_one_thread`, and the setting before the first of them
 
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """One thread for torch, and afterwards as many as before; threads that encode at once take turns.
-
-    MKL knows one number for the whole process: a thread that set it back while another computes would give
-    that one a second thread, and whoever forks while such a thread ends finds MKL's lock taken, for ever.
-    """
+    """One thread for torch, and afterwards as many as before, also when several threads encode at once."""
     import torch
 
-    with _turn:
-        before = torch.get_num_threads()
+    with _threads_lock:
+        if _threads[0] == 0:
+            _threads[1] = torch.get_num_threads()
+        _threads[0] += 1
+    try:
         torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
+        yield
+    finally:
+        with _threads_lock:
+            _threads[0] -= 1
+            torch.set_num_threads(_threads[1])
 
 
 def _next_batch(items: Sequence[Item], order: list[int], budget: int) -> list[int]:

@@ -2,8 +2,6 @@
 
 import subprocess
 import sys
-import time
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -76,23 +74,3 @@ def test_the_allocator_is_left_alone_on_request(monkeypatch):
     monkeypatch.delenv("SKMOL3D_PRIME_MALLOC")
     inference.prime_malloc()
     assert primed
-
-
-def test_threads_that_encode_at_once_take_turns():
-    # Or one would set MKL's number of threads, which is that of the process, back while another computes.
-    inside, most = 0, 0
-
-    class Slow(Threads):
-        def forward(self, batch):
-            nonlocal inside, most
-            inside += 1
-            most = max(most, inside)
-            time.sleep(0.02)
-            inside -= 1
-            return super().forward(batch)
-
-    with ThreadPoolExecutor(4) as pool:
-        arguments = [(Slow(), TWO_WATERS, torch.device("cpu"), 128)] * 8
-        found = list(pool.map(lambda given: inference.encode(*given)[0], arguments))
-    assert most == 1
-    assert all((rows == 1).all() for rows in found)

@@ -2,6 +2,7 @@
 
 import pickle
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -114,6 +115,9 @@ def test_small_batches_run_on_one_thread(make, monkeypatch):
         monkeypatch.setattr(inference, "ONE_THREAD", 0)
         make(random_state=1).transform(SMILES)
         assert threads[-1] == 3
+        monkeypatch.undo()
+        with inference._one_thread(), ThreadPoolExecutor(1) as pool:
+            pool.submit(make(random_state=2).transform, SMILES).result()
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
