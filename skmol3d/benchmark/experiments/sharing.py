@@ -1,9 +1,10 @@
 """One featurizer in many hands: ``python -m skmol3d.benchmark.experiments.sharing [--n 240] [--workers 8]``.
 
 Rows of the shipped small organics, computed in one thread, are computed anew by forked processes that inherit
-the featurizer after use, by joblib's processes that unpickle it, and by threads that share it; each part of the molecules by one of them, and all of a few molecules by each. Exits with status 1 if a row differs
-by more than rounding (1e-5 of the largest number) or a molecule is missing, or if a thread or process hangs,
-which then says where.
+the featurizer after use, by joblib's processes that unpickle it, and by threads that share it; each part of
+the molecules by one of them, and all of a few molecules by each. Exits with status 1 if a row differs by more
+than rounding (1e-5 of the largest number) or a molecule is missing, or if a thread or process hangs, which
+then says where.
 """
 
 import argparse
