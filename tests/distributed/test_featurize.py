@@ -1,6 +1,7 @@
 """A library gets the rows that a featurizer gives, with ids, columns and failures."""
 
 import dask.dataframe as dd
+import joblib
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
@@ -9,6 +10,7 @@ from rdkit import Chem
 
 from skmol3d import CrystalFeaturizer, ECFPFeaturizer, REM3DIFeaturizer
 from skmol3d.distributed import featurize_library, partition
+from skmol3d.distributed.cluster import connected
 
 FEATURIZER = ECFPFeaturizer(n_bits=32)
 
@@ -51,6 +53,18 @@ def test_an_encoder_gives_the_values_of_one_process(client, folder, table, tiny_
     rows = pd.read_parquet("out").iloc[:, 4:]
     assert list(rows) == list(featurizer.get_feature_names_out())
     np.testing.assert_allclose(rows, expected(table.smiles, featurizer), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_worker_is_fed_by_processes_of_its_own(folder, table, tiny_checkpoint):
+    table.to_parquet("more.parquet")
+    settings = {"scheduler": "local:1", "partition_size": 30}  # more than what is made without processes
+    for jobs in (1, 2):
+        featurizer = REM3DIFeaturizer(tiny_checkpoint, device="cpu", n_jobs=jobs)
+        featurize_library("more.parquet", f"rows{jobs}", featurizer, **settings)
+    pd.testing.assert_frame_equal(pd.read_parquet("rows1"), pd.read_parquet("rows2"))
+    with connected("local:1", processes=True) as client:
+        assert client.submit(joblib.effective_n_jobs, 2).result() == 2
 
 
 def test_whole_numbers_are_stored_as_such_and_others_in_the_type_asked_for(
