@@ -1,8 +1,13 @@
 """The documentation site: `make docs` builds it into docs/_build/html."""
 
 import re
+from pathlib import Path
+
+import pandas as pd
 
 import skmol3d
+from skmol3d.benchmark import best_head, plot_win_rates, score_table
+from skmol3d.benchmark.experiments.panel import METHODS
 
 project = "skmol3d"
 author = "the skmol3d developers"
@@ -29,14 +34,23 @@ html_show_sourcelink = False
 html_theme_options = {
     "show_prev_next": False,
     "navigation_with_keys": False,
-    "header_links_before_dropdown": 3,
+    "header_links_before_dropdown": 2,  # more push the search into a line of its own
     "secondary_sidebar_items": {"[!n]*": ["page-toc"]},  # notebooks need the room
 }
+html_sidebars = {"*": []}  # only pages in folders have a section to navigate
 
 
 def setup(app):
     """Called by Sphinx."""
     app.connect("autodoc-skip-member", skip_foreign)
+    app.connect("builder-inited", draw_win_rates)
+
+
+def draw_win_rates(app):
+    """Draw the chart of the benchmark's page from the results that lie beside it."""
+    results = pd.read_csv(Path(app.srcdir) / "results" / "panel.csv")
+    results = results[results["method"].isin(METHODS)]
+    plot_win_rates(score_table(best_head(results)), Path(app.srcdir) / "_static" / "win_rates.png")
 
 
 def skip_foreign(app, what, name, obj, skip, options):

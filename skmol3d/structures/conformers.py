@@ -132,6 +132,16 @@ def embed(molecule: Molecule, settings: ConformerSettings) -> Conformers:
         If no geometry was found within the attempts or the time limit; `TransientError` if that may be
         otherwise on another machine or day.
     """
+    embedded = embedded_enantiomer(molecule)
+    made = embed_itself(embedded.molecule, settings)
+    if embedded.places is None:
+        return made
+    positions = embedded.turned_back(made.positions)
+    return Conformers(molecule.numbers, positions, made.energies, molecule.charge, molecule.bonds)
+
+
+def embed_itself(molecule: Molecule, settings: ConformerSettings) -> Conformers:
+    """`embed`, but of two enantiomers the very one that is given: what `embedded_enantiomer` chose, say."""
     try:
         if molecule.coordinates is not None:
             return _kept(molecule, molecule.coordinates[: settings.n_conformers])
@@ -139,14 +149,8 @@ def embed(molecule: Molecule, settings: ConformerSettings) -> Conformers:
             raise StructureError(
                 "several fragments without coordinates have no common geometry; keep the parent"
             )
-        embedded = embedded_enantiomer(molecule)
-        made = (embed_isolated if len(molecule.numbers) > ISOLATED_ABOVE else embed_here)(
-            embedded.molecule, settings
-        )
-        if embedded.places is None:
-            return made
-        positions = embedded.turned_back(made.positions)
-        return Conformers(molecule.numbers, positions, made.energies, molecule.charge, molecule.bonds)
+        large = len(molecule.numbers) > ISOLATED_ABOVE
+        return (embed_isolated if large else embed_here)(molecule, settings)
     except StructureError:
         raise
     except (RuntimeError, ValueError) as error:  # what RDKit raises when it finds itself in a bad state
@@ -162,8 +166,10 @@ def embed_here(molecule: Molecule, settings: ConformerSettings) -> Conformers:
         clock = _Clock(settings.time_limit)
         for k in range(settings.n_conformers):
             _embed_one(mol, seed_of(molecule, settings, k), settings.max_attempts, clock)
-            energies.append(_relax(mol, clock) if settings.relax == "mmff" else math.nan)
-            _check(mol)
+            energies.append(math.nan)
+            if settings.relax == "mmff":
+                energies[-1] = _relax(mol, clock)
+                _check(mol)
             positions.append(mol.GetConformer().GetPositions())
     return _sorted(molecule, np.stack(positions), np.array(energies))
 

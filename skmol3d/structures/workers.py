@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from functools import lru_cache
@@ -17,16 +17,26 @@ from typing import Any
 import joblib
 from loky import ProcessPoolExecutor
 
-from skmol3d.structures.conformers import Conformers, ConformerSettings, embed, embed_isolated
+from skmol3d.structures.conformers import (
+    Conformers,
+    ConformerSettings,
+    embed,
+    embed_isolated,
+)
 from skmol3d.structures.errors import StructureError
 from skmol3d.structures.molecule import Molecule
+
+Embedding = Callable[[Molecule, ConformerSettings], Conformers]
 
 # A chunk is long enough that sending it costs nothing and short enough that few molecules wait for it.
 CHUNK = 16
 
 
 def generate(
-    molecules: Iterable[Molecule], settings: ConformerSettings, n_jobs: int | None = None
+    molecules: Iterable[Molecule],
+    settings: ConformerSettings,
+    n_jobs: int | None = None,
+    embedding: Embedding = embed,
 ) -> Iterator[Conformers | StructureError]:
     """Embed a stream of molecules, in order, possibly in several processes.
 
@@ -39,6 +49,8 @@ def generate(
     n_jobs : int or None, default=None
         Processes, as in joblib: None means 1 (or what `joblib.parallel_config` says), -1 all cores. The
         results do not depend on it.
+    embedding : callable, default=embed
+        `embed`, or `skmol3d.structures.conformers.embed_itself`.
 
     Yields
     ------
@@ -47,52 +59,59 @@ def generate(
     """
     workers = joblib.effective_n_jobs(n_jobs)
     if workers == 1:
-        return (embed_or_error(molecule, settings) for molecule in molecules)
-    return _generate_parallel(molecules, settings, workers)
+        return (_embed_or_error(embedding, molecule, settings) for molecule in molecules)
+    return _generate_parallel(molecules, settings, workers, embedding)
 
 
-def embed_or_error(molecule: Molecule, settings: ConformerSettings) -> Conformers | StructureError:
-    """`embed` with the error as a value."""
+def _embed_or_error(
+    embedding: Embedding, molecule: Molecule, settings: ConformerSettings
+) -> Conformers | StructureError:
     try:
-        return embed(molecule, settings)
+        return embedding(molecule, settings)
     except StructureError as error:
         return error
 
 
 def _generate_parallel(
-    molecules: Iterable[Molecule], settings: ConformerSettings, workers: int
+    molecules: Iterable[Molecule], settings: ConformerSettings, workers: int, embedding: Embedding
 ) -> Iterator[Conformers | StructureError]:
     molecules = iter(molecules)
     # Workers take about a second to start: a short list is done before that.
     first = list(islice(molecules, CHUNK))
     if len(first) < CHUNK:
-        yield from (embed_or_error(molecule, settings) for molecule in first)
+        yield from (_embed_or_error(embedding, molecule, settings) for molecule in first)
         return
     stream = chain(first, molecules)
     pending: deque[tuple[list[Molecule], Future[Any]]] = deque()
     try:
         while True:
             while len(pending) < 2 * workers and (chunk := list(islice(stream, CHUNK))):
-                pending.append((chunk, _submit(chunk, settings, workers)))
+                pending.append((chunk, _submit(chunk, settings, workers, embedding)))
             if not pending:
                 return
             chunk, future = pending.popleft()
-            yield from _results(chunk, future, settings, workers)
+            yield from _results(chunk, future, settings, workers, embedding)
     finally:
         for _, future in pending:
             future.cancel()
 
 
-def _submit(chunk: list[Molecule], settings: ConformerSettings, workers: int) -> Future[Any]:
+def _submit(
+    chunk: list[Molecule], settings: ConformerSettings, workers: int, embedding: Embedding
+) -> Future[Any]:
     try:
-        return _pool(workers).submit(_embed_chunk, chunk, settings)
+        return _pool(workers).submit(_embed_chunk, embedding, chunk, settings)
     except BrokenProcessPool:
         _pool.cache_clear()
-        return _pool(workers).submit(_embed_chunk, chunk, settings)
+        return _pool(workers).submit(_embed_chunk, embedding, chunk, settings)
 
 
 def _results(
-    chunk: list[Molecule], future: Future[Any], settings: ConformerSettings, workers: int
+    chunk: list[Molecule],
+    future: Future[Any],
+    settings: ConformerSettings,
+    workers: int,
+    embedding: Embedding,
 ) -> list[Conformers | StructureError]:
     # When RDKit takes a worker down (or the system does, for memory), every chunk under way is lost. All are
     # tried again, and the one that does it again is embedded molecule by molecule, to find the culprit.
@@ -101,7 +120,7 @@ def _results(
     except BrokenProcessPool:
         pass
     try:
-        return _submit(chunk, settings, workers).result()
+        return _submit(chunk, settings, workers, embedding).result()
     except BrokenProcessPool:
         return [_isolated_or_error(molecule, settings) for molecule in chunk]
 
@@ -132,5 +151,7 @@ def _follow(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _embed_chunk(chunk: list[Molecule], settings: ConformerSettings) -> list[Conformers | StructureError]:
-    return [embed_or_error(molecule, settings) for molecule in chunk]
+def _embed_chunk(
+    embedding: Embedding, chunk: list[Molecule], settings: ConformerSettings
+) -> list[Conformers | StructureError]:
+    return [_embed_or_error(embedding, molecule, settings) for molecule in chunk]
