@@ -13,8 +13,8 @@ SHOWN = {
     "02_map_of_chemical_space": (3, "on average"),
     "03_screen_a_library": (4, "amides"),
     "04_enantiomers": (2, "standard error of guessing"),
-    "05_mo3enet_embed_rotate_decode": (4, "C5H4FN"),
-    "06_crystals_from_cif_to_lattice_energy": (3, "| mo3enet | 129 |"),
+    "05_mo3enet_embed_rotate_decode": (5, "C5H4FN"),
+    "06_crystals_from_cif_to_lattice_energy": (4, "| mo3enet | 129 |"),
     "07_fine_tuning": (3, "share of the networks"),
     "08_dynamics": (5, "meV per atom"),
 }
