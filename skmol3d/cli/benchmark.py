@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from skmol3d.datasets import Task
 
+USAGE = "skmol3d benchmark [--tasks FOLDER] [options]"
 EXAMPLE = "skmol3d benchmark --demo --methods rem3di ecfp --heads linear --cv 5x1"
 
 
