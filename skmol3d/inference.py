@@ -22,6 +22,9 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import torch
 
+BATCH_ATOMS = {"cpu": 512, "cuda": 16384}
+"""Default atoms per batch: larger tensors miss a CPU's caches, smaller ones are mostly calls."""
+
 PAIR_SCALE = 64
 """Molecules below twice this many atoms cost their atoms; in larger ones pairs dominate the memory."""
 
@@ -35,6 +38,13 @@ cores with one busy: 54 molecules/s on one thread, 6 to 11 on two).
 
 MALLOC_PRIMER = 31 * 2**20
 """Bytes; glibc learns from mapped blocks of up to 32 MiB, its bookkeeping included."""
+
+
+def atoms_at_once(encoder: Any, device: torch.device) -> int:
+    """Default atoms per batch: on the CPU the backbone may ask for fewer (``cpu_atoms``)."""
+    if device.type != "cpu":
+        return BATCH_ATOMS["cuda"]
+    return int(getattr(getattr(encoder, "backbone", None), "cpu_atoms", BATCH_ATOMS["cpu"]))
 
 
 def find_device(device: str) -> torch.device | None:

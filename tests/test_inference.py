@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -74,3 +75,10 @@ def test_the_allocator_is_left_alone_on_request(monkeypatch):
     monkeypatch.delenv("SKMOL3D_PRIME_MALLOC")
     inference.prime_malloc()
     assert primed
+
+
+def test_backbones_with_large_messages_ask_for_smaller_batches_on_a_cpu():
+    encoder = SimpleNamespace(backbone=SimpleNamespace(cpu_atoms=64))
+    assert inference.atoms_at_once(encoder, torch.device("cpu")) == 64
+    assert inference.atoms_at_once(encoder, torch.device("cuda")) == inference.BATCH_ATOMS["cuda"]
+    assert inference.atoms_at_once(object(), torch.device("cpu")) == inference.BATCH_ATOMS["cpu"]

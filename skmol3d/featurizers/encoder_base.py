@@ -40,16 +40,6 @@ Row = NDArray[np.float32]
 WINDOW = 1024
 """Conformers that are sorted by size and encoded together; also rows that are looked up together."""
 
-BATCH_ATOMS = {"cpu": 512, "cuda": 16384}
-"""Default atoms per batch: larger tensors miss a CPU's caches, smaller ones are mostly calls."""
-
-
-def atoms_at_once(encoder: Any, device: torch.device) -> int:
-    """Default atoms per batch: on the CPU the backbone may ask for fewer (``cpu_atoms``)."""
-    if device.type != "cpu":
-        return BATCH_ATOMS["cuda"]
-    return int(getattr(getattr(encoder, "backbone", None), "cpu_atoms", BATCH_ATOMS["cpu"]))
-
 
 class EncoderFeaturizer(MoleculeFeaturizer):
     """Conformers, a pretrained encoder, pooling over conformers, and the caches between them.
@@ -290,7 +280,7 @@ class EncoderFeaturizer(MoleculeFeaturizer):
         advance: Callable[[int], Any],
     ) -> Iterator[dict[bytes, Row | str]]:
         """Results of `todo`, a window at a time. Reasons are not kept: conformers remember their failures."""
-        budget = self.batch_size or atoms_at_once(encoder, device)
+        budget = self.batch_size or inference.atoms_at_once(encoder, device)
         window: dict[bytes, tuple[Molecule, Conformers]] = {}
         failed: dict[bytes, Row | str] = {}
         conformers = 0

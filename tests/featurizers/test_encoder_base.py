@@ -3,7 +3,6 @@
 import pickle
 import shutil
 from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ from skmol3d import REM3DIFeaturizer, hub, inference
 from skmol3d.encoders.backbones import EquivariantTransformerConfig
 from skmol3d.encoders.potential import Potential, PotentialConfig
 from skmol3d.encoders.rem3di import REM3DI
-from skmol3d.featurizers import cache, encoder_base
+from skmol3d.featurizers import cache
 from skmol3d.hub import folder, loaded, names
 
 SMILES = ["CCO", "c1ccccc1", "C[C@H](N)C(=O)O", "CCCCCCCC", "C", "CC(C)(C)O"]
@@ -133,14 +132,7 @@ def test_the_default_batch_suits_the_cpu(make, monkeypatch):
     monkeypatch.setattr(REM3DI, "forward", recording)
     make().transform(["C" * n for n in range(5, 24)])  # 836 atoms
     assert len(sizes) > 1
-    assert max(sizes) <= encoder_base.BATCH_ATOMS["cpu"]
-
-
-def test_backbones_with_large_messages_ask_for_smaller_batches_on_a_cpu():
-    encoder = SimpleNamespace(backbone=SimpleNamespace(cpu_atoms=64))
-    assert encoder_base.atoms_at_once(encoder, torch.device("cpu")) == 64
-    assert encoder_base.atoms_at_once(encoder, torch.device("cuda")) == encoder_base.BATCH_ATOMS["cuda"]
-    assert encoder_base.atoms_at_once(object(), torch.device("cpu")) == encoder_base.BATCH_ATOMS["cpu"]
+    assert max(sizes) <= inference.BATCH_ATOMS["cpu"]
 
 
 # --- devices and weights ---------------------------------------------------------------------------------

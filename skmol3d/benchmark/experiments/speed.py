@@ -27,8 +27,7 @@ from skmol3d.benchmark.report import markdown
 from skmol3d.encoders import AtomBatch
 from skmol3d.encoders.mo3enet.autoencoder import Autoencoder
 from skmol3d.featurizers.cache import clear
-from skmol3d.featurizers.encoder_base import BATCH_ATOMS
-from skmol3d.inference import Item, encode
+from skmol3d.inference import BATCH_ATOMS, Item, encode
 from skmol3d.structures import (
     Conformers,
     ConformerSettings,

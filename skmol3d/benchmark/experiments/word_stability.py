@@ -25,8 +25,7 @@ from skmol3d import hub
 from skmol3d.benchmark.report import markdown
 from skmol3d.encoders import AtomBatch
 from skmol3d.encoders.rem3di.columns import KINDS, RADII
-from skmol3d.featurizers.encoder_base import BATCH_ATOMS
-from skmol3d.inference import Item, encode
+from skmol3d.inference import BATCH_ATOMS, Item, encode
 from skmol3d.structures import (
     ConformerSettings,
     Molecule,

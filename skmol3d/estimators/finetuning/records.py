@@ -14,7 +14,6 @@ from skmol3d import inference
 from skmol3d.encoders.atoms import AtomBatch
 from skmol3d.featurizers import REM3DIFeaturizer
 from skmol3d.featurizers.base import FeaturizationError
-from skmol3d.featurizers.encoder_base import atoms_at_once
 from skmol3d.structures import Failure, StructureError, conformers_of, read_molecule
 from skmol3d.structures.errors import describe_input
 
@@ -78,7 +77,7 @@ class TokenFeaturizer(REM3DIFeaturizer):
         # A batch has bonds for all of its molecules or for none.
         items.sort(key=lambda pair: (pair[1].bonds is None, len(pair[1].numbers)))
         found: list[list[Record]] = [[] for _ in read]
-        budget = self.batch_size or atoms_at_once(encoder, device)
+        budget = self.batch_size or inference.atoms_at_once(encoder, device)
         for _, same in groupby(items, key=lambda pair: pair[1].bonds is None):
             for batch in _batches(list(same), budget):
                 with torch.no_grad():
