@@ -78,14 +78,19 @@ def plot(kept: dict[str, tuple[Any, NDArray, NDArray]], path: Path) -> None:
     for column, (name, (_, found, wanted)) in enumerate(kept.items()):
         for row, target in enumerate(TARGETS):
             axis = axes[row, column]
-            axis.hexbin(wanted[:, row], found[:, row], gridsize=60, bins="log", mincnt=1, cmap="viridis")
-            ends = [wanted[:, row].min(), wanted[:, row].max()]
-            axis.plot(ends, ends, color="tab:red", linewidth=0.8)
-            r = np.corrcoef(wanted[:, row], found[:, row])[0, 1]
+            x, y = wanted[:, row], found[:, row]
+            ends = (min(x.min(), y.min()), max(x.max(), y.max()))
+            # Cells are regular hexagons where both axes are the same.
+            cells = {"gridsize": (48, 28), "extent": (*ends, *ends), "bins": "log", "mincnt": 1}
+            axis.hexbin(x, y, cmap="viridis", **cells)
+            axis.set_aspect("equal")
+            axis.locator_params(nbins=4)
+            axis.plot(ends, ends, color="black", linewidth=0.8)
+            r = np.corrcoef(x, y)[0, 1]
             axis.set_title(f"{name}: R = {r:.3f}")
-            axis.set_xlabel(f"{target}, {UNITS[target]}")
-    for axis in axes[:, 0]:
-        axis.set_ylabel("predicted")
+            axis.set_xlabel(f"{target} ({UNITS[target]})")
+    for axis, target in zip(axes[:, 0], TARGETS, strict=True):
+        axis.set_ylabel(f"predicted ({UNITS[target]})")
     figure.savefig(path, dpi=120)
 
 
