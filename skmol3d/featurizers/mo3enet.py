@@ -42,6 +42,7 @@ class Mo3ENetFeaturizer(EncoderFeaturizer):
     Two kinds of checkpoint ship. "mo3enet-druglike" *represents* molecules of 13 elements and up to 40 heavy
     atoms: its 24 vectors are sums over all atoms, without jumps where atoms move, and the same rows have
     learned GFN2-xTB energies, orbitals, dipoles and RDKit's descriptors. It decodes heavy atoms, and poorly.
+    "mo3enet-smooth" is like it, with 48 vectors: rows that move less with the atoms, and decode less poorly.
     "mo3enet-small" and "mo3enet-small-heavy" *reconstruct* molecules like QM9's (H, C, N, O, F; up to nine
     heavy atoms), to hundredths of an Å: each atom hands its own position to a vector, and rows jump where
     another assignment of atoms to vectors becomes the cheapest. Larger molecules get rows from these, too,

@@ -13,7 +13,13 @@ from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skmol3d import ECFPFeaturizer, PotentialCalculator, PotentialFeaturizer, REM3DIFeaturizer
+from skmol3d import (
+    ECFPFeaturizer,
+    Mo3ENetFeaturizer,
+    PotentialCalculator,
+    PotentialFeaturizer,
+    REM3DIFeaturizer,
+)
 from skmol3d.datasets import load_small_organics
 from skmol3d.hub import bundled, from_pretrained, resolve
 from skmol3d.structures import ConformerSettings, embed, read_molecule
@@ -121,6 +127,22 @@ def test_rows_are_continuous(featurizer):
     # Few of REM3DI's columns change, but these by a whole level.
     bound = 0.15 if isinstance(featurizer, REM3DIFeaturizer) else 0.006
     assert 0 < change.max() < bound * typical
+
+
+def median_change(model):
+    """How far noise of 0.01 Å moves a vector row, next to the distance between molecules."""
+    rng = np.random.default_rng(0)
+    here = [structure(smiles) for smiles in (*RIGID, *CHIRAL, *FLEXIBLE)]
+    there = [Atoms(a.numbers, a.positions + rng.normal(scale=0.01, size=a.positions.shape)) for a in here]
+    featurizer = Mo3ENetFeaturizer(model, output="vector")
+    rows, moved = featurizer.transform(here), featurizer.transform(there)
+    typical = np.median(distances(rows, rows)[np.triu_indices(len(rows), 1)])
+    return np.median(np.linalg.norm(rows - moved, axis=1)) / typical
+
+
+def test_noise_moves_rows_that_are_sums_over_atoms_little():
+    change = {model: median_change(model) for model in shipped("mo3enet-pooled")}
+    assert change["mo3enet-smooth"] < 0.8 * change["mo3enet-druglike"] < 0.15
 
 
 @pytest.mark.parametrize("featurizer", [case for case in DENSE if "strain" not in str(case.id)])
