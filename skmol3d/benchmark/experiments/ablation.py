@@ -2,11 +2,12 @@
 
 ``python -m skmol3d.benchmark.experiments.ablation RECIPE --data DATA --probe SETS --out DIR``
 
-Trains a ``rem3di`` recipe with each group of its losses alone and with each left out, at the same number of
-steps and from the same start, and scores every encoder by linear probes on training parts of tasks (packed by
-``python -m skmol3d.trainer.data.pack probe``). Rows without training: the untrained encoder, and the pooled
-features of the potential. Finished runs are kept in DIR, so that a killed ablation continues; the table is
-printed from them.
+Trains a ``rem3di`` recipe with each group of its losses alone and with each left out (or, with
+``--variants``, those that are named, and all losses), at the same number of steps and from the same start,
+and scores every encoder by linear probes on training parts of tasks (packed by ``python -m
+skmol3d.trainer.data.pack probe``). Rows without training: the untrained encoder, and the pooled features of
+the potential. Finished runs are kept in DIR, so that a killed ablation continues; the table is printed from
+them.
 """
 
 from __future__ import annotations
@@ -131,16 +132,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--probe", type=Path, required=True, help="folder of packed tasks")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--variants", nargs="+", metavar="NAME", help="these alone, as the table names them")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as in pretrain")
     args = parser.parse_args(argv)
     recipe = read_recipe(args.recipe, args.set)
+    names = list(variants(recipe))
+    if args.variants:
+        if unknown := [name for name in args.variants if name not in names]:
+            parser.error(f"no variant {unknown[0]!r}; there are {', '.join(map(repr, names))}")
+        names = ["all", *(name for name in args.variants if name != "all")]
     probe = LinearProbe(read_probes(args.probe), encode=whole_rows, every=1)
     rows = []
     for seed in args.seeds:
         seeded = replace(recipe, seed=seed)
         corpus = Corpus.read(seeded, Place(args.data, args.out, args.out))
-        for name, plan in variants(seeded).items():
-            scores = run(plan, name, args.data, corpus, probe, args.out)
+        for name in names:
+            scores = run(variants(seeded)[name], name, args.data, corpus, probe, args.out)
             rows.append({"variant": name, "seed": seed} | scores)
     results = pd.DataFrame(rows).reindex(columns=[*dict.fromkeys(k for row in rows for k in row), *MARKS])
     results = results.loc[:, ~results.columns.duplicated()]

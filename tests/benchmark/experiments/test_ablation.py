@@ -59,6 +59,14 @@ def test_runs_and_resumes(recipe, data_root, tmp_path, capsys):
     ablation.main([str(path), *options, "--seeds", "0"])
     assert capsys.readouterr().out.split("| variant")[1] == first
     assert before == {p: p.stat().st_mtime_ns for p in before}
+    ablation.main([str(path), *options, "--seeds", "0", "--variants", "untrained encoder"])
+    assert [line.split(" |")[0] for line in capsys.readouterr().out.splitlines()[-2:]] == [
+        "| all",
+        "| untrained encoder",
+    ]
+    with pytest.raises(SystemExit):
+        ablation.main([str(path), *options, "--variants", "all, structure 4d"])
+    assert "'all, structure 2d'" in capsys.readouterr().err
 
 
 def test_table():
