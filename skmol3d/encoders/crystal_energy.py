@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from skmol3d.encoders.config import check_positive
 
-ADDED = {1: 13 + 8, 2: 8}
+ADDED = {1: 13 + 8, 2: 8, 3: 0}
 """Columns at the end of a row of `CrystalFeaturizer` that it did not have when these versions were trained:
 of several molecules, and of the space group."""
 
@@ -29,6 +29,9 @@ class CrystalEnergyConfig:
         Of the hidden layers, and their number.
     dropout : float
         Share of their outputs that is dropped in training.
+    embedding, output : str
+        Checkpoint of Mo3ENet and the output of it, "scalar" or "vector", that stand for the molecule in a
+        row; empty if the network does not say, as those before version 4 do not.
     """
 
     columns: int = 129
@@ -36,6 +39,8 @@ class CrystalEnergyConfig:
     width: int = 256
     layers: int = 4
     dropout: float = 0.0
+    embedding: str = ""
+    output: str = ""
 
     def __post_init__(self) -> None:
         check_positive(self, "columns", "width", "layers")
@@ -58,7 +63,7 @@ class CrystalEnergy(nn.Module):
     """
 
     name: ClassVar[str] = "crystal-energy"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     Config: ClassVar[type] = CrystalEnergyConfig
     column_mean: Tensor
     column_scale: Tensor

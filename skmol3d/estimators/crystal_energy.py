@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import torch
 
     from skmol3d.encoders.crystal_energy import CrystalEnergy
+    from skmol3d.featurizers import CrystalFeaturizer
 
 AT_ONCE = 8192
 """Rows that are predicted together."""
@@ -32,10 +33,10 @@ class CrystalEnergyRegressor(RegressorMixin, BaseEstimator):
     the molecule beside cell and pose, trained by AdamW with a cosine schedule on a smooth L1 loss. Columns
     and energies are standardised inside.
 
-    The bundled "crystal-energy-small", for rows of ``CrystalFeaturizer()``, learned to emulate two energy
-    functions on synthesised crystals of some 20,000 molecules, one in the asymmetric unit, in six space
-    groups. It is no better than those functions, and on the X23 set orders compounds about as the number of
-    heavy atoms does, or worse (``python -m skmol3d.benchmark.experiments.x23 FILE`` prints it):
+    The bundled "crystal-energy-small", for the rows that its `featurizer` makes, learned to emulate two
+    energy functions on synthesised crystals of some 20,000 molecules, one in the asymmetric unit, in six
+    space groups. It is no better than those functions, and on the X23 set orders compounds about as the
+    number of heavy atoms does, or worse (``python -m skmol3d.benchmark.experiments.x23 FILE`` prints it):
     `skmol3d.crystals.lattice_energy` computes the second energy itself.
 
     Parameters
@@ -106,7 +107,9 @@ class CrystalEnergyRegressor(RegressorMixin, BaseEstimator):
         self.device = device
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any, targets: tuple[str, ...] | None = None) -> Self:
+    def fit(
+        self, X: Any, y: Any, targets: tuple[str, ...] | None = None, embedding: str = "", output: str = ""
+    ) -> Self:
         """Train the network.
 
         Parameters
@@ -117,6 +120,9 @@ class CrystalEnergyRegressor(RegressorMixin, BaseEstimator):
             Energies, in any units.
         targets : tuple of str, length T, optional
             Their names, which a saved checkpoint remembers.
+        embedding, output : str, optional
+            Checkpoint and output of the `Mo3ENetFeaturizer` that describes the molecules in these rows, which
+            a saved checkpoint remembers, too: `featurizer` makes such rows again.
 
         Returns
         -------
@@ -139,9 +145,8 @@ class CrystalEnergyRegressor(RegressorMixin, BaseEstimator):
         self._flat = y.ndim == 1
         y = np.asarray(y, np.float64).reshape(len(X), -1)
         targets = targets or tuple(f"energy_{k}" for k in range(y.shape[1]))
-        config = CrystalEnergyConfig(
-            X.shape[1], tuple(targets), int(self.width), int(self.layers), float(self.dropout)
-        )
+        sizes = int(self.width), int(self.layers), float(self.dropout)
+        config = CrystalEnergyConfig(X.shape[1], tuple(targets), *sizes, embedding, output)
         if len(config.targets) != y.shape[1]:
             raise ValueError(f"{len(config.targets)} names for {y.shape[1]} energies")
         y = np.clip(y, *np.quantile(y, [self.clip, 1 - self.clip], axis=0))
@@ -216,6 +221,7 @@ class CrystalEnergyRegressor(RegressorMixin, BaseEstimator):
 
         check_is_fitted(self)
         _refuse_crystals(X)
+        self._refuse_other_rows(X)
         X = validate_data(self, X, dtype=np.float32, reset=False)
         device = self._find_device()
         # In double precision, which MPS lacks: in single, the last digits depend on the rows beside one.
@@ -232,9 +238,51 @@ class CrystalEnergyRegressor(RegressorMixin, BaseEstimator):
         found = np.concatenate(parts).astype(np.float64)
         return found[:, 0] if self._flat else found
 
+    def featurizer(self, **parameters: Any) -> CrystalFeaturizer:
+        """What makes the rows that the network was trained on.
+
+        Parameters
+        ----------
+        **parameters
+            Of `CrystalFeaturizer`, such as ``n_jobs`` and ``errors``; `device` is that of the regressor.
+
+        Returns
+        -------
+        CrystalFeaturizer
+            Not fitted: it can stand in a pipeline.
+
+        Raises
+        ------
+        ValueError
+            If the network does not say which rows it takes.
+        """
+        from skmol3d.featurizers import CrystalFeaturizer, Mo3ENetFeaturizer
+
+        check_is_fitted(self)
+        config = self.network_.config
+        if not config.embedding:
+            raise ValueError(
+                f"this network does not say which rows it takes: {config.columns} columns, those of the"
+                " featurizer that it was trained with"
+            )
+        molecule = Mo3ENetFeaturizer(config.embedding, output=config.output, device=self.device)
+        return CrystalFeaturizer(molecule, **parameters)
+
+    def _refuse_other_rows(self, X: Any) -> None:
+        """Raise ValueError for rows of another width than those of a network that says which it takes."""
+        config, shape = self.network_.config, np.shape(X)
+        if config.embedding and len(shape) == 2 and shape[1] != config.columns:
+            raise ValueError(
+                f"rows of {shape[1]} columns; this network takes the {config.columns} of"
+                f' CrystalFeaturizer(Mo3ENetFeaturizer("{config.embedding}", output="{config.output}")):'
+                " make them with featurizer().fit_transform(crystals), a method of this regressor"
+            )
+
     @classmethod
     def from_pretrained(cls, name: str, revision: str | None = None) -> Self:
         """Fitted regressor of a checkpoint, such as "crystal-energy-small".
+
+        Its `featurizer` makes the rows that it takes.
 
         Parameters
         ----------

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 from ase.build import molecule
+from crystal_examples import DRY_ICE
 from sklearn.base import clone
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import cross_val_score
@@ -137,7 +138,7 @@ def test_refusals(data):
     assert "et-xtb-small" in hub.bundled()
 
 
-@pytest.mark.parametrize(("version", "added"), [(1, 21), (2, 8)])
+@pytest.mark.parametrize(("version", "added"), [(1, 21), (2, 8), (3, 0)])
 def test_networks_of_rows_without_the_latest_columns_say_the_same(version, added):
     """Rows of version 1 knew neither several molecules (thirteen columns) nor the space group (eight)."""
     config = {"columns": 15, "targets": ("a", "b"), "width": 8, "layers": 1, "dropout": 0.0}
@@ -150,5 +151,35 @@ def test_networks_of_rows_without_the_latest_columns_say_the_same(version, added
     new.load_state_dict(state)
     rows = torch.from_numpy(rng.normal(size=(20, 15 + added))).float()
     torch.testing.assert_close(new(rows), old(rows[:, :15]))
-    columns = len(CrystalFeaturizer().fit([]).get_feature_names_out())
-    assert CrystalEnergyRegressor.from_pretrained("crystal-energy-small").n_features_in_ == columns
+    assert config["columns"] == 15 + added
+    with pytest.raises(ValueError, match="does not say which rows it takes: 12 columns"):
+        CrystalEnergyRegressor(**SMALL, device="cpu").fit(np.ones((40, 12)), np.arange(40.0)).featurizer()
+
+
+def test_the_bundled_checkpoint_makes_the_rows_that_it_takes():
+    model = CrystalEnergyRegressor.from_pretrained("crystal-energy-small")
+    featurizer = model.featurizer(errors="nan")
+    rows = featurizer.fit_transform([DRY_ICE])
+    assert rows.shape == (1, model.n_features_in_)
+    assert model.predict(rows).shape == (1, 2)
+    assert featurizer.errors == "nan"
+    assert featurizer.molecule.output == "scalar"
+
+
+def test_rows_of_other_molecules_columns_are_refused_by_name():
+    """scikit-learn's message would count columns, and not say whose they are."""
+    model = CrystalEnergyRegressor.from_pretrained("crystal-energy-small")
+    rows = CrystalFeaturizer().fit_transform([DRY_ICE])  # the vectors of the same checkpoint
+    wanted = r'1209 of CrystalFeaturizer\(Mo3ENetFeaturizer\("mo3enet-druglike", output="scalar"\)\)'
+    with pytest.raises(
+        ValueError, match=f"rows of 129 columns; this network takes the {wanted}: make them with"
+    ):
+        model.predict(rows)
+
+
+def test_a_saved_network_remembers_its_rows(data, tmp_path):
+    X, y = data
+    model = CrystalEnergyRegressor(**SMALL).fit(X, y, embedding="mo3enet-small", output="vector")
+    model.save(tmp_path / "energy", "# energies")
+    molecule = CrystalEnergyRegressor.from_pretrained(str(tmp_path / "energy")).featurizer().molecule
+    assert (molecule.model, molecule.output) == ("mo3enet-small", "vector")

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import spearmanr
 
-from skmol3d import CrystalEnergyRegressor, CrystalFeaturizer
+from skmol3d import CrystalEnergyRegressor
 from skmol3d.benchmark.report import markdown
 from skmol3d.calculator import PotentialCalculator
 from skmol3d.crystals import MolecularCrystal, iter_crystals
@@ -58,7 +58,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("file", type=Path)
     parser.add_argument("--energies", default="crystal-energy-small", help="checkpoint of crystal energies")
-    parser.add_argument("--model", default="mo3enet-druglike", help="whose rows these energies are of")
     parser.add_argument("--potential", default="ec-xtb-small")
     args = parser.parse_args(argv)
     records: list[Any] = list(iter_crystals(args.file))
@@ -70,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     calculator = PotentialCalculator(potential)
     hard = np.array([lattice_energy(crystal, calculator) for crystal in crystals])
     regressor = CrystalEnergyRegressor.from_pretrained(args.energies)
-    predicted = regressor.predict(CrystalFeaturizer(model=args.model).fit_transform(crystals))
+    predicted = regressor.predict(regressor.featurizer().fit_transform(crystals))
     guesses = {
         "number of heavy atoms": -heavy,
         "Buckingham energy": soft,

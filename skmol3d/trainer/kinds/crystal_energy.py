@@ -19,9 +19,15 @@ if TYPE_CHECKING:
 
 CLIP = 0.005  # energies are clipped at this quantile of the training crystals, and at one minus it
 
-ABOUT = """Lattice energies of molecular crystals with one independent molecule, from the rows of
-`CrystalFeaturizer(model="{embedding}")`: Buckingham (`buckingham`, in well depths, cutoff 10 Å) and that of a
-potential (`mlip`, eV), both per molecule. A multilayer perceptron, as in arXiv:2405.13791, section 4.4.
+ABOUT = """Lattice energies of molecular crystals with one independent molecule: Buckingham (`buckingham`, in
+well depths, cutoff 10 Å) and that of a potential (`mlip`, eV), both per molecule. A multilayer perceptron, as
+in arXiv:2405.13791, section 4.4, on the rows of
+`CrystalFeaturizer(Mo3ENetFeaturizer("{embedding}", output="{output}"))`, which it makes itself:
+
+```python
+model = CrystalEnergyRegressor.from_pretrained("{name}")
+model.predict(model.featurizer().fit_transform(["urea.cif"]))  # a column for each energy
+```
 
 **Limits.** Synthesised crystals in P1, P-1, P2_1, P2_1/c, C2/c and P2_12_12_1, of molecules like those of the
 data below, one in the asymmetric unit: other groups, several molecules and larger ones are extrapolations. It
@@ -42,7 +48,9 @@ class CrystalEnergyRecipe(Recipe):
     Attributes
     ----------
     embedding : str
-        Checkpoint of Mo3ENet whose vectors describe the molecule.
+        Checkpoint of Mo3ENet that describes the molecule.
+    output : {"scalar", "vector"}
+        Of `Mo3ENetFeaturizer`: which of its rows.
     validation : float
         Share of the molecules that settings were chosen on; they are not trained on either.
     noisy : bool
@@ -54,6 +62,7 @@ class CrystalEnergyRecipe(Recipe):
 
     kind: str = "crystal_energy"
     embedding: str
+    output: str
     validation: float
     noisy: bool
     epochs: int
@@ -68,7 +77,7 @@ class CrystalEnergyRecipe(Recipe):
 
     def run(self, place: Place) -> CrystalEnergy:
         """Fit the network; metrics are of the molecules to choose on and of those held out."""
-        from skmol3d import CrystalEnergyRegressor, CrystalFeaturizer
+        from skmol3d import CrystalEnergyRegressor, CrystalFeaturizer, Mo3ENetFeaturizer
         from skmol3d.trainer.data.crystal_columns import SyntheticCrystals, embedded
         from skmol3d.trainer.data.synthetic_crystals import TARGETS
 
@@ -77,7 +86,9 @@ class CrystalEnergyRecipe(Recipe):
         (source,) = self.data
         crystals = SyntheticCrystals.read(place.data / source.path, place.n_jobs)
         energies, molecules = crystals.energies, crystals.parts["molecule"]
-        featurizer = CrystalFeaturizer(model=place.checkpoint(self.embedding), device=place.device).fit([])
+        checkpoint = place.checkpoint(self.embedding)
+        molecule = Mo3ENetFeaturizer(checkpoint, output=self.output, device=place.device)
+        featurizer = CrystalFeaturizer(molecule).fit([])
         rows, whole = embedded(crystals, featurizer)
         parts = [part[whole[part]] for part in split(molecules, self.validation, self.held_out)]
         used = crystals.parts["optimised"] | self.noisy
@@ -89,7 +100,7 @@ class CrystalEnergyRecipe(Recipe):
             clip=CLIP,
             device=place.device,
             random_state=self.seed,
-        ).fit(rows[train], energies[train], targets=TARGETS)
+        ).fit(rows[train], energies[train], targets=TARGETS, embedding=self.embedding, output=self.output)
         clipped = clip(energies, energies[train])
         centre = np.median(clipped[train], axis=0)
         record(place, [describe_parts(source, crystals, whole)])
@@ -107,7 +118,7 @@ class CrystalEnergyRecipe(Recipe):
 
     def about(self) -> str:
         """What it predicts, and its limits."""
-        return ABOUT.format(embedding=self.embedding)
+        return ABOUT.format(embedding=self.embedding, output=self.output, name=self.name)
 
     def history(self, logs: Path) -> list[str]:
         """Crystals, molecules and passes."""

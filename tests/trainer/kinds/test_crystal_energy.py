@@ -29,8 +29,7 @@ def test_the_shipped_recipe_ends_in_a_checkpoint_with_its_card(crystals, tmp_pat
     run("crystal-energy-small", crystals, tmp_path, *[o for change in changes for o in ("--set", change)])
     folder = tmp_path / "crystal-energy-small"
     model = CrystalEnergyRegressor.from_pretrained(str(folder))
-    recipe = read_recipe("crystal-energy-small", [])
-    rows, whole = embedded(found, CrystalFeaturizer(model=recipe.embedding).fit([]))
+    rows, whole = embedded(found, model.featurizer().fit([]))
     assert whole.all()
     assert model.network_.config.targets == ("buckingham", "mlip")
     train, _, test = split(found.parts["molecule"], 0.2, 0.4)
@@ -56,7 +55,8 @@ def test_the_shipped_checkpoint_is_what_its_recipe_says():
     config = CrystalEnergyRegressor.from_pretrained("crystal-energy-small").network_.config
     assert (config.width, config.layers, config.dropout) == (recipe.width, recipe.layers, recipe.dropout)
     card = " ".join((resolve("crystal-energy-small") / "README.md").read_text(encoding="utf-8").split())
-    assert f'`CrystalFeaturizer(model="{recipe.embedding}")`' in card
+    assert (config.embedding, config.output) == (recipe.embedding, recipe.output)
+    assert f'`CrystalFeaturizer(Mo3ENetFeaturizer("{recipe.embedding}", output="{recipe.output}"))`' in card
     assert f"{recipe.epochs} epochs" in card
     assert f"dropout {recipe.dropout:g}, weight decay {recipe.weight_decay:g}" in card
 
