@@ -35,8 +35,8 @@ class CrystalEnergyRegressor(RegressorMixin, BaseEstimator):
 
     The bundled "crystal-energy-small", for the rows that its `featurizer` makes, learned to emulate two
     energy functions on synthesised crystals of some 20,000 molecules, one in the asymmetric unit, in six
-    space groups. It is no better than those functions, and on the X23 set orders compounds about as the
-    number of heavy atoms does, or worse (``python -m skmol3d.benchmark.experiments.x23 FILE`` prints it):
+    space groups. It is no better than those functions, and on the X23 set orders compounds worse than the
+    number of heavy atoms does (``python -m skmol3d.benchmark.experiments.x23 FILE`` prints it):
     `skmol3d.crystals.lattice_energy` computes the second energy itself.
 
     Parameters
