@@ -270,7 +270,8 @@ class CrystalEnergyRegressor(RegressorMixin, BaseEstimator):
 
     def _refuse_other_rows(self, X: Any) -> None:
         """Raise ValueError for rows of another width than those of a network that says which it takes."""
-        config, shape = self.network_.config, getattr(X, "shape", ())
+        config = self.network_.config
+        shape: tuple[int, ...] = getattr(X, "shape", ())
         if config.embedding and len(shape) == 2 and shape[1] != config.columns:
             raise ValueError(
                 f"rows of {shape[1]} columns; this network takes the {config.columns} of"
