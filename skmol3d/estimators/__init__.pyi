@@ -4,6 +4,7 @@ from .equivariant_ridge import EquivariantRidge
 from .finetuning.classifier import REM3DIClassifier
 from .finetuning.regressor import REM3DIRegressor
 from .kernel_ridge_cv import KernelRidgeClassifierCV, KernelRidgeCV
+from .row_scaler import RowScaler
 from .skip_failures import SkipFailures
 
 __all__ = [
@@ -14,5 +15,6 @@ __all__ = [
     "KernelRidgeClassifierCV",
     "REM3DIClassifier",
     "REM3DIRegressor",
+    "RowScaler",
     "SkipFailures",
 ]
