@@ -4,6 +4,7 @@ Every method meets the same heads and the same grids, with all of its columns:
 
 - ``linear``: standardised features; ridge regression with the penalty chosen by leave-one-out squared error
   (exact, one decomposition), or logistic regression with the penalty chosen by stratified 5-fold AUROC.
+- ``scaled``: the same with counts left at their scale (`skmol3d.RowScaler`).
 - ``forest``: random forest; the grid is read off the out-of-bag score of small forests, the winner is grown
   in full. Out-of-bag scoring costs a fraction of nested folds, and that is what lets every method have it.
 - ``kernel``: kernel ridge regression, MinMax kernel on counts and Gaussian on other columns, all chosen by
@@ -15,6 +16,7 @@ out, or out of bag), so that a head can be chosen by them.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -29,6 +31,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skmol3d.benchmark.scores import METRIC, Matrix, better, score
 from skmol3d.estimators.kernel_ridge import RowKernelRidge
+from skmol3d.estimators.row_scaler import RowScaler
 
 RIDGE_ALPHAS = np.logspace(-1, 5, 13)
 LOGISTIC_CS = np.logspace(-4, 0, 5)
@@ -58,24 +61,26 @@ class HeadFit:
     chosen: dict[str, Any]
 
 
-def _linear(kind: str, X: Matrix, y: NDArray, X_test: Matrix, seed: int) -> HeadFit:
+def _linear(
+    kind: str, X: Matrix, y: NDArray, X_test: Matrix, seed: int, scaler: Callable[[], Any] = StandardScaler
+) -> HeadFit:
     X, X_test = X.astype(np.float64), X_test.astype(np.float64)
-    return _ridge(X, y, X_test) if kind == "reg" else _logistic(X, y, X_test, seed)
+    return _ridge(X, y, X_test, scaler()) if kind == "reg" else _logistic(X, y, X_test, seed, scaler())
 
 
-def _ridge(X: Matrix, y: NDArray, X_test: Matrix) -> HeadFit:
+def _ridge(X: Matrix, y: NDArray, X_test: Matrix, scaler: Any) -> HeadFit:
     # scikit-learn's "auto" takes the slow one of its two exact decompositions when n > p.
     mode = "svd" if X.shape[0] > X.shape[1] else "eigen"
     ridge = RidgeCV(RIDGE_ALPHAS, gcv_mode=mode, store_cv_results=True)
-    pipeline = make_pipeline(StandardScaler(), ridge).fit(X, y)
+    pipeline = make_pipeline(scaler, ridge).fit(X, y)
     squared_errors = ridge.cv_results_[:, RIDGE_ALPHAS.tolist().index(ridge.alpha_)]
     inner = float(np.sqrt(squared_errors).mean())
     return HeadFit(pipeline.predict(X_test), inner, {"alpha": f"{ridge.alpha_:.4g}"})
 
 
-def _logistic(X: Matrix, y: NDArray, X_test: Matrix, seed: int) -> HeadFit:
+def _logistic(X: Matrix, y: NDArray, X_test: Matrix, seed: int, scaler: Any) -> HeadFit:
     search = GridSearchCV(
-        make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000)),
+        make_pipeline(scaler, LogisticRegression(max_iter=5000)),
         {"logisticregression__C": LOGISTIC_CS},
         scoring="roc_auc",
         cv=StratifiedKFold(5, shuffle=True, random_state=seed),
@@ -111,6 +116,7 @@ HEADS: dict[str, Callable[[str, Matrix, NDArray, Matrix, int], HeadFit]] = {
     "linear": _linear,
     "forest": _forest,
     "kernel": _kernel,
+    "scaled": partial(_linear, scaler=RowScaler),
 }
 
 
@@ -128,8 +134,8 @@ def fit_head(
 
     Parameters
     ----------
-    head : {"linear", "forest", "kernel"}
-        Ridge (logistic for classes), random forest, or kernel ridge.
+    head : {"linear", "forest", "kernel", "scaled"}
+        Ridge (logistic for classes), random forest, kernel ridge, or ridge with counts at their scale.
     kind : {"reg", "cls"}
         Regression, or two classes coded 0 and 1.
     X : ndarray of shape (n_train, n_features)

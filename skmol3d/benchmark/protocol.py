@@ -139,7 +139,7 @@ def _run_or_load(folder: Path | None, *job: Any) -> pd.DataFrame:
 def evaluate(
     methods: Mapping[str, Any],
     tasks: Sequence["Task"],
-    heads: Sequence[str] = tuple(HEADS),
+    heads: Sequence[str] = ("linear", "forest", "kernel"),
     cv: tuple[int, int] | None = None,
     seed: int = 0,
     n_jobs: int | None = None,
@@ -160,7 +160,7 @@ def evaluate(
         one row for each of ``unique_smiles(tasks)``. Heads get all columns of every method.
     tasks : sequence of Task
         Tasks with distinct names.
-    heads : sequence of {"linear", "forest", "kernel"}
+    heads : sequence of {"linear", "forest", "kernel", "scaled"}
         Estimators to put on the features.
     cv : (n_splits, n_repeats), optional
         Repeated (stratified) k-fold; by default each task's own train/test split.

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.ensemble import RandomForestRegressor
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
 from sklearn.metrics import mean_absolute_error, roc_auc_score
 from sklearn.model_selection import LeaveOneOut, StratifiedKFold, cross_val_predict, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -35,6 +35,19 @@ def test_ridge_is_leave_one_out_by_hand(shape):
     assert fit.inner_score == pytest.approx(mean_absolute_error(y[train], left_out[best]), rel=1e-6)
     by_hand = Ridge(RIDGE_ALPHAS[best]).fit(Z, y[train]).predict(scaled.transform(X[test].astype(float)))
     np.testing.assert_allclose(fit.prediction, by_hand, rtol=1e-6)
+
+
+def test_scaled_leaves_counts_at_their_scale():
+    X, y = data(60, 8)
+    X[:, :4] = np.random.default_rng(1).poisson(0.2, (60, 4))
+    Z = StandardScaler().fit(X[:50]).transform(X)
+    Z[:, :4] = X[:, :4] - X[:50, :4].mean(0)
+    fit = fit_head("scaled", "reg", X[:50], y[:50], X[50:])
+    by_hand = RidgeCV(RIDGE_ALPHAS).fit(Z[:50], y[:50]).predict(Z[50:])
+    np.testing.assert_allclose(fit.prediction, by_hand, rtol=1e-4)
+    assert not np.allclose(
+        fit.prediction, fit_head("linear", "reg", X[:50], y[:50], X[50:]).prediction, rtol=1e-3
+    )
 
 
 def test_logistic_is_five_fold_auroc_by_hand():
@@ -96,7 +109,7 @@ def test_missing_values_become_training_medians(head):
 
 def test_names_are_checked():
     X, y = data(20, 3)
-    with pytest.raises(ValueError, match="unknown head 'svm'; known heads: linear, forest, kernel"):
+    with pytest.raises(ValueError, match="unknown head 'svm'; known heads: linear, forest, kernel, scaled"):
         fit_head("svm", "reg", X, y, X)
     with pytest.raises(ValueError, match="unknown task kind 'ranking'"):
         fit_head("linear", "ranking", X, y, X)
