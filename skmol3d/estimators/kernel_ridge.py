@@ -27,6 +27,11 @@ Matrix = NDArray[np.floating]
 Kernel = NDArray[np.float32]
 
 
+def counted_columns(X: Matrix) -> NDArray[np.bool_]:
+    """Which columns [p] of rows [n, p] hold whole numbers alone, as counts and bits do."""
+    return np.asarray((np.rint(X) == X).all(axis=0))
+
+
 def minmax_kernel(A: Matrix, B: Matrix) -> NDArray[np.float32]:
     """Sum over columns of min(a, b), over that of max(a, b), for all pairs of rows.
 
@@ -167,7 +172,7 @@ class RowKernelRidge:
         weights : ndarray of shape (n,), optional
             Of the rows, above 0; all 1 by default.
         """
-        counted = np.asarray((np.rint(X) == X).all(axis=0))
+        counted = counted_columns(X)
         # As for ridge, a column that is constant in training says nothing about test molecules.
         dense = ~counted & (X.max(axis=0) > X.min(axis=0))
         if not (counted.any() or dense.any()):

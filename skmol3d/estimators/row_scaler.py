@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skmol3d.estimators.kernel_ridge import counted_columns
+
 
 class RowScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Standardise the columns of rows, but leave counts at their scale.
@@ -51,12 +53,11 @@ class RowScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self
         """
         X = validate_data(self, X, dtype=np.float64)
-        counted = (np.rint(X) == X).all(axis=0)
         deviation = X.std(axis=0)
         # What differs by rounding alone is constant, as for StandardScaler.
         varies = deviation > 10 * np.finfo(np.float64).eps * np.abs(X).max(axis=0)
         self.mean_ = X.mean(axis=0)
-        self.scale_ = np.where(counted | ~varies, 1.0, deviation)
+        self.scale_ = np.where(counted_columns(X) | ~varies, 1.0, deviation)
         return self
 
     def transform(self, X: Any) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from itertools import islice
 import numpy as np
 import rdkit
 
-from skmol3d.structures.conformers import CONVENTIONS, Conformers, ConformerSettings, embed_itself
+from skmol3d.structures.conformers import CONVENTIONS, Conformers, ConformerSettings
 from skmol3d.structures.enantiomers import Embedded, embedded_enantiomer
 from skmol3d.structures.errors import StructureError, TransientError
 from skmol3d.structures.molecule import Molecule
@@ -123,7 +123,7 @@ def _window(
     kept = CACHE.get((key for key, image in images.items() if image.coordinates is None), cache_dir)
     values = {key: value for key, value in kept.items() if value[:1] in KINDS}
     todo = {key: image for key, image in images.items() if key not in values}
-    made = zip(todo, generate(todo.values(), settings, n_jobs, embed_itself), strict=True)
+    made = zip(todo, generate(todo.values(), settings, n_jobs), strict=True)
     passed: dict[bytes, Conformers | StructureError] = {}  # what is not kept
     fresh: dict[bytes, bytes] = {}
     try:

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from functools import lru_cache
@@ -17,28 +17,21 @@ from typing import Any
 import joblib
 from loky import ProcessPoolExecutor
 
-from skmol3d.structures.conformers import (
-    Conformers,
-    ConformerSettings,
-    embed,
-    embed_isolated,
-)
+from skmol3d.structures.conformers import Conformers, ConformerSettings, embed_isolated, embed_itself
 from skmol3d.structures.errors import StructureError
 from skmol3d.structures.molecule import Molecule
-
-Embedding = Callable[[Molecule, ConformerSettings], Conformers]
 
 # A chunk is long enough that sending it costs nothing and short enough that few molecules wait for it.
 CHUNK = 16
 
 
 def generate(
-    molecules: Iterable[Molecule],
-    settings: ConformerSettings,
-    n_jobs: int | None = None,
-    embedding: Embedding = embed,
+    molecules: Iterable[Molecule], settings: ConformerSettings, n_jobs: int | None = None
 ) -> Iterator[Conformers | StructureError]:
     """Embed a stream of molecules, in order, possibly in several processes.
+
+    Each as it is: that enantiomers have mirrored conformers, and that each molecule is embedded once, is up
+    to `skmol3d.structures.conformers_of`.
 
     Parameters
     ----------
@@ -49,8 +42,6 @@ def generate(
     n_jobs : int or None, default=None
         Processes, as in joblib: None means 1 (or what `joblib.parallel_config` says), -1 all cores. The
         results do not depend on it.
-    embedding : callable, default=embed
-        `embed`, or `skmol3d.structures.conformers.embed_itself`.
 
     Yields
     ------
@@ -59,59 +50,51 @@ def generate(
     """
     workers = joblib.effective_n_jobs(n_jobs)
     if workers == 1:
-        return (_embed_or_error(embedding, molecule, settings) for molecule in molecules)
-    return _generate_parallel(molecules, settings, workers, embedding)
+        return (_embed_or_error(molecule, settings) for molecule in molecules)
+    return _generate_parallel(molecules, settings, workers)
 
 
-def _embed_or_error(
-    embedding: Embedding, molecule: Molecule, settings: ConformerSettings
-) -> Conformers | StructureError:
+def _embed_or_error(molecule: Molecule, settings: ConformerSettings) -> Conformers | StructureError:
     try:
-        return embedding(molecule, settings)
+        return embed_itself(molecule, settings)
     except StructureError as error:
         return error
 
 
 def _generate_parallel(
-    molecules: Iterable[Molecule], settings: ConformerSettings, workers: int, embedding: Embedding
+    molecules: Iterable[Molecule], settings: ConformerSettings, workers: int
 ) -> Iterator[Conformers | StructureError]:
     molecules = iter(molecules)
     # Workers take about a second to start: a short list is done before that.
     first = list(islice(molecules, CHUNK))
     if len(first) < CHUNK:
-        yield from (_embed_or_error(embedding, molecule, settings) for molecule in first)
+        yield from (_embed_or_error(molecule, settings) for molecule in first)
         return
     stream = chain(first, molecules)
     pending: deque[tuple[list[Molecule], Future[Any]]] = deque()
     try:
         while True:
             while len(pending) < 2 * workers and (chunk := list(islice(stream, CHUNK))):
-                pending.append((chunk, _submit(chunk, settings, workers, embedding)))
+                pending.append((chunk, _submit(chunk, settings, workers)))
             if not pending:
                 return
             chunk, future = pending.popleft()
-            yield from _results(chunk, future, settings, workers, embedding)
+            yield from _results(chunk, future, settings, workers)
     finally:
         for _, future in pending:
             future.cancel()
 
 
-def _submit(
-    chunk: list[Molecule], settings: ConformerSettings, workers: int, embedding: Embedding
-) -> Future[Any]:
+def _submit(chunk: list[Molecule], settings: ConformerSettings, workers: int) -> Future[Any]:
     try:
-        return _pool(workers).submit(_embed_chunk, embedding, chunk, settings)
+        return _pool(workers).submit(_embed_chunk, chunk, settings)
     except BrokenProcessPool:
         _pool.cache_clear()
-        return _pool(workers).submit(_embed_chunk, embedding, chunk, settings)
+        return _pool(workers).submit(_embed_chunk, chunk, settings)
 
 
 def _results(
-    chunk: list[Molecule],
-    future: Future[Any],
-    settings: ConformerSettings,
-    workers: int,
-    embedding: Embedding,
+    chunk: list[Molecule], future: Future[Any], settings: ConformerSettings, workers: int
 ) -> list[Conformers | StructureError]:
     # When RDKit takes a worker down (or the system does, for memory), every chunk under way is lost. All are
     # tried again, and the one that does it again is embedded molecule by molecule, to find the culprit.
@@ -120,7 +103,7 @@ def _results(
     except BrokenProcessPool:
         pass
     try:
-        return _submit(chunk, settings, workers, embedding).result()
+        return _submit(chunk, settings, workers).result()
     except BrokenProcessPool:
         return [_isolated_or_error(molecule, settings) for molecule in chunk]
 
@@ -151,7 +134,5 @@ def _follow(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _embed_chunk(
-    embedding: Embedding, chunk: list[Molecule], settings: ConformerSettings
-) -> list[Conformers | StructureError]:
-    return [_embed_or_error(embedding, molecule, settings) for molecule in chunk]
+def _embed_chunk(chunk: list[Molecule], settings: ConformerSettings) -> list[Conformers | StructureError]:
+    return [_embed_or_error(molecule, settings) for molecule in chunk]

@@ -81,7 +81,7 @@ def test_a_molecule_that_kills_workers_is_found_out(monkeypatch):
         def result(self, timeout=None):
             raise BrokenProcessPool
 
-    def submit(chunk, settings, n_workers, embedding):
+    def submit(chunk, settings, n_workers):
         return Deadly()
 
     monkeypatch.setattr(workers, "_submit", submit)

@@ -146,8 +146,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     for seed in args.seeds:
         seeded = replace(recipe, seed=seed)
         corpus = Corpus.read(seeded, Place(args.data, args.out, args.out))
+        plans = variants(seeded)
         for name in names:
-            scores = run(variants(seeded)[name], name, args.data, corpus, probe, args.out)
+            scores = run(plans[name], name, args.data, corpus, probe, args.out)
             rows.append({"variant": name, "seed": seed} | scores)
     results = pd.DataFrame(rows).reindex(columns=[*dict.fromkeys(k for row in rows for k in row), *MARKS])
     results = results.loc[:, ~results.columns.duplicated()]

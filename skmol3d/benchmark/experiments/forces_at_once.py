@@ -151,7 +151,7 @@ class SideBySide:
                 _append(out / "curve.csv", now)
                 print(
                     f"{out.name}: step {adam.steps}, {elapsed:.0f} s, validation "
-                    f"{1000 * np.nan_to_num(error, nan=9).min():.1f} meV/Å",
+                    f"{1000 * np.fmin.reduce(error):.1f} meV/Å",
                     flush=True,
                 )
         return elapsed
