@@ -20,7 +20,8 @@ class RowScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     columns, and the few that say something of every molecule drown. Here columns that hold whole numbers in
     training, such as counts of substructures and bits of fingerprints, are centred alone; all others get a
     standard deviation of 1, too. Columns of another kind that happen to be whole (an area that is 0 for all)
-    count as counts. Rows of `skmol3d.ECFPFeaturizer` gain as those of `skmol3d.REM3DIFeaturizer` do.
+    count as counts. Rows of `skmol3d.ECFPFeaturizer` gain nearly always, those of `skmol3d.REM3DIFeaturizer`
+    where few columns say most, as of solvation and solubility; try both scalers.
 
     Attributes
     ----------
