@@ -7,7 +7,6 @@ from .estimators import (
     KernelRidgeCV,
     REM3DIClassifier,
     REM3DIRegressor,
-    RowScaler,
     SkipFailures,
 )
 from .featurizers import (
@@ -34,7 +33,6 @@ __all__ = [
     "REM3DIClassifier",
     "REM3DIFeaturizer",
     "REM3DIRegressor",
-    "RowScaler",
     "SkipFailures",
     "__version__",
     "drop_failures",

@@ -4,7 +4,8 @@ Every method meets the same heads and the same grids, with all of its columns:
 
 - ``linear``: standardised features; ridge regression with the penalty chosen by leave-one-out squared error
   (exact, one decomposition), or logistic regression with the penalty chosen by stratified 5-fold AUROC.
-- ``scaled``: the same with counts left at their scale (`skmol3d.RowScaler`).
+- ``unscaled``: the same with the features as they come.
+- ``default``: ``Ridge()`` or ``LogisticRegression()`` with the features as they come and nothing tuned.
 - ``forest``: random forest; the grid is read off the out-of-bag score of small forests, the winner is grown
   in full. Out-of-bag scoring costs a fraction of nested folds, and that is what lets every method have it.
 - ``kernel``: kernel ridge regression, MinMax kernel on counts and Gaussian on other columns, all chosen by
@@ -27,14 +28,16 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from skmol3d.benchmark.scores import METRIC, Matrix, better, score
 from skmol3d.estimators.kernel_ridge import RowKernelRidge
-from skmol3d.estimators.row_scaler import RowScaler
 
 RIDGE_ALPHAS = np.logspace(-1, 5, 13)
 LOGISTIC_CS = np.logspace(-4, 0, 5)
+# Standardised rows are longer the more columns there are.
+UNSCALED_ALPHAS = np.logspace(-2, 4, 13)
+UNSCALED_CS = np.logspace(-2, 2, 5)
 FOREST_GRID: list[dict[str, Any]] = [
     {"max_features": features, "min_samples_leaf": leaf} for features, leaf in product(("sqrt", 0.15), (1, 2))
 ]
@@ -62,26 +65,37 @@ class HeadFit:
 
 
 def _linear(
-    kind: str, X: Matrix, y: NDArray, X_test: Matrix, seed: int, scaler: Callable[[], Any] = StandardScaler
+    kind: str,
+    X: Matrix,
+    y: NDArray,
+    X_test: Matrix,
+    seed: int,
+    scaler: Callable[[], Any] = StandardScaler,
+    alphas: NDArray[np.float64] = RIDGE_ALPHAS,
+    cs: NDArray[np.float64] = LOGISTIC_CS,
 ) -> HeadFit:
     X, X_test = X.astype(np.float64), X_test.astype(np.float64)
-    return _ridge(X, y, X_test, scaler()) if kind == "reg" else _logistic(X, y, X_test, seed, scaler())
+    if kind == "reg":
+        return _ridge(X, y, X_test, scaler(), alphas)
+    return _logistic(X, y, X_test, seed, scaler(), cs)
 
 
-def _ridge(X: Matrix, y: NDArray, X_test: Matrix, scaler: Any) -> HeadFit:
+def _ridge(X: Matrix, y: NDArray, X_test: Matrix, scaler: Any, alphas: NDArray[np.float64]) -> HeadFit:
     # scikit-learn's "auto" takes the slow one of its two exact decompositions when n > p.
     mode = "svd" if X.shape[0] > X.shape[1] else "eigen"
-    ridge = RidgeCV(RIDGE_ALPHAS, gcv_mode=mode, store_cv_results=True)
+    ridge = RidgeCV(alphas, gcv_mode=mode, store_cv_results=True)
     pipeline = make_pipeline(scaler, ridge).fit(X, y)
-    squared_errors = ridge.cv_results_[:, RIDGE_ALPHAS.tolist().index(ridge.alpha_)]
+    squared_errors = ridge.cv_results_[:, alphas.tolist().index(ridge.alpha_)]
     inner = float(np.sqrt(squared_errors).mean())
     return HeadFit(pipeline.predict(X_test), inner, {"alpha": f"{ridge.alpha_:.4g}"})
 
 
-def _logistic(X: Matrix, y: NDArray, X_test: Matrix, seed: int, scaler: Any) -> HeadFit:
+def _logistic(
+    X: Matrix, y: NDArray, X_test: Matrix, seed: int, scaler: Any, cs: NDArray[np.float64]
+) -> HeadFit:
     search = GridSearchCV(
         make_pipeline(scaler, LogisticRegression(max_iter=5000)),
-        {"logisticregression__C": LOGISTIC_CS},
+        {"logisticregression__C": cs},
         scoring="roc_auc",
         cv=StratifiedKFold(5, shuffle=True, random_state=seed),
     ).fit(X, y)
@@ -116,7 +130,8 @@ HEADS: dict[str, Callable[[str, Matrix, NDArray, Matrix, int], HeadFit]] = {
     "linear": _linear,
     "forest": _forest,
     "kernel": _kernel,
-    "scaled": partial(_linear, scaler=RowScaler),
+    "unscaled": partial(_linear, scaler=FunctionTransformer, alphas=UNSCALED_ALPHAS, cs=UNSCALED_CS),
+    "default": partial(_linear, scaler=FunctionTransformer, alphas=np.ones(1), cs=np.ones(1)),
 }
 
 
@@ -134,8 +149,8 @@ def fit_head(
 
     Parameters
     ----------
-    head : {"linear", "forest", "kernel", "scaled"}
-        Ridge (logistic for classes), random forest, kernel ridge, or ridge with counts at their scale.
+    head : {"linear", "forest", "kernel", "unscaled", "default"}
+        Ridge (logistic for classes), forest, kernel ridge, or ridge without standardisation, tuned or not.
     kind : {"reg", "cls"}
         Regression, or two classes coded 0 and 1.
     X : ndarray of shape (n_train, n_features)

@@ -160,7 +160,7 @@ def evaluate(
         one row for each of ``unique_smiles(tasks)``. Heads get all columns of every method.
     tasks : sequence of Task
         Tasks with distinct names.
-    heads : sequence of {"linear", "forest", "kernel", "scaled"}
+    heads : sequence of {"linear", "forest", "kernel", "unscaled", "default"}
         Estimators to put on the features.
     cv : (n_splits, n_repeats), optional
         Repeated (stratified) k-fold; by default each task's own train/test split.

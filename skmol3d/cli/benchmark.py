@@ -34,7 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--heads",
         nargs="+",
         default=["linear", "forest", "kernel"],
-        help="linear, forest, kernel (default: these three), or scaled: linear with counts at their scale",
+        help="linear, forest, kernel (default: these three), unscaled (linear without StandardScaler), "
+        "default (Ridge() as it comes)",
     )
     parser.add_argument("--cv", type=_folds, help="KxR: R times K-fold (default: given splits, or 5x1)")
     parser.add_argument("--seed", type=int, default=0, help="seed of folds and forests")

@@ -4,7 +4,6 @@ from .equivariant_ridge import EquivariantRidge
 from .finetuning.classifier import REM3DIClassifier
 from .finetuning.regressor import REM3DIRegressor
 from .kernel_ridge_cv import KernelRidgeClassifierCV, KernelRidgeCV
-from .row_scaler import RowScaler
 from .skip_failures import SkipFailures
 
 __all__ = [
@@ -15,6 +14,5 @@ __all__ = [
     "KernelRidgeClassifierCV",
     "REM3DIClassifier",
     "REM3DIRegressor",
-    "RowScaler",
     "SkipFailures",
 ]

@@ -19,17 +19,14 @@ from sklearn.metrics import mean_absolute_error, roc_auc_score
 from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.preprocessing import StandardScaler
 
+from skmol3d.featurizers.scales import counted_columns
+
 PENALTIES = np.logspace(-3, 1, 9)
 WIDTHS = (0.25, 0.5, 1.0, 2.0, 4.0)  # of the median squared distance
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the MinMax kernel
 
 Matrix = NDArray[np.floating]
 Kernel = NDArray[np.float32]
-
-
-def counted_columns(X: Matrix) -> NDArray[np.bool_]:
-    """Which columns [p] of rows [n, p] hold whole numbers alone, as counts and bits do."""
-    return np.asarray((np.rint(X) == X).all(axis=0))
 
 
 def minmax_kernel(A: Matrix, B: Matrix) -> NDArray[np.float32]:
@@ -155,9 +152,9 @@ class RowKernelRidge:
     ) -> Self:
         """Choose kernel and penalty by leave-one-out score (MAE, or AUROC of labels 0 and 1), and fit.
 
-        Columns that hold whole numbers are counts; positive and negative ones count apart. For rows with
-        dense columns too, the width is chosen with both kernels in equal parts, and then the weight with that
-        width.
+        Columns of whole numbers (also of scaled rows of REM3DI) are counts; positive and negative ones count
+        apart. For rows with dense columns too, the width is chosen with both kernels in equal parts, and then
+        the weight with that width.
 
         Parameters
         ----------

@@ -202,6 +202,7 @@ class EncoderFeaturizer(MoleculeFeaturizer):
     ) -> dict[int, str]:
         encoder, checkpoint, device = self._load()
         _, columns = self._columns(encoder)
+        factors = self._factors(encoder)
         copies = self.n_conformers if self.conformer_pooling == "all" else 1
         reasons: dict[int, str] = {}
         places: dict[bytes, list[int]] = {}  # every row that a cache key fills: duplicates are computed once
@@ -215,7 +216,7 @@ class EncoderFeaturizer(MoleculeFeaturizer):
                     if isinstance(result, str):
                         reasons[i] = result
                     else:
-                        rows[i] = result.reshape(copies, -1)[:, columns].ravel()
+                        rows[i] = (result.reshape(copies, -1) * factors)[:, columns].ravel()
 
         for i, read in enumerate(read_named(inputs, self.standardise)):
             if isinstance(read, StructureError):
@@ -253,6 +254,10 @@ class EncoderFeaturizer(MoleculeFeaturizer):
         """Why a molecule with these blocks [copies, width] gets no row, if so."""
         return None
 
+    def _factors(self, encoder: Any) -> NDArray[np.float32]:
+        """What multiplies the columns of one conformer; 1 for all by default."""
+        return np.ones(1, np.float32)
+
     def _counts(self, encoder: Any) -> NDArray[np.bool_]:
         """Which columns of a stored row are whole numbers."""
         sizes = encoder.output_blocks()
@@ -260,7 +265,7 @@ class EncoderFeaturizer(MoleculeFeaturizer):
         return np.tile(marks, self.n_conformers if self.conformer_pooling == "all" else 1)
 
     def _key(self, molecule: str, checkpoint: loaded.Checkpoint) -> bytes:
-        """Cache key of a row, from its molecule's; all blocks are stored, so `blocks` is not part of it."""
+        """Cache key of a row, from its molecule's; all blocks are stored, unscaled: `blocks` is no part."""
         return content_key(
             molecule,
             asdict(self._settings()),

@@ -9,7 +9,15 @@ from sklearn.model_selection import LeaveOneOut, StratifiedKFold, cross_val_pred
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skmol3d.benchmark.heads import FOREST_GRID, HEADS, LOGISTIC_CS, RIDGE_ALPHAS, SEARCH_TREES, fit_head
+from skmol3d.benchmark.heads import (
+    FOREST_GRID,
+    HEADS,
+    LOGISTIC_CS,
+    RIDGE_ALPHAS,
+    SEARCH_TREES,
+    UNSCALED_ALPHAS,
+    fit_head,
+)
 
 
 def data(n, p, seed=0):
@@ -37,17 +45,22 @@ def test_ridge_is_leave_one_out_by_hand(shape):
     np.testing.assert_allclose(fit.prediction, by_hand, rtol=1e-6)
 
 
-def test_scaled_leaves_counts_at_their_scale():
+def test_without_a_scaler_features_are_taken_as_they_come():
     X, y = data(60, 8)
-    X[:, :4] = np.random.default_rng(1).poisson(0.2, (60, 4))
-    Z = StandardScaler().fit(X[:50]).transform(X)
-    Z[:, :4] = X[:, :4] - X[:50, :4].mean(0)
-    fit = fit_head("scaled", "reg", X[:50], y[:50], X[50:])
-    by_hand = RidgeCV(RIDGE_ALPHAS).fit(Z[:50], y[:50]).predict(Z[50:])
-    np.testing.assert_allclose(fit.prediction, by_hand, rtol=1e-4)
-    assert not np.allclose(
-        fit.prediction, fit_head("linear", "reg", X[:50], y[:50], X[50:]).prediction, rtol=1e-3
-    )
+    X /= 30
+    tuned = fit_head("unscaled", "reg", X[:50], y[:50], X[50:])
+    by_hand = RidgeCV(UNSCALED_ALPHAS).fit(X[:50].astype(float), y[:50])
+    assert float(tuned.chosen["alpha"]) == pytest.approx(by_hand.alpha_, rel=1e-3)
+    np.testing.assert_allclose(tuned.prediction, by_hand.predict(X[50:].astype(float)), rtol=1e-6)
+    default = fit_head("default", "reg", X[:50], y[:50], X[50:])
+    left_out = cross_val_predict(Ridge(), X[:50].astype(float), y[:50], cv=LeaveOneOut())
+    assert default.inner_score == pytest.approx(mean_absolute_error(y[:50], left_out), rel=1e-6)
+    by_hand = Ridge().fit(X[:50].astype(float), y[:50]).predict(X[50:].astype(float))
+    np.testing.assert_allclose(default.prediction, by_hand, rtol=1e-6)
+    labels = (y > np.median(y)).astype(int)
+    default = fit_head("default", "cls", X[:50], labels[:50], X[50:])
+    by_hand = LogisticRegression().fit(X[:50].astype(float), labels[:50]).predict_proba(X[50:].astype(float))
+    np.testing.assert_allclose(default.prediction, by_hand[:, 1], atol=1e-4)
 
 
 def test_logistic_is_five_fold_auroc_by_hand():
@@ -109,7 +122,9 @@ def test_missing_values_become_training_medians(head):
 
 def test_names_are_checked():
     X, y = data(20, 3)
-    with pytest.raises(ValueError, match="unknown head 'svm'; known heads: linear, forest, kernel, scaled"):
+    with pytest.raises(
+        ValueError, match="unknown head 'svm'; known heads: linear, forest, kernel, unscaled, default"
+    ):
         fit_head("svm", "reg", X, y, X)
     with pytest.raises(ValueError, match="unknown task kind 'ranking'"):
         fit_head("linear", "ranking", X, y, X)

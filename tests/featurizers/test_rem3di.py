@@ -20,7 +20,9 @@ SMILES = ["CCO", "c1ccccc1", "C[C@H](N)C(=O)O", "CCCCCCCC", "C", "CC(C)(C)O"]
 @pytest.fixture
 def make(tiny_checkpoint):
     cache.clear()
-    return lambda **params: REM3DIFeaturizer(**{"model": tiny_checkpoint, "device": "cpu", **params})
+    return lambda **params: REM3DIFeaturizer(
+        **{"model": tiny_checkpoint, "device": "cpu", "scaled": False, **params}
+    )
 
 
 def conformers(smiles, count):
@@ -129,7 +131,7 @@ def test_words_come_from_the_graph_of_a_molecule_and_are_perceived_for_bare_atom
     encoder = REM3DI(REM3DIConfig(words=WordsConfig(sizes, sizes[:2], confidence=0.0), **small))
     encoder.words.name_classes(vocabularies)
     hub.save_pretrained(encoder, tmp_path, "Words.")
-    featurizer = REM3DIFeaturizer(str(tmp_path), device="cpu", blocks=("words",))
+    featurizer = REM3DIFeaturizer(str(tmp_path), device="cpu", blocks=("words",), scaled=False)
     rows = featurizer.fit_transform([mol, atoms, "CC(=O)Nc1ccc(O)cc1"])
     expected = [(environments[:, k] == bit).sum() for k in (0, 1) for bit in vocabularies[k]]
     assert rows[0].tolist() == rows[2].tolist() == expected

@@ -65,6 +65,10 @@ COLUMNS = (
 """Names of the columns: areas in Å², charges in e, potentials in V, energies in eV, lengths in Å."""
 
 
+LEVELS = 8
+"""Steps that a column is rounded to per standard deviation."""
+
+
 class Surface(nn.Module):
     """Exposed areas by element, charge and potential, solvation energies, shape, internal hydrogen bonds.
 
@@ -72,7 +76,7 @@ class Surface(nn.Module):
     when the encoder is trained; everything else follows from charges and positions by textbook formulas:
     areas as in `BY_BONDS`, potentials of the other atoms' charges at each atom, the generalised Born energy
     in water (doi:10.1021/ja00172a038). Rows are unchanged by rotation, translation and reflection, and smooth
-    in the positions but for the rounding: columns are whole multiples of a step, half their standard
+    in the positions but for the rounding: columns are whole multiples of a step, an eighth of their standard
     deviation over the training molecules, because trees would take finer differences for news.
 
     Parameters
@@ -93,6 +97,10 @@ class Surface(nn.Module):
         self.register_buffer("step", torch.zeros(len(COLUMNS)))
         radii = torch.tensor(vdw_radii[:MAX_NUMBER], dtype=torch.float32).nan_to_num(2.0)
         self.register_buffer("radii", radii, persistent=False)
+
+    def deviation(self) -> Tensor:
+        """Standard deviations [columns] over the training molecules; 0 where they have not been measured."""
+        return self.step * LEVELS
 
     def charges(self, batch: AtomBatch, scalars: Tensor) -> Tensor:
         """Partial charges [N], e, that add up to each molecule's charge."""

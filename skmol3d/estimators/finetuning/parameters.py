@@ -107,4 +107,4 @@ class FineTuningParameters(BaseEstimator):
         from skmol3d.estimators.finetuning.records import TokenFeaturizer
 
         settings = {name: getattr(self, name) for name in OF_FEATURIZER}
-        return TokenFeaturizer(**settings, errors="nan", verbose=self.verbose)
+        return TokenFeaturizer(**settings, scaled=False, errors="nan", verbose=self.verbose)

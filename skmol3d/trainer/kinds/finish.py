@@ -12,12 +12,12 @@ from skmol3d.encoders.mo3enet.pooled import PooledMo3ENet
 from skmol3d.encoders.potential import Potential
 from skmol3d.encoders.rem3di import REM3DI
 from skmol3d.encoders.rem3di.encoder import WIDEST
+from skmol3d.encoders.rem3di.surface import LEVELS
 from skmol3d.encoders.rem3di.words import arrangement, priorities
 from skmol3d.trainer.data.batches import bucketed
 from skmol3d.trainer.data.sets import PackedSet
 
 RIDGE = 1e-2  # elements with few atoms in the sample
-LEVELS = 8  # per standard deviation of a column of `surface`
 SAMPLE = 4000  # training molecules of each set that the rows are measured on
 
 

@@ -10,7 +10,7 @@ from skmol3d.estimators.finetuning.records import TokenFeaturizer
 @pytest.mark.parametrize("train", ["adapters", "all"])
 def test_before_training_the_tokens_are_those_of_the_frozen_encoder(tiny_checkpoint, train):
     smiles = ["CCO", "c1ccccc1C(=O)N", "[H][H]"]
-    featurizer = TokenFeaturizer(tiny_checkpoint, device="cpu").fit(smiles)
+    featurizer = TokenFeaturizer(tiny_checkpoint, device="cpu", scaled=False).fit(smiles)
     encoder, _ = featurizer.encoder()
     records = [conformers[0] for conformers in featurizer.records(smiles)]
     network = FineTuned(encoder, train, 4, 5, 1, 8, 0.0)
