@@ -8,7 +8,7 @@ same methods; where rivals were scored with and without the molecules that anoth
 scores without them count. ``docs/results/finetuning.csv`` is what ``experiments.finetuning --out`` wrote,
 and ``finetuning_scratch.csv`` what it wrote for random weights. In each file to fill, what stands between
 ``<!-- table: NAME -->`` and ``<!-- end -->`` is replaced by the table of that name: ``scores``, ``wins``,
-``finetuned``, ``scratch`` or ``excerpt``. A test holds the documentation to it.
+``ridges``, ``finetuned``, ``scratch`` or ``excerpt``. A test holds the documentation to it.
 """
 
 import argparse
@@ -32,6 +32,12 @@ HEADS = {
     "forest": "forest against forest",
     "kernel": "kernel against kernel",
 }
+RIDGES = {
+    "linear": "`StandardScaler`, penalty searched",
+    "unscaled": "no scaler, penalty searched",
+    "default": "`Ridge()` or `LogisticRegression()`",
+}
+FINGERPRINTS = ("ecfp", "ecfp-count")
 INNER = "head of the best inner score"
 KEPT = [
     *("task", "kind", "unit", "method", "head", "repeat", "fold", "score", "inner_score"),
@@ -66,7 +72,7 @@ def collect(folders: Sequence[Path]) -> pd.DataFrame:
 
 def scores(results: pd.DataFrame) -> str:
     """Scores of every head, that of the best inner score in bold."""
-    rows = []
+    results, rows = _compared(results), []
     for task in dict.fromkeys(results["task"]):
         cells = []
         for method in METHODS:
@@ -80,6 +86,7 @@ def scores(results: pd.DataFrame) -> str:
 
 def wins(results: pd.DataFrame) -> str:
     """Tasks on which REM3DI is better, under one head and under the head of the best inner score."""
+    results = _compared(results)
     complete = results.groupby(["task", "method"])["head"].transform("nunique") == len(HEADS)
     parts = {text: results[results["head"] == head] for head, text in HEADS.items()}
     parts[INNER] = best_head(results[complete])
@@ -90,6 +97,27 @@ def wins(results: pd.DataFrame) -> str:
         rows.append([text, *(_won(loss, rival) for rival in ("better", "words2d", "rdkit2d", BOTH))])
     names = ("than the better ECFP", "than `words2d`", "than `rdkit2d`", "than ECFP counts beside `rdkit2d`")
     return markdown(rows, ["head", *names])
+
+
+def ridges(results: pd.DataFrame) -> str:
+    """Scores of linear models with and without a scaler and a search, and how often REM3DI is better."""
+    methods = ("rem3di", *FINGERPRINTS)
+    results = results[results["method"].isin(methods)]
+    by = results.set_index(["task", "method", "head"])["score"]
+    rows = [
+        [task, *(" / ".join(f"{by[task, method, head]:.3f}" for head in RIDGES) for method in methods)]
+        for task in dict.fromkeys(results["task"])
+    ]
+    of = {head: losses(score_table(results[results["head"] == head])) for head in RIDGES}
+    compared = {text: of[head] for head, text in RIDGES.items()}
+    searched = np.minimum(of["linear"], of["unscaled"]).assign(rem3di=of["default"]["rem3di"])
+    compared[f"{RIDGES['default']}, against the better of both searches on ECFP"] = searched
+    counted = []
+    for text, loss in compared.items():
+        loss["better"] = loss[list(FINGERPRINTS)].min(axis=1)
+        counted.append([text, *(_won(loss, rival) for rival in ("better", *FINGERPRINTS))])
+    told = markdown(counted, ["linear model", "than the better ECFP", "than ECFP", "than ECFP counts"])
+    return f"{markdown(rows, ['task', *methods])}\n\nTasks in which REM3DI is better:\n\n{told}"
 
 
 def excerpt(results: pd.DataFrame, tuned: pd.DataFrame) -> str:
@@ -157,8 +185,14 @@ def _with_ecfp(results: pd.DataFrame, tuned: pd.DataFrame) -> pd.DataFrame:
 
 def _best(results: pd.DataFrame) -> pd.DataFrame:
     """Scores by task and method, each by the head of its best inner score."""
+    results = _compared(results)
     complete = results.groupby(["task", "method"])["head"].transform("nunique") == len(HEADS)
     return score_table(best_head(results[complete]))
+
+
+def _compared(results: pd.DataFrame) -> pd.DataFrame:
+    """The heads that every method meets, without other linear models."""
+    return results[results["head"].isin(HEADS)]
 
 
 def _bold(text: str, strong: bool) -> str:
@@ -181,6 +215,7 @@ def tables(results: pd.DataFrame, tuned: pd.DataFrame, scratch: pd.DataFrame) ->
     return {
         "scores": partial(scores, results),
         "wins": partial(wins, results),
+        "ridges": partial(ridges, results),
         "finetuned": partial(finetuned, results, tuned),
         "scratch": partial(from_scratch, tuned, scratch),
         "excerpt": partial(excerpt, results, tuned),

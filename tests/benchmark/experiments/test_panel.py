@@ -44,7 +44,7 @@ def tuned():
 def test_documents_hold_what_the_results_say(name, monkeypatch):
     monkeypatch.chdir(ROOT)
     text = (ROOT / name).read_text(encoding="utf-8")
-    assert text.count("<!-- table:") == {"README.md": 1}.get(name, 2)
+    assert text.count("<!-- table:") == {"README.md": 1, "docs/benchmark.md": 3}.get(name, 2)
     assert panel.fill(text, *panel.read()) == text, (
         f"python -m skmol3d.benchmark.experiments.panel --fill {name}"
     )
@@ -69,6 +69,25 @@ def test_the_head_of_the_best_inner_score_is_bold_and_gaps_are_shown(results):
     row = panel.scores(results).splitlines()[2]
     assert row.startswith("| a | **1.000** / 3.000 / 3.000 | **2.000** / 2.000 / 2.000 |")
     assert row.endswith("| – / – / 2.000 |")
+
+
+def test_linear_models_stand_side_by_side_and_apart_from_the_heads_that_are_compared(results):
+    both = ("rem3di", "ecfp", "ecfp-count")
+    more = [
+        line(task, method, head, score + (method != "rem3di") + (method == "ecfp-count"), -9, kind)
+        for task, kind in (("a", "reg"), ("b", "cls"))
+        for method in both
+        for head, score in (("unscaled", 0.2), ("default", 0.3))
+    ]
+    every = pd.concat([results, pd.DataFrame(more)])
+    made = panel.ridges(every).splitlines()
+    assert made[2] == "| a | 1.000 / 0.200 / 0.300 | 2.000 / 1.200 / 1.300 | 2.000 / 2.200 / 2.300 |"
+    assert made[-3] == "| no scaler, penalty searched | 1/1, 0/1 | 1/1, 0/1 | 1/1, 0/1 |"
+    assert made[-1].endswith(
+        " against the better of both searches on ECFP | 1/1, 0/1 | 1/1, 0/1 | 1/1, 0/1 |"
+    )
+    assert panel.scores(every) == panel.scores(results)
+    assert panel.wins(every) == panel.wins(results)
 
 
 def test_later_runs_replace_earlier_ones_but_not_with_molecules_that_others_dropped(tmp_path):
@@ -97,7 +116,9 @@ def test_fine_tuning_is_counted_against_the_frozen_row_and_the_better_ecfp(resul
 
 
 def test_unknown_tables_are_refused(results, tuned):
-    with pytest.raises(ValueError, match="no table 'x'; there are scores, wins, finetuned, scratch, excerpt"):
+    with pytest.raises(
+        ValueError, match="no table 'x'; there are scores, wins, ridges, finetuned, scratch, excerpt"
+    ):
         panel.fill("<!-- table: x -->\n<!-- end -->", results, tuned, tuned)
 
 
