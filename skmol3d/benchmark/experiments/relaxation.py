@@ -3,9 +3,9 @@
 ``python -m skmol3d.benchmark.experiments.relaxation TABLE [TABLE ...] [--molecules 400] [--fmax 0.1]``
 
 Each TABLE is a task of the benchmark (``smiles``, ``y``, ``split``), of which molecules of the training part
-are drawn; test parts are not looked at. Every molecule keeps its one ETKDGv3 conformer as it is, or relaxed to
-forces below ``--fmax`` (eV/Å) or for at most ``--steps`` steps. Prints the mean absolute error of five shuffled
-folds for ridge on rows as they come and kernel ridge, and what making and relaxing the conformer takes.
+are drawn; test parts are not looked at. Every molecule keeps its one ETKDGv3 conformer as it is, or
+relaxed to forces below ``--fmax`` (eV/Å) or for at most ``--steps`` steps. Prints the mean absolute error of
+five shuffled folds for ridge on rows as they come and kernel ridge, and what its geometries take.
 """
 
 import argparse
