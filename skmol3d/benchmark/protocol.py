@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
+from rdkit import Chem
+from rdkit.Chem.Scaffolds.MurckoScaffold import MurckoScaffoldSmiles
 from sklearn.base import clone
-from sklearn.model_selection import RepeatedKFold, RepeatedStratifiedKFold
+from sklearn.model_selection import GroupKFold, RepeatedKFold, RepeatedStratifiedKFold, StratifiedGroupKFold
 from tqdm import tqdm
 
 from skmol3d.benchmark.heads import HEADS, fit_head
@@ -51,7 +53,15 @@ def _features(name: str, method: Any, smiles: list[str]) -> NDArray[np.float32]:
     return matrix.astype(np.float32, copy=False)
 
 
-def _splits(task: "Task", kept: NDArray[np.bool_], cv: tuple[int, int] | None, seed: int) -> list[Split]:
+def scaffold(smiles: str) -> str:
+    """Murcko scaffold; the molecule itself where it has no ring, or is none."""
+    mol = Chem.MolFromSmiles(smiles)
+    return smiles if mol is None else MurckoScaffoldSmiles(mol=mol) or smiles
+
+
+def _splits(
+    task: "Task", kept: NDArray[np.bool_], cv: tuple[int, int] | None, folds: str, seed: int
+) -> list[Split]:
     """Splits in terms of the kept rows."""
     y = np.asarray(task.y)[kept]
     if cv is None:
@@ -61,9 +71,18 @@ def _splits(task: "Task", kept: NDArray[np.bool_], cv: tuple[int, int] | None, s
         splits = [(0, 0, np.flatnonzero(part == "train"), np.flatnonzero(part == "test"))]
     else:
         n_splits, n_repeats = cv
-        family = RepeatedKFold if task.kind == "reg" else RepeatedStratifiedKFold
-        folds = family(n_splits=n_splits, n_repeats=n_repeats, random_state=seed)
-        splits = [(i // n_splits, i % n_splits, *pair) for i, pair in enumerate(folds.split(y, y))]
+        if folds == "scaffold":
+            groups = [scaffold(text) for text, keep in zip(task.smiles, kept, strict=True) if keep]
+            family = GroupKFold if task.kind == "reg" else StratifiedGroupKFold
+            pairs = [
+                pair
+                for repeat in range(n_repeats)
+                for pair in family(n_splits, shuffle=True, random_state=seed + repeat).split(y, y, groups)
+            ]
+        else:
+            family = RepeatedKFold if task.kind == "reg" else RepeatedStratifiedKFold
+            pairs = list(family(n_splits=n_splits, n_repeats=n_repeats, random_state=seed).split(y, y))
+        splits = [(i // n_splits, i % n_splits, *pair) for i, pair in enumerate(pairs)]
     for _, _, train, test in splits:
         if not len(train) or not len(test):
             raise ValueError(f"task {task.name!r}: {len(train)} training and {len(test)} test rows")
@@ -145,6 +164,7 @@ def evaluate(
     n_jobs: int | None = None,
     out: str | Path | None = None,
     verbose: int = 0,
+    folds: str = "random",
 ) -> pd.DataFrame:
     """Compare featurization methods on tasks.
 
@@ -175,6 +195,9 @@ def evaluate(
         the same features, targets, splits and seed.
     verbose : int
         Show a progress bar over (task, method, head) if not 0.
+    folds : {"random", "scaffold"}, default="random"
+        Of `cv`: at random, or molecules of one Murcko scaffold together, so that the test part has scaffolds
+        that the training part has not.
 
     Returns
     -------
@@ -189,12 +212,14 @@ def evaluate(
     Raises
     ------
     ValueError
-        For unknown heads, repeated task names, a task without split when `cv` is None, features of the wrong
-        shape, or a part with one class only.
+        For unknown heads or folds, repeated task names, a task without split when `cv` is None, features of
+        the wrong shape, or a part with one class only.
     """
     unknown = [head for head in heads if head not in HEADS]
     if unknown:
         raise ValueError(f"unknown heads {unknown}; known heads: {', '.join(HEADS)}")
+    if folds not in ("random", "scaffold"):
+        raise ValueError(f"folds must be 'random' or 'scaffold', got {folds!r}")
     names = [task.name for task in tasks]
     if len(set(names)) < len(names):
         raise ValueError(f"task names must be distinct, got {names}")
@@ -215,7 +240,7 @@ def evaluate(
             rows = np.array([position[text] for text in task.smiles])
             kept = ~dropped[rows]
             y = np.asarray(task.y)[kept]
-            splits = _splits(task, kept, cv, seed)
+            splits = _splits(task, kept, cv, folds, seed)
             names = [text for text, keep in zip(task.smiles, kept, strict=True) if keep]
             for name, matrix in features.items():
                 for repeat, fold, _, test in splits:

@@ -1,4 +1,4 @@
-"""The command line, one module per verb: ``skmol3d featurize | predict | benchmark | demo | label |
+"""The command line, one module per verb: ``skmol3d featurize | benchmark | fit | predict | demo | label |
 pretrain | convert | info``.
 
 A verb is a module of its name with ``EXAMPLE``, ``add_arguments(parser)`` and ``run(args)``, and its line
@@ -20,8 +20,9 @@ import skmol3d
 
 VERBS = {
     "featurize": "molecules or crystals in a file to rows of numbers in a file",
-    "predict": "predictions of a fitted model for a library, or the best of them",
-    "benchmark": "compare methods on tasks",
+    "benchmark": "compare methods on a table of yours, or on tasks",
+    "fit": "a model of a column of a table",
+    "predict": "predictions of a model for a file or a library",
     "demo": "REM3DI + ridge against ECFP + ridge on shipped data, in a minute",
     "label": "GFN2-xTB energies, forces and orbitals of the molecules in a file",
     "pretrain": "train a checkpoint from a recipe",

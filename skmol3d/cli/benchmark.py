@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from skmol3d.datasets import Task
 
-USAGE = "skmol3d benchmark [--tasks FOLDER] [options]"
-EXAMPLE = "skmol3d benchmark --demo --methods rem3di ecfp --heads linear --cv 5x1"
+USAGE = "skmol3d benchmark [--tasks FOLDER | --table FILE --target COLUMN] ..."
+EXAMPLE = "skmol3d benchmark --table assay.csv --target pki --folds scaffold --out DIR"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,9 +19,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument(
         "--tasks", type=Path, help="folder of NAME.csv with the columns smiles and y, and split if given"
     )
+    source.add_argument("--table", type=Path, help="a table of your own: molecules and a column of numbers")
     source.add_argument(
         "--demo", action="store_true", help="the shipped table of small organics (the default)"
     )
+    parser.add_argument("--target", metavar="COLUMN", help="of --table: the numbers, or classes 0 and 1")
+    parser.add_argument("--smiles-column", metavar="COLUMN", help="of --table (default: SMILES in any case)")
     parser.add_argument("--only", nargs="+", metavar="TASK", help="names of the tasks to run (default: all)")
     parser.add_argument(
         "--methods",
@@ -38,6 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "default (Ridge() as it comes)",
     )
     parser.add_argument("--cv", type=_folds, help="KxR: R times K-fold (default: given splits, or 5x1)")
+    parser.add_argument(
+        "--folds",
+        choices=("random", "scaffold"),
+        default="random",
+        help="of --cv: scaffold keeps molecules of one Murcko scaffold together",
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of folds and forests")
     parser.add_argument(
         "--out",
@@ -70,7 +79,7 @@ def run(args: argparse.Namespace) -> None:
     cv = args.cv or (None if any(task.split is not None for task in tasks) else (5, 1))
     methods = _methods(args, args.methods)
     verbose = int(sys.stderr.isatty())
-    results = evaluate(methods, tasks, args.heads, cv, args.seed, args.n_jobs, args.out, verbose)
+    results = evaluate(methods, tasks, args.heads, cv, args.seed, args.n_jobs, args.out, verbose, args.folds)
     choices = list(SELECTIONS) if len(set(args.heads)) > 1 else ["inner"]
     text = "\n\n".join(render(results, by) for by in choices)
     print(text)
@@ -89,11 +98,29 @@ def _methods(args: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
     return {name: make_method(name, args.n_jobs, folder, verbose) for name in names}
 
 
+def own_table(args: argparse.Namespace) -> "Task":
+    """The task in a table, after saying on stderr what is not in it."""
+    from skmol3d.cli.library import SHOWN, failure_line
+    from skmol3d.datasets import read_assay
+
+    if args.target is None:
+        raise ValueError("--table: name the column to predict with --target")
+    task, left_out = read_assay(args.table, args.target, smiles_column=args.smiles_column)
+    print(f"{args.table}: {len(task.smiles)} molecules, {len(left_out)} rows left out", file=sys.stderr)
+    for index, given, reason in left_out.head(SHOWN).itertuples(index=False):
+        print(failure_line(index, None, given, reason), file=sys.stderr)
+    if len(left_out) > SHOWN:
+        print(f"  and {len(left_out) - SHOWN} more", file=sys.stderr)
+    return task
+
+
 def _tasks(args: argparse.Namespace) -> list["Task"]:
     if args.tasks is not None:
         from skmol3d.datasets import read_panel
 
         return read_panel(args.tasks, args.only)
+    if args.table is not None:
+        return [own_table(args)]
     known = {task.name: task for task in shipped_tasks()}
     unknown = [name for name in args.only or () if name not in known]
     if unknown:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from pathlib import Path
 
 from skmol3d.cli import library
+from skmol3d.cli.records import Source, label, label_columns
 
 EXAMPLE = "skmol3d predict model.joblib 'library/*.parquet' hits/ --top 1000"
 USAGE = "skmol3d predict MODEL LIBRARY OUTPUT [options]"
 NOTES = """\
 MODEL is a pickle: it can run any code, so open none that you do not trust.
-OUTPUT gets Parquet with the library's columns and the predictions, and
-_failures.csv. A run that was stopped continues when the same command is given
-again. Exit status: 0 if OUTPUT is complete; 1 if all molecules failed;
-2 for mistakes, or if workers could not complete it.
+OUTPUT.csv gets the columns of one file and predictions, none for failures. A
+folder gets Parquet with the same and _failures.csv, by the workers of Dask; a
+run that was stopped continues when the same command is given again. Exit
+status: 0 if OUTPUT is complete; 1 if all molecules failed; 2 for mistakes, or
+if workers could not complete it.
 
 """
 
@@ -23,20 +27,68 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("model", metavar="MODEL", help="joblib.dump of a fitted pipeline that takes molecules")
     add("library", metavar="LIBRARY", help="file, folder or 'pattern' of Parquet, CSV, SMILES or SD files")
-    add("output", metavar="OUTPUT", help="folder; one that workers see, too")
+    add("output", metavar="OUTPUT", help="file.csv; or folder, one that workers see, too")
     add("--top", metavar="N", type=int, help="keep the best N alone, in OUTPUT/top.parquet")
     add("--by", metavar="COLUMN", help="of the predictions, that --top is for, if there are several")
     add("--lowest", action="store_true", help="the lowest predictions are the best")
     library.add_columns(parser, f"{library.KEEP} (default: all)")
-    library.add_cluster(parser, "local")
+    library.add_cluster(parser, None)
     library.add_partitions(parser)
     add("--restart", action="store_true", help="discard what an earlier run left in OUTPUT")
 
 
 def run(args: argparse.Namespace) -> int:
     """Write the predictions and say what became of the molecules; give the exit status."""
+    if args.output.lower().endswith((".csv", ".csv.gz")):
+        return _to_file(args)
     from skmol3d.distributed import predict_library
 
+    args.dask = args.dask or "local"
     best = {"top": args.top, "by": args.by, "lowest": args.lowest}
     settings = best | library.settings(args)
     return library.report(args, predict_library(args.library, args.output, args.model, **settings))
+
+
+def _to_file(args: argparse.Namespace) -> int:
+    """Predictions for one file, in memory and in this process."""
+    import joblib
+    import pandas as pd
+
+    from skmol3d.estimators.predictions import predict_or_say, prediction_columns, with_reasons
+    from skmol3d.files import check_output
+    from skmol3d.structures import read_records
+    from skmol3d.structures.reading import file_format
+
+    of_folders = {"--top": args.top, "--by": args.by, "--lowest": args.lowest, "--dask": args.dask}
+    of_folders |= {"--partition-size": args.partition_size, "--restart": args.restart}
+    for option, given in of_folders.items():
+        if given:
+            raise ValueError(f"{option}: not for a CSV file; give a folder as OUTPUT")
+    output = Path(args.output)
+    check_output(output)
+    columns = {"smiles_column": args.smiles_column, "id_column": args.id_column}
+    every = list(read_records(args.library, **columns))
+    source = Source(Path(args.library), file_format(args.library), False)
+    named = list(dict.fromkeys(name for record in every for name in record.columns))
+    missing = [name for name in args.keep if name not in named]
+    if missing:
+        raise ValueError(f"--keep: {args.library} has no column {missing[0]!r}; it has {', '.join(named)}")
+    model = with_reasons(joblib.load(args.model))
+    names, _ = prediction_columns(model)
+    taken = {"id", "smiles", *names}
+    keep = args.keep or [name for name in named if name not in taken]
+    predictions, failures = predict_or_say(model, [record.structure for record in every], len(names))
+    table = pd.DataFrame([label(r, source, keep) for r in every], columns=label_columns(source, keep))
+    for name, values in zip(names, predictions, strict=True):
+        table[name] = values
+    partial = output.with_name(f".{output.name}")  # its suffix says whether it is zipped
+    table.to_csv(partial, index=False)
+    partial.replace(output)
+    good = len(every) - len(failures)
+    print(f"{good} of {len(every)} molecules: {output}", file=sys.stderr)
+    for failure in failures[: library.SHOWN]:
+        line = library.failure_line(failure.index, every[failure.index].name, failure.input, failure.reason)
+        print(line, file=sys.stderr)
+    if len(failures) > library.SHOWN:
+        print(f"  and {len(failures) - library.SHOWN} more", file=sys.stderr)
+    return 0 if good else 1

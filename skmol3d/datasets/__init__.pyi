@@ -1,3 +1,4 @@
+from .assay import read_assay
 from .download import get_data_home
 from .fetchers import (
     fetch_bace,
@@ -24,5 +25,6 @@ __all__ = [
     "fetch_pharmabench",
     "get_data_home",
     "load_small_organics",
+    "read_assay",
     "read_panel",
 ]

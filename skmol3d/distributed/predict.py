@@ -10,23 +10,16 @@ from typing import Any
 
 import joblib
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
-from sklearn.pipeline import Pipeline
 
 import skmol3d
 from skmol3d.distributed.output import TOP, LibraryResult, appearing, part_path
 from skmol3d.distributed.run import complete
-from skmol3d.featurizers import FeaturizationError, StructureFeaturizer
+from skmol3d.estimators.predictions import predict_or_say, prediction_columns, with_reasons
 from skmol3d.featurizers.base import check_integer
 from skmol3d.files import file_hash
 from skmol3d.structures import Failure
-from skmol3d.structures.errors import describe_input
-
-EXAMPLE = "CCO"
-"""A molecule that every model can predict: what comes out says which columns there are."""
 
 
 def predict_library(
@@ -159,34 +152,11 @@ class PredictJob:
 
     def compute(self, structures: list[object]) -> tuple[list[pa.Array], list[Failure]]:
         """Predictions, null where a molecule failed."""
-        model = _load(self.model, self.digest)
-        failures: list[Failure] = []
-        places = np.arange(len(structures))
-        try:
-            columns = _predict(model, structures)
-        except FeaturizationError as error:
-            failures = error.failures
-            places = np.setdiff1d(places, [failure.index for failure in failures])
-            # What worked is in the cache.
-            good = [structures[i] for i in places]
-            columns = _predict(model, good) if good else [np.zeros(0, object) for _ in self.fields]
-        told = getattr(model, "failures_", None)  # of SkipFailures
-        reasons = {} if told is None else dict(zip(told["index"], told["reason"], strict=True))
-        missing = np.any([pd.isna(column) for column in columns], axis=0)
-        failures = failures + [
-            Failure(
-                int(places[i]),
-                describe_input(structures[places[i]]),
-                reasons.get(i, "the prediction is not a number"),
-            )
-            for i in np.flatnonzero(missing)
+        columns, failures = predict_or_say(_load(self.model, self.digest), structures, len(self.fields))
+        arrays = [
+            pa.array(column.tolist(), field.type) for column, field in zip(columns, self.fields, strict=True)
         ]
-        arrays = []
-        for column, field in zip(columns, self.fields, strict=True):
-            values = np.full(len(structures), None, object)
-            values[places[~missing]] = column[~missing]
-            arrays.append(pa.array(values.tolist(), field.type))
-        return arrays, sorted(failures, key=lambda failure: failure.index)
+        return arrays, failures
 
     def select(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
         """All, or the best of all tables, in this order; of equals the one that came first."""
@@ -209,28 +179,11 @@ def _load(path: Path, digest: str) -> Any:
     """The model, once per process."""
     if file_hash(path) != digest:
         raise ValueError(f"{path}: another model than when the run began")
-    model = joblib.load(path)
-    if isinstance(model, Pipeline) and isinstance(model[0], StructureFeaturizer):
-        model[0].set_params(errors="raise", verbose=0)  # failures come with their reasons
-    return model
-
-
-def _predict(model: Any, structures: list[object]) -> list[NDArray[Any]]:
-    """Columns of predictions: values, by target; and of a classifier probabilities, by class."""
-    values = np.asarray(model.predict(structures))
-    columns = list(values.T) if values.ndim == 2 else [values]
-    if values.ndim == 1 and hasattr(model, "predict_proba"):
-        columns += list(np.asarray(model.predict_proba(structures)).T)
-    return columns
+    return with_reasons(joblib.load(path))
 
 
 def _fields(model: Any) -> list[pa.Field]:
-    columns = _predict(model, [EXAMPLE])
-    names = ["prediction"]
-    if hasattr(model, "predict_proba") and len(columns) == 1 + len(getattr(model, "classes_", ())):
-        names += [f"probability_{label}" for label in model.classes_]
-    elif len(columns) > 1:
-        names = [f"prediction_{i}" for i in range(len(columns))]
+    names, columns = prediction_columns(model)
     types = [pa.array(column.tolist()).type for column in columns]
     return [pa.field(name, type) for name, type in zip(names, types, strict=True)]
 

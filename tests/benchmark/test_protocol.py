@@ -9,9 +9,11 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import RepeatedKFold
 
+from skmol3d import ECFPFeaturizer
 from skmol3d.benchmark import protocol
 from skmol3d.benchmark.heads import fit_head
-from skmol3d.benchmark.protocol import evaluate, unique_smiles
+from skmol3d.benchmark.protocol import evaluate, scaffold, unique_smiles
+from skmol3d.datasets import Task
 
 
 class Lookup(TransformerMixin, BaseEstimator):
@@ -221,3 +223,25 @@ def test_clear_errors(panel):
         evaluate({"m": X}, [first, first])
     with pytest.raises(ValueError, match="task 'second': a training or test part holds one class only"):
         evaluate({"m": X[:60]}, [replace(second, y=(second.split == "test").astype(float))])
+
+
+@pytest.mark.parametrize("kind", ["reg", "cls"])
+def test_scaffold_folds_never_meet_a_scaffold_again(kind, tmp_path):
+    rings = ["c1ccccc1", "C1CCCCC1", "c1ccncc1", "C1CCNCC1", "c1ccsc1", "C1CC1"]
+    smiles = [ring + tail for ring in rings for tail in ("C", "CC", "CCC", "O")] + ["CCO", "CCN"]
+    y = np.arange(len(smiles)) % 2 if kind == "cls" else np.arange(len(smiles), dtype=float)
+    task = Task("t", kind, smiles, y.astype(float))
+    results = evaluate(
+        {"ecfp": ECFPFeaturizer(n_bits=64)}, [task], ["default"], (3, 2), out=tmp_path, folds="scaffold"
+    )
+    assert len(results) == 6
+    tested = pd.read_csv(tmp_path / "predictions" / results["predictions"][0])
+    for _, repeat in tested.groupby("repeat"):
+        assert sorted(repeat["smiles"]) == sorted(smiles)
+        folds = repeat.groupby(repeat["smiles"].map(scaffold))["fold"].nunique()
+        assert set(folds) == {1}
+        assert len(folds) == 8  # molecules without a ring are their own
+    first, second = (repeat.set_index("smiles")["fold"] for _, repeat in tested.groupby("repeat"))
+    assert (first != second[first.index]).any()
+    with pytest.raises(ValueError, match="folds must be 'random' or 'scaffold', got 'butina'"):
+        evaluate({}, [task], folds="butina")

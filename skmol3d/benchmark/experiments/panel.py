@@ -110,7 +110,8 @@ def ridges(results: pd.DataFrame) -> str:
     ]
     of = {head: losses(score_table(results[results["head"] == head])) for head in RIDGES}
     compared = {text: of[head] for head, text in RIDGES.items()}
-    searched = np.minimum(of["linear"], of["unscaled"]).assign(rem3di=of["default"]["rem3di"])
+    searched = of["linear"].where(of["linear"] < of["unscaled"], of["unscaled"])
+    searched = searched.assign(rem3di=of["default"]["rem3di"])
     compared[f"{RIDGES['default']}, against the better of both searches on ECFP"] = searched
     counted = []
     for text, loss in compared.items():

@@ -1,0 +1,81 @@
+"""A model of a column of a table, for `skmol3d predict`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+EXAMPLE = "skmol3d fit assay.csv model.joblib --target pki"
+USAGE = "skmol3d fit TABLE MODEL --target COLUMN [options]"
+NOTES = """\
+Rows without a molecule or a number are left out and named; salts count as their
+parents, repeated measurements are averaged. A column of 0 and 1 is two classes.
+How well it will do, next to ECFP, says skmol3d benchmark --table.
+
+"""
+HEADS = ("kernel", "ridge", "forest")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the command."""
+    add = parser.add_argument
+    add("table", metavar="TABLE", type=Path, help=".csv, .tsv or .parquet")
+    add("model", metavar="MODEL", type=Path, help="file to write, a pickle")
+    add("--target", metavar="COLUMN", required=True, help="the numbers, or classes 0 and 1")
+    add("--smiles-column", metavar="COLUMN", help="default: SMILES in any case")
+    add("--featurizer", metavar="NAME", default="rem3di-small", help="checkpoint of REM3DI, or ecfp")
+    add("--head", choices=HEADS, default="kernel", help="kernel ridge (default), ridge, or random forest")
+    add("--n-jobs", metavar="N", type=int, help="worker processes that make conformers")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Fit and write the model."""
+    import joblib
+    from sklearn.pipeline import make_pipeline
+
+    from skmol3d import ECFPFeaturizer, REM3DIFeaturizer, SkipFailures
+    from skmol3d.cli.benchmark import own_table
+    from skmol3d.files import check_writable
+
+    check_writable(args.model)  # before minutes are spent on what cannot be
+    task = own_table(args)
+    common = {"errors": "nan", "n_jobs": args.n_jobs}
+    ecfp = args.featurizer == "ecfp"
+    featurizer = (
+        ECFPFeaturizer(count=True, **common)
+        if ecfp
+        else REM3DIFeaturizer(args.featurizer, verbose=int(sys.stderr.isatty()), **common)
+    )
+    model = SkipFailures(make_pipeline(featurizer, _head(args.head, task.kind)))
+    y = task.y.astype(int) if task.kind == "cls" else task.y
+    model.fit(task.smiles, y)
+    featurizer.set_params(verbose=0)
+    joblib.dump(model, args.model, compress=3)
+    failed = len(model.failures_)
+    print(
+        f"fitted to {len(task.smiles) - failed} molecules: {args.model}"
+        + (f" ({failed} have no row)" if failed else ""),
+        file=sys.stderr,
+    )
+
+
+def _head(name: str, kind: str) -> Any:
+    import numpy as np
+    from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+    from sklearn.linear_model import LogisticRegression, RidgeCV
+
+    from skmol3d import KernelRidgeClassifierCV, KernelRidgeCV
+
+    trees = {"n_estimators": 200, "max_features": 0.15, "random_state": 0}
+    heads: dict[tuple[str, str], Callable[[], Any]] = {
+        ("kernel", "reg"): KernelRidgeCV,
+        ("kernel", "cls"): KernelRidgeClassifierCV,
+        ("ridge", "reg"): lambda: RidgeCV(np.logspace(-2, 4, 13)),
+        ("ridge", "cls"): lambda: LogisticRegression(max_iter=1000),
+        ("forest", "reg"): lambda: RandomForestRegressor(**trees),
+        ("forest", "cls"): lambda: RandomForestClassifier(**trees),
+    }
+    return heads[name, kind]()

@@ -1,0 +1,92 @@
+"""What a fitted model says of molecules, each failure by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline
+
+from skmol3d.featurizers import FeaturizationError, StructureFeaturizer
+from skmol3d.structures import Failure
+from skmol3d.structures.errors import describe_input
+
+EXAMPLE = "CCO"
+"""A molecule that every model can predict: what comes out says which columns there are."""
+
+
+def with_reasons(model: Any) -> Any:
+    """The model, set to say why molecules fail, if it is a pipeline that begins with a featurizer."""
+    if isinstance(model, Pipeline) and isinstance(model[0], StructureFeaturizer):
+        model[0].set_params(errors="raise", verbose=0)
+    return model
+
+
+def predicted(model: Any, structures: list[Any]) -> list[NDArray[Any]]:
+    """Columns of predictions: values, by target; and of a classifier probabilities, by class."""
+    values = np.asarray(model.predict(structures))
+    columns = list(values.T) if values.ndim == 2 else [values]
+    if values.ndim == 1 and hasattr(model, "predict_proba"):
+        columns += list(np.asarray(model.predict_proba(structures)).T)
+    return columns
+
+
+def prediction_columns(model: Any) -> tuple[list[str], list[NDArray[Any]]]:
+    """Names of the columns, and what stands in each for `EXAMPLE`."""
+    columns = predicted(model, [EXAMPLE])
+    names = ["prediction"]
+    if hasattr(model, "predict_proba") and len(columns) == 1 + len(getattr(model, "classes_", ())):
+        names += [f"probability_{label}" for label in model.classes_]
+    elif len(columns) > 1:
+        names = [f"prediction_{i}" for i in range(len(columns))]
+    return names, columns
+
+
+def predict_or_say(
+    model: Any, structures: list[Any], width: int
+) -> tuple[list[NDArray[np.object_]], list[Failure]]:
+    """Predictions, None for molecules that failed, and why they did.
+
+    Parameters
+    ----------
+    model : estimator
+        As `with_reasons` gives it.
+    structures : list
+        n molecules.
+    width : int
+        Columns of predictions.
+
+    Returns
+    -------
+    columns : list of ndarray of object, shape [n]
+    failures : list of Failure
+    """
+    failures: list[Failure] = []
+    places = np.arange(len(structures))
+    try:
+        columns = predicted(model, structures)
+    except FeaturizationError as error:
+        failures = error.failures
+        places = np.setdiff1d(places, [failure.index for failure in failures])
+        # What worked is in the cache.
+        good = [structures[i] for i in places]
+        columns = predicted(model, good) if good else [np.zeros(0, object) for _ in range(width)]
+    told = getattr(model, "failures_", None)  # of SkipFailures
+    reasons = {} if told is None else dict(zip(told["index"], told["reason"], strict=True))
+    missing = np.any([pd.isna(column) for column in columns], axis=0)
+    failures = failures + [
+        Failure(
+            int(places[i]),
+            describe_input(structures[places[i]]),
+            reasons.get(i, "the prediction is not a number"),
+        )
+        for i in np.flatnonzero(missing)
+    ]
+    full = []
+    for column in columns:
+        values = np.full(len(structures), None, object)
+        values[places[~missing]] = column[~missing]
+        full.append(values)
+    return full, sorted(failures, key=lambda failure: failure.index)

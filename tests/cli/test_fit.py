@@ -1,0 +1,95 @@
+"""From a table to a model to predictions, on the command line."""
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.pipeline import make_pipeline
+
+from skmol3d import KernelRidgeCV, REM3DIFeaturizer
+from skmol3d.cli import main
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    smiles = [f"{'C' * n}{end}" for n in range(1, 8) for end in ("O", "N", "C(=O)O")]
+    table = pd.DataFrame({"Structure_SMILES": smiles, "pKi": np.arange(21.0), "active": [0, 1, 1] * 7})
+    table.loc[len(table)] = ["c1ccccc", 3.0, 0]
+    table.to_csv("assay.csv", index=False)
+    new = pd.DataFrame({"name": ["a", "b", "c"], "smiles": ["CCCO", "C(", "OCCC"], "price": [1, 2, 3]})
+    new.to_csv("new.csv", index=False)
+    return tmp_path
+
+
+def test_the_model_is_that_of_the_library(folder, tiny_checkpoint, capsys):
+    command = ["fit", "assay.csv", "model.joblib", "--target", "pKi", "--featurizer", tiny_checkpoint]
+    assert main(command) == 0
+    said = capsys.readouterr().err
+    assert "assay.csv: 21 molecules, 1 rows left out" in said
+    assert "[21] 'c1ccccc': not a valid SMILES: unclosed ring" in said
+    assert "fitted to 21 molecules: model.joblib" in said
+    assert main(["predict", "model.joblib", "new.csv", "out.csv"]) == 0
+    assert "2 of 3 molecules: out.csv\n  [1] b: 'C(': not a valid SMILES" in capsys.readouterr().err
+    found = pd.read_csv("out.csv")
+    assert found.columns.tolist() == ["id", "smiles", "name", "price", "prediction"]
+    assert found["prediction"].isna().tolist() == [False, True, False]
+    table = pd.read_csv("assay.csv").iloc[:21]
+    by_hand = make_pipeline(REM3DIFeaturizer(tiny_checkpoint), KernelRidgeCV())
+    by_hand.fit(table["Structure_SMILES"], table["pKi"])
+    np.testing.assert_allclose(found["prediction"][[0, 2]], by_hand.predict(["CCCO", "CCCO"]), rtol=1e-5)
+
+
+@pytest.mark.parametrize("head", ["kernel", "ridge", "forest"])
+def test_every_head_takes_numbers_and_classes(folder, head):
+    for target in ("pKi", "active"):
+        command = [
+            "fit",
+            "assay.csv",
+            "model.joblib",
+            "--target",
+            target,
+            "--featurizer",
+            "ecfp",
+            "--head",
+            head,
+        ]
+        assert main(command) == 0
+        assert main(["predict", "model.joblib", "new.csv", "out.csv.gz", "--keep", "price"]) == 0
+        found = pd.read_csv("out.csv.gz")
+        assert found.columns.tolist()[:4] == ["id", "smiles", "price", "prediction"]
+        assert found["prediction"].notna().tolist() == [True, False, True]
+        if target == "active":
+            assert found["prediction"][[0, 2]].isin([0, 1]).all()
+            assert hasattr(joblib.load("model.joblib"), "predict_proba") == ("probability_1" in found)
+
+
+def test_mistakes_are_said_before_anything_is_computed(folder, capsys):
+    cases = {
+        ("fit", "assay.csv", "no/model.joblib", "--target", "pKi"): "no/model.joblib",
+        ("fit", "assay.csv", "model.joblib", "--target", "ki"): "has no column 'ki'",
+        ("predict", "model.joblib", "new.csv", "out.csv", "--top", "3"): "--top: not for a CSV file",
+        ("predict", "model.joblib", "new.csv", "no/out.csv"): "no folder",
+        (
+            "predict",
+            "model.joblib",
+            "new.csv",
+            "out.csv",
+            "--keep",
+            "x",
+        ): "has no column 'x'; it has name, price",
+    }
+    for command, message in cases.items():
+        assert main(command) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_a_table_is_compared_with_ecfp_by_scaffold(folder, tiny_checkpoint, capsys):
+    command = ["benchmark", "--table", "assay.csv", "--methods", f"rem3di:{tiny_checkpoint}", "ecfp"]
+    assert main(command) == 2
+    assert "name the column to predict with --target" in capsys.readouterr().err
+    command += ["--target", "pKi", "--heads", "default", "--folds", "scaffold", "--cv", "3x1"]
+    assert main(command) == 0
+    said = capsys.readouterr()
+    assert "21 molecules, 1 rows left out" in said.err
+    assert "| pKi | MAE | 14/7 |" in said.out

@@ -1,0 +1,62 @@
+"""A chemist's own table, with everything that real tables have."""
+
+import pandas as pd
+import pytest
+
+from skmol3d.datasets import read_assay
+
+CHAIN = [f"{'C' * n}O" for n in range(1, 13)]
+
+
+def written(tmp_path, rows, columns=("Compound", "SMILES", "pKi"), name="assay.csv"):
+    table = pd.DataFrame([(f"c{i}", *row) for i, row in enumerate(rows)], columns=columns)
+    path = tmp_path / name
+    table.to_parquet(path) if name.endswith("parquet") else table.to_csv(path, index=False)
+    return path
+
+
+def test_salts_and_repeats_are_one_molecule_and_broken_rows_are_named(tmp_path):
+    rows = [(smiles, 5.0) for smiles in CHAIN]
+    rows += [("CCN.Cl", 6.0), ("NCC", "7"), ("c1ccccc", 4.0), ("", 3.0), ("CCC", "n.d."), ("CCCC", "")]
+    task, left_out = read_assay(written(tmp_path, rows), "pKi")
+    assert (task.name, task.kind, task.split) == ("pKi", "reg", None)
+    found = dict(zip(task.smiles, task.y, strict=True))
+    assert found == {**dict.fromkeys(CHAIN, 5.0), "CCN": 6.5}
+    assert left_out["index"].tolist() == [14, 15, 16, 17]
+    assert left_out["reason"].tolist() == [
+        "not a valid SMILES: unclosed ring",
+        "empty string",
+        "pKi is no number: 'n.d.'",
+        "pKi is missing",
+    ]
+
+
+def test_zeros_and_ones_are_classes_and_molecules_of_both_are_left_out(tmp_path):
+    rows = [(smiles, i % 2) for i, smiles in enumerate(CHAIN)] + [("CCN", 1), ("NCC", 0), ("CCN", 1)]
+    path = written(tmp_path, rows, name="assay.parquet")
+    task, left_out = read_assay(path, "pKi")
+    assert task.kind == "cls"
+    assert dict(zip(task.smiles, task.y, strict=True)) == {s: i % 2 for i, s in enumerate(CHAIN)}
+    assert left_out.to_numpy().tolist() == [
+        [12, "'CCN'", "of both classes"],
+        [13, "'NCC'", "of both classes"],
+        [14, "'CCN'", "of both classes"],
+    ]
+
+
+def test_what_is_no_such_table_is_refused(tmp_path):
+    rows = [(smiles, 5.0) for smiles in CHAIN]
+    path = written(tmp_path, rows)
+    with pytest.raises(ValueError, match="has no column 'ki'; it has Compound, pKi"):
+        read_assay(path, "ki")
+    few = written(tmp_path, [*rows[:3], ("CX", 1.0)], name="few.csv")
+    with pytest.raises(
+        ValueError, match="3 molecules with a number in 'pKi', expected 10 or more; row 3, 'CX': "
+    ):
+        read_assay(few, "pKi")
+    with pytest.raises(ValueError, match=r"expected a table \(csv, tsv, parquet\)"):
+        read_assay(tmp_path / "x.sdf", "pKi")
+    two = written(tmp_path, [(s, s, 1.0) for s in CHAIN], ("id", "my_smiles", "smiles_2", "y"), "two.csv")
+    with pytest.raises(ValueError, match="smiles_column"):
+        read_assay(two, "y")
+    assert len(read_assay(two, "y", smiles_column="my_smiles")[0].smiles) == 12
