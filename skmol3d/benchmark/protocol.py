@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rdkit import Chem
 from rdkit.Chem.Scaffolds.MurckoScaffold import MurckoScaffoldSmiles
 from sklearn.base import clone
-from sklearn.model_selection import GroupKFold, RepeatedKFold, RepeatedStratifiedKFold, StratifiedGroupKFold
+from sklearn.model_selection import RepeatedKFold, RepeatedStratifiedKFold, StratifiedGroupKFold
 from tqdm import tqdm
 
 from skmol3d.benchmark.heads import HEADS, fit_head
@@ -73,11 +73,14 @@ def _splits(
         n_splits, n_repeats = cv
         if folds == "scaffold":
             groups = [scaffold(text) for text, keep in zip(task.smiles, kept, strict=True) if keep]
-            family = GroupKFold if task.kind == "reg" else StratifiedGroupKFold
+            # Folds of like sizes, of numbers as if they were one class: a shuffled GroupKFold has others.
+            classes = y if task.kind == "cls" else np.zeros(len(y))
             pairs = [
                 pair
                 for repeat in range(n_repeats)
-                for pair in family(n_splits, shuffle=True, random_state=seed + repeat).split(y, y, groups)
+                for pair in StratifiedGroupKFold(n_splits, shuffle=True, random_state=seed + repeat).split(
+                    y, classes, groups
+                )
             ]
         else:
             family = RepeatedKFold if task.kind == "reg" else RepeatedStratifiedKFold
@@ -87,7 +90,10 @@ def _splits(
         if not len(train) or not len(test):
             raise ValueError(f"task {task.name!r}: {len(train)} training and {len(test)} test rows")
         if task.kind == "cls" and min(len(np.unique(y[train])), len(np.unique(y[test]))) < 2:
-            raise ValueError(f"task {task.name!r}: a training or test part holds one class only")
+            raise ValueError(
+                f"task {task.name!r}: a training or test part holds one class only; "
+                "take fewer or random folds"
+            )
     return splits
 
 
@@ -220,6 +226,8 @@ def evaluate(
         raise ValueError(f"unknown heads {unknown}; known heads: {', '.join(HEADS)}")
     if folds not in ("random", "scaffold"):
         raise ValueError(f"folds must be 'random' or 'scaffold', got {folds!r}")
+    if folds != "random" and cv is None:
+        raise ValueError(f"folds={folds!r} needs cv=(n_splits, n_repeats)")
     names = [task.name for task in tasks]
     if len(set(names)) < len(names):
         raise ValueError(f"task names must be distinct, got {names}")

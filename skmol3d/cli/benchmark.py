@@ -75,7 +75,13 @@ def run(args: argparse.Namespace) -> None:
     if args.list_methods:
         print("\n".join(f"{name:16} {text}" for name, text in METHODS.items()))
         return
+    of_tables = {"--target": args.target, "--smiles-column": args.smiles_column}
+    for option, given in {**of_tables, "--only": args.only}.items():
+        if given and (args.table is None) == (option in of_tables):
+            raise ValueError(f"{option}: only {'with' if option in of_tables else 'without'} --table")
     tasks = _tasks(args)
+    if args.folds != "random" and not args.cv and any(task.split is not None for task in tasks):
+        raise ValueError("--folds: these tasks have splits of their own; say --cv KxR to make others")
     cv = args.cv or (None if any(task.split is not None for task in tasks) else (5, 1))
     methods = _methods(args, args.methods)
     verbose = int(sys.stderr.isatty())

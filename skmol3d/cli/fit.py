@@ -40,6 +40,8 @@ def run(args: argparse.Namespace) -> None:
     from skmol3d.cli.benchmark import own_table
     from skmol3d.files import check_writable
 
+    if args.model.resolve() == args.table.resolve():
+        raise ValueError(f"{args.model}: the same file as the table")
     check_writable(args.model)  # before minutes are spent on what cannot be
     task = own_table(args)
     common = {"errors": "nan", "n_jobs": args.n_jobs}
@@ -52,8 +54,12 @@ def run(args: argparse.Namespace) -> None:
     model = SkipFailures(make_pipeline(featurizer, _head(args.head, task.kind)))
     y = task.y.astype(int) if task.kind == "cls" else task.y
     model.fit(task.smiles, y)
-    featurizer.set_params(verbose=0)
-    joblib.dump(model, args.model, compress=3)
+    model.featurizer_[0].set_params(
+        verbose=0, n_jobs=None
+    )  # who predicts has other cores, and may have no screen
+    partial = args.model.with_name(f".{args.model.name}")
+    joblib.dump(model, partial, compress=3)
+    partial.replace(args.model)
     failed = len(model.failures_)
     print(
         f"fitted to {len(task.smiles) - failed} molecules: {args.model}"

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from skmol3d.cli import library
-from skmol3d.cli.records import Source, label, label_columns
+from skmol3d.cli.records import find_source, label, label_columns, open_records
 
 EXAMPLE = "skmol3d predict model.joblib 'library/*.parquet' hits/ --top 1000"
 USAGE = "skmol3d predict MODEL LIBRARY OUTPUT [options]"
@@ -51,13 +51,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _to_file(args: argparse.Namespace) -> int:
     """Predictions for one file, in memory and in this process."""
-    import joblib
     import pandas as pd
 
-    from skmol3d.estimators.predictions import predict_or_say, prediction_columns, with_reasons
+    from skmol3d.estimators.predictions import load_model, predict_or_say, prediction_columns
     from skmol3d.files import check_output
-    from skmol3d.structures import read_records
-    from skmol3d.structures.reading import file_format
 
     of_folders = {"--top": args.top, "--by": args.by, "--lowest": args.lowest, "--dask": args.dask}
     of_folders |= {"--partition-size": args.partition_size, "--restart": args.restart}
@@ -66,17 +63,24 @@ def _to_file(args: argparse.Namespace) -> int:
             raise ValueError(f"{option}: not for a CSV file; give a folder as OUTPUT")
     output = Path(args.output)
     check_output(output)
-    columns = {"smiles_column": args.smiles_column, "id_column": args.id_column}
-    every = list(read_records(args.library, **columns))
-    source = Source(Path(args.library), file_format(args.library), False)
+    if output.resolve() in (Path(args.library).resolve(), Path(args.model).resolve()):
+        raise ValueError(f"{output}: the same file as the library or the model")
+    wanted = {"input": args.library, "format": None, "crystals": False}
+    source = find_source(argparse.Namespace(**{**vars(args), **wanted}))
+    model = load_model(Path(args.model))
+    names, _ = prediction_columns(model)
+    every = list(open_records(source, args))
+    if not every:
+        raise ValueError(f"{args.library}: there is no molecule in it")
     named = list(dict.fromkeys(name for record in every for name in record.columns))
     missing = [name for name in args.keep if name not in named]
     if missing:
         raise ValueError(f"--keep: {args.library} has no column {missing[0]!r}; it has {', '.join(named)}")
-    model = with_reasons(joblib.load(args.model))
-    names, _ = prediction_columns(model)
-    taken = {"id", "smiles", *names}
-    keep = args.keep or [name for name in named if name not in taken]
+    first = label_columns(source, [])
+    keep = args.keep or [name for name in named if name not in first]
+    twice = [name for name in names if name in keep]
+    if twice:
+        raise ValueError(f"{args.library}: it has a column {twice[0]!r} already; leave it out with --keep")
     predictions, failures = predict_or_say(model, [record.structure for record in every], len(names))
     table = pd.DataFrame([label(r, source, keep) for r in every], columns=label_columns(source, keep))
     for name, values in zip(names, predictions, strict=True):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from decimal import Decimal
+from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -32,7 +34,8 @@ def read_assay(
     path : path
         CSV, TSV or Parquet, also compressed by gzip.
     target : str
-        Column of numbers. If they are 0 and 1, both and nothing else, these are two classes.
+        Column of numbers. If they are 0 and 1 (or false and true), both and nothing else, these are two
+        classes.
     smiles_column : str, optional
         By default the column called SMILES, in any case, or else the only one whose name contains it.
 
@@ -48,7 +51,7 @@ def read_assay(
     OSError
         If the file cannot be opened.
     ValueError
-        If it is no table, has no such column, or fewer than ten molecules with a number.
+        If it is no table, has no such column, or fewer than ten molecules with a number, or all the same.
 
     Examples
     --------
@@ -71,28 +74,20 @@ def read_assay(
     path = Path(path)
     if file_format(path) not in TABLES:
         raise ValueError(f"{path}: expected a table ({', '.join(TABLES)})")
-    kept, reasons = [], []
+    kept, reasons, named = [], [], {}
     for record in read_records(path, smiles_column=smiles_column):
-        if target not in record.columns:
-            raise ValueError(f"{path} has no column {target!r}; it has {', '.join(record.columns)}")
-        value = record.columns[target]
-        number = pd.to_numeric(pd.Series([value]), errors="coerce").astype(float).iloc[0]
-        given = describe_input(record.structure)
-        reason = None
         try:
             if isinstance(record.structure, StructureError):
                 raise record.structure
+            named |= record.columns
             smiles = read_molecule(record.structure).smiles
+            number = _number(record.columns.get(target), target)
         except StructureError as error:
-            reason = str(error)
+            reasons.append((record.index, describe_input(record.structure), str(error)))
         else:
-            if not np.isfinite(number):
-                missing = value is None or str(value).strip().lower() in ("", "nan")
-                reason = f"{target} is missing" if missing else f"{target} is no number: {value!r}"
-        if reason is None:
-            kept.append((record.index, given, smiles, number))
-        else:
-            reasons.append((record.index, given, reason))
+            kept.append((record.index, describe_input(record.structure), smiles, number))
+    if target not in named:  # a row that is too short has none
+        raise ValueError(f"{path} has no column {target!r}; it has {', '.join(named)}")
     table = pd.DataFrame(kept, columns=["index", "input", "smiles", "y"])
     kind: Literal["reg", "cls"] = "cls" if set(table["y"]) == {0.0, 1.0} else "reg"
     if kind == "cls":
@@ -105,5 +100,26 @@ def read_assay(
             f"{path}: {len(means)} molecules with a number in {target!r}, expected {FEWEST} or more"
             + (f"; row {reasons[0][0]}, {reasons[0][1]}: {reasons[0][2]}" if reasons else "")
         )
+    if means.nunique() < 2:
+        raise ValueError(f"{path}: all molecules have {means.iloc[0]:g} in {target!r}: nothing to predict")
     left_out = pd.DataFrame(sorted(reasons), columns=["index", "input", "reason"])
     return Task(target, kind, list(means.index), means.to_numpy(float), None, "", str(path)), left_out
+
+
+def _number(value: Any, target: str) -> float:
+    """The number in a cell; StructureError if there is none."""
+    from skmol3d.structures import StructureError
+
+    if isinstance(value, str):
+        text = value.strip().lower()
+        value = {"true": 1.0, "false": 0.0, "": None, "nan": None}.get(text, value)
+    if value is None or value != value:
+        raise StructureError(f"{target} is missing")
+    if isinstance(value, str | Real | Decimal | np.bool_):  # a date would be a number of nanoseconds
+        try:
+            number = float(value)
+        except ValueError:
+            number = np.nan
+        if np.isfinite(number):
+            return number
+    raise StructureError(f"{target} is no number: {value!r}")

@@ -8,7 +8,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,7 +15,7 @@ import pyarrow.parquet as pq
 import skmol3d
 from skmol3d.distributed.output import TOP, LibraryResult, appearing, part_path
 from skmol3d.distributed.run import complete
-from skmol3d.estimators.predictions import predict_or_say, prediction_columns, with_reasons
+from skmol3d.estimators.predictions import load_model, predict_or_say, prediction_columns
 from skmol3d.featurizers.base import check_integer
 from skmol3d.files import file_hash
 from skmol3d.structures import Failure
@@ -59,7 +58,7 @@ def predict_library(
         default all are kept, in their order.
     by : str, optional
         Column by which the best are chosen; by default "prediction", or of a classifier of two classes the
-        probability of the second.
+        probability of the second, or the score.
     lowest : bool, default=False
         The lowest values are the best ones.
     scheduler, smiles_column, id_column, keep, partition_size, restart, verbose
@@ -69,7 +68,7 @@ def predict_library(
     -------
     LibraryResult
         The results have the columns "prediction" (of several targets "prediction_0", ...) and of a
-        classifier with probabilities "probability_CLASS".
+        classifier with probabilities "probability_CLASS", of another one for two classes its "score".
 
     Raises
     ------
@@ -179,7 +178,7 @@ def _load(path: Path, digest: str) -> Any:
     """The model, once per process."""
     if file_hash(path) != digest:
         raise ValueError(f"{path}: another model than when the run began")
-    return with_reasons(joblib.load(path))
+    return load_model(path)
 
 
 def _fields(model: Any) -> list[pa.Field]:
@@ -189,6 +188,6 @@ def _fields(model: Any) -> list[pa.Field]:
 
 
 def _default_column(fields: list[pa.Field]) -> str:
-    if len(fields) == 1 or (len(fields) == 3 and fields[0].name == "prediction"):
+    if len(fields) == 1 or (len(fields) in (2, 3) and fields[0].name == "prediction"):
         return str(fields[-1].name)
     raise ValueError(f"by: name the column to choose by, of: {', '.join(field.name for field in fields)}")

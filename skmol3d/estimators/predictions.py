@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -17,6 +19,26 @@ EXAMPLE = "CCO"
 """A molecule that every model can predict: what comes out says which columns there are."""
 
 
+def load_model(path: Path) -> Any:
+    """What ``joblib.dump`` wrote of a model, set to say why molecules fail if it begins with a featurizer.
+
+    Raises
+    ------
+    ValueError
+        If it is none; a pickle may be wrong in any way.
+    """
+    try:
+        model = joblib.load(path)
+    except OSError:
+        raise
+    except Exception as error:
+        told = f"{type(error).__name__}: {error}"
+        raise ValueError(f"{path}: no model that joblib.dump wrote: {told}") from error
+    if not hasattr(model, "predict"):
+        raise ValueError(f"{path}: holds a {type(model).__name__}, not a fitted model")
+    return with_reasons(model)
+
+
 def with_reasons(model: Any) -> Any:
     """The model, set to say why molecules fail, if it is a pipeline that begins with a featurizer."""
     if isinstance(model, Pipeline) and isinstance(model[0], StructureFeaturizer):
@@ -25,11 +47,14 @@ def with_reasons(model: Any) -> Any:
 
 
 def predicted(model: Any, structures: list[Any]) -> list[NDArray[Any]]:
-    """Columns of predictions: values, by target; and of a classifier probabilities, by class."""
+    """Columns of predictions: values, by target; of classifiers probabilities, or else their score."""
     values = np.asarray(model.predict(structures))
     columns = list(values.T) if values.ndim == 2 else [values]
     if values.ndim == 1 and hasattr(model, "predict_proba"):
         columns += list(np.asarray(model.predict_proba(structures)).T)
+    elif values.ndim == 1 and hasattr(model, "decision_function"):
+        score = np.asarray(model.decision_function(structures))
+        columns += [score] if score.ndim == 1 else []
     return columns
 
 
@@ -39,6 +64,8 @@ def prediction_columns(model: Any) -> tuple[list[str], list[NDArray[Any]]]:
     names = ["prediction"]
     if hasattr(model, "predict_proba") and len(columns) == 1 + len(getattr(model, "classes_", ())):
         names += [f"probability_{label}" for label in model.classes_]
+    elif hasattr(model, "decision_function") and len(columns) == 2:
+        names += ["score"]
     elif len(columns) > 1:
         names = [f"prediction_{i}" for i in range(len(columns))]
     return names, columns

@@ -40,7 +40,7 @@ class REM3DIFeaturizer(EncoderFeaturizer):
 
     Columns come scaled for linear models: a count, and a standard deviation (over molecules of the corpus) of
     any other column, as 3/32. Molecules then lie about two units from their mean, and a model's
-    default penalty is about right: ``Ridge()`` does as well as one whose penalty is searched.
+    default penalty is about right: ``Ridge()`` does about as well as one whose penalty is searched.
     `StandardScaler`, forests and `KernelRidgeCV` find the same with and without. ``scaled=False`` gives
     counts and physical units.
 

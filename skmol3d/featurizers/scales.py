@@ -40,5 +40,6 @@ def factors_of(encoder: Any) -> NDArray[np.float32]:
     if encoder.surface is not None:
         start = sum(blocks[name] for name in list(blocks)[: list(blocks).index("surface")])
         deviation = encoder.surface.deviation().cpu().numpy()
-        factors[start : start + len(deviation)] /= np.where(deviation > 0, deviation, 1)
+        # A hair less, or whole multiples of eight of its steps would be taken for counts.
+        factors[start : start + len(deviation)] *= 0.99 / np.where(deviation > 0, deviation, 1)
     return factors * SCALE

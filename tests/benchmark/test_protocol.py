@@ -245,3 +245,7 @@ def test_scaffold_folds_never_meet_a_scaffold_again(kind, tmp_path):
     assert (first != second[first.index]).any()
     with pytest.raises(ValueError, match="folds must be 'random' or 'scaffold', got 'butina'"):
         evaluate({}, [task], folds="butina")
+    with pytest.raises(ValueError, match="folds='scaffold' needs cv"):
+        evaluate({}, [task], folds="scaffold")
+    sizes = results.groupby(["repeat", "fold"])["n_test"].first()
+    assert sizes.max() - sizes.min() <= 4  # a scaffold has four

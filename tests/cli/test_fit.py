@@ -4,9 +4,10 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 
-from skmol3d import KernelRidgeCV, REM3DIFeaturizer
+from skmol3d import ECFPFeaturizer, KernelRidgeCV, REM3DIFeaturizer
 from skmol3d.cli import main
 
 
@@ -61,7 +62,8 @@ def test_every_head_takes_numbers_and_classes(folder, head):
         assert found["prediction"].notna().tolist() == [True, False, True]
         if target == "active":
             assert found["prediction"][[0, 2]].isin([0, 1]).all()
-            assert hasattr(joblib.load("model.joblib"), "predict_proba") == ("probability_1" in found)
+            told = found["score" if head == "kernel" else "probability_1"]
+            assert ((told > (0 if head == "kernel" else 0.5)) == (found["prediction"] == 1))[[0, 2]].all()
 
 
 def test_mistakes_are_said_before_anything_is_computed(folder, capsys):
@@ -70,18 +72,32 @@ def test_mistakes_are_said_before_anything_is_computed(folder, capsys):
         ("fit", "assay.csv", "model.joblib", "--target", "ki"): "has no column 'ki'",
         ("predict", "model.joblib", "new.csv", "out.csv", "--top", "3"): "--top: not for a CSV file",
         ("predict", "model.joblib", "new.csv", "no/out.csv"): "no folder",
+        ("predict", "model.joblib", "new.csv", "out.csv", "--keep", "x"): "no column 'x'; it has name, price",
+        ("predict", "model.joblib", "new.csv", "new.csv"): "new.csv: the same file as the library",
+        ("fit", "assay.csv", "assay.csv", "--target", "pKi"): "assay.csv: the same file as the table",
+        ("predict", "new.csv", "new.csv", "out.csv"): "new.csv: no model that joblib.dump wrote",
+        ("predict", "dict.joblib", "new.csv", "out.csv"): "dict.joblib: holds a dict, not a fitted model",
+        ("predict", "model.joblib", "again.csv", "out.csv"): "has a column 'prediction' already",
+        ("benchmark", "--target", "pKi"): "--target: only with --table",
         (
-            "predict",
-            "model.joblib",
-            "new.csv",
-            "out.csv",
-            "--keep",
+            "benchmark",
+            "--table",
+            "assay.csv",
+            "--target",
+            "pKi",
+            "--only",
             "x",
-        ): "has no column 'x'; it has name, price",
+        ): "--only: only without --table",
     }
+    joblib.dump({}, "dict.joblib")
+    model = make_pipeline(ECFPFeaturizer(n_bits=64), Ridge()).fit(["C", "CO"], [0.0, 1.0])
+    joblib.dump(model, "model.joblib")
+    (folder / "again.csv").write_text("smiles,prediction\nCO,1\n")
+    before = (folder / "assay.csv").read_bytes()
     for command, message in cases.items():
-        assert main(command) == 2
+        assert main(list(command)) == 2
         assert message in capsys.readouterr().err
+    assert (folder / "assay.csv").read_bytes() == before
 
 
 def test_a_table_is_compared_with_ecfp_by_scaffold(folder, tiny_checkpoint, capsys):

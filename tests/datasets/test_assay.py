@@ -1,9 +1,13 @@
 """A chemist's own table, with everything that real tables have."""
 
+from decimal import Decimal
+
+import numpy as np
 import pandas as pd
 import pytest
 
-from skmol3d.datasets import read_assay
+from skmol3d.datasets import assay, read_assay
+from skmol3d.structures import StructureError
 
 CHAIN = [f"{'C' * n}O" for n in range(1, 13)]
 
@@ -44,6 +48,41 @@ def test_zeros_and_ones_are_classes_and_molecules_of_both_are_left_out(tmp_path)
     ]
 
 
+def test_rows_that_are_no_rows_cost_themselves_alone(tmp_path):
+    rows = "".join(f"{smiles},{i}\n" for i, smiles in enumerate(CHAIN))
+    path = tmp_path / "assay.csv"
+    path.write_text(f"smiles,y\nCCN\n{rows}CCO,7,5\n")
+    task, left_out = read_assay(path, "y")
+    assert task.smiles == CHAIN
+    assert left_out["index"].tolist() == [0, 13]
+    assert (left_out["reason"].str.len() > 5).all()
+
+
+def test_only_numbers_and_truths_count(tmp_path):
+    values = [1.5, None, True, np.inf, pd.Timestamp("2020-01-01"), Decimal("2.5"), "3"]
+    numbers = [_or_reason(value) for value in values]
+    assert numbers == [
+        1.5,
+        "y is missing",
+        1.0,
+        "y is no number: inf",
+        "y is no number: Timestamp('2020-01-01 00:00:00')",
+        2.5,
+        3.0,
+    ]
+    truths = written(tmp_path, [(s, str(i % 2 == 0)) for i, s in enumerate(CHAIN)])
+    assert read_assay(truths, "pKi")[0].kind == "cls"
+    with pytest.raises(ValueError, match="all molecules have 1 in 'pKi': nothing to predict"):
+        read_assay(written(tmp_path, [(s, 1) for s in CHAIN], name="one.csv"), "pKi")
+
+
+def _or_reason(value):
+    try:
+        return assay._number(value, "y")
+    except StructureError as error:
+        return str(error)
+
+
 def test_what_is_no_such_table_is_refused(tmp_path):
     rows = [(smiles, 5.0) for smiles in CHAIN]
     path = written(tmp_path, rows)
@@ -56,7 +95,9 @@ def test_what_is_no_such_table_is_refused(tmp_path):
         read_assay(few, "pKi")
     with pytest.raises(ValueError, match=r"expected a table \(csv, tsv, parquet\)"):
         read_assay(tmp_path / "x.sdf", "pKi")
-    two = written(tmp_path, [(s, s, 1.0) for s in CHAIN], ("id", "my_smiles", "smiles_2", "y"), "two.csv")
+    two = written(
+        tmp_path, [(s, s, float(len(s))) for s in CHAIN], ("id", "my_smiles", "smiles_2", "y"), "two.csv"
+    )
     with pytest.raises(ValueError, match="smiles_column"):
         read_assay(two, "y")
     assert len(read_assay(two, "y", smiles_column="my_smiles")[0].smiles) == 12

@@ -6,9 +6,9 @@ from sklearn.linear_model import Ridge, RidgeCV
 from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import make_pipeline
 
-from skmol3d import KernelRidgeCV, REM3DIFeaturizer
+from skmol3d import KernelRidgeCV, REM3DIFeaturizer, hub
 from skmol3d.datasets import load_small_organics
-from skmol3d.featurizers.scales import SCALE, counted_columns
+from skmol3d.featurizers.scales import SCALE, counted_columns, factors_of
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +72,25 @@ def test_the_default_penalty_is_about_right(table, rows):
         np.abs(pipeline.predict(smiles[120:]) - y[120:]).mean()
         < 0.8 * np.abs(y[120:] - y[:120].mean()).mean()
     )
+
+
+def test_a_column_of_the_surface_is_no_count_whatever_its_steps(rows):
+    """In a small table all values of a rare column may be whole multiples of eight steps."""
+    encoder = hub.from_pretrained("rem3di-small")
+    step = encoder.surface.step.numpy()
+    factors = factors_of(encoder)
+    start = list(REM3DIFeaturizer(device="cpu").describe_columns()["block"]).index("surface")
+    values = np.arange(12)[:, None] * 8 * step
+    scaled = (values * factors[start : start + len(step)]).astype(np.float32)
+    assert not counted_columns(scaled[:, step > 0]).any()
+
+
+def test_sides_by_side_and_after_set_params():
+    smiles = ["CCO", "CCCO"]
+    several = REM3DIFeaturizer(device="cpu", n_conformers=2, conformer_pooling="all")
+    scaled, columns = several.fit_transform(smiles), several.describe_columns()
+    whole = several.set_params(scaled=False).transform(smiles)
+    np.testing.assert_array_equal(whole * columns["factor"].to_numpy(), scaled)
 
 
 def test_kernels_do_not_depend_on_it(table, rows):
