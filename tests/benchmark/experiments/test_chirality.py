@@ -17,30 +17,14 @@ def test_chirality_ranks_with_handedness_and_at_chance_without(tmp_path, capsys,
     rows[1::2, 4:] *= -1
     scores = rows[:, 0] + rows[:, 4]
     rows[7] = np.nan
-    first, second, y = chirality.pairs(rows[:300].astype(np.float32), scores[:300])
-    *tested, y_test = chirality.pairs(rows[300:].astype(np.float32), scores[300:])
-    assert len(first) == 149
+    X, y = chirality.pair_differences(rows[:300].astype(np.float32), scores[:300])
+    X_test, y_test = chirality.pair_differences(rows[300:].astype(np.float32), scores[300:])
+    assert len(X) == 149
     for head in (chirality.ridge, chirality.forest):
-        prediction = head(first, second, y, tested)
-        np.testing.assert_allclose(head(first, second, y, tested[::-1]), -prediction, atol=1e-9)
-        assert chirality.accuracy(y_test, prediction) > 0.9
-        blind = head(first[:, :4], second[:, :4], y, [part[:, :4] for part in tested])
+        np.testing.assert_allclose(head(X, y, -X_test), -head(X, y, X_test), atol=1e-9)
+        assert chirality.accuracy(y_test, head(X, y, X_test)) > 0.9
+        blind = head(X[:, :4], y, X_test[:, :4])
         assert chirality.accuracy(y_test, blind) == 0.5
-
-
-def test_a_forest_may_ask_which_molecule_it_is_first():
-    """The sign of the preference is that of an invariant column: no odd function of differences knows it."""
-    rng = np.random.default_rng(0)
-    invariant, odd = rng.normal(size=(600, 1)), rng.choice([-1.0, 1.0], (600, 1))
-    first, second = (np.hstack([invariant, s * odd]).astype(np.float32) for s in (1, -1))
-    y = (np.sign(invariant) * odd)[:, 0]
-    train, tested = slice(0, 500), (first[500:], second[500:])
-    found = [
-        chirality.accuracy(y[500:], head(first[train], second[train], y[train], tested))
-        for head in (chirality.ridge, chirality.forest)
-    ]
-    assert found[0] < 0.65
-    assert found[1] > 0.9
 
 
 def test_chirality_prints_every_block(tiny_checkpoint, tmp_path, capsys):
