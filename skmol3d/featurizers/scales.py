@@ -30,8 +30,9 @@ def factors_of(encoder: Any) -> NDArray[np.float32]:
     Parameters
     ----------
     encoder : REM3DI or PublishedREM3DI
-        Columns of the authors' encoder are left as they are, since nothing is known of them; ours are in
-        standard deviations, or near them, but for counts and ``surface``.
+        Columns of the authors' encoder are left as they are, since nothing is known of them. Ours are counts,
+        or in standard deviations, or become so here (``surface``); only of rows that are not compressed
+        (``dense: 0`` in the recipe) the statistics keep scales of their own.
     """
     blocks = encoder.output_blocks()
     factors = np.ones(sum(blocks.values()), np.float32)
