@@ -74,7 +74,8 @@ def read_assay(
     path = Path(path)
     if file_format(path) not in TABLES:
         raise ValueError(f"{path}: expected a table ({', '.join(TABLES)})")
-    kept, reasons, named = [], [], {}
+    kept, reasons = [], []
+    named: dict[str, object] = {}
     for record in read_records(path, smiles_column=smiles_column):
         try:
             if isinstance(record.structure, StructureError):

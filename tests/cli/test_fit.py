@@ -66,6 +66,17 @@ def test_every_head_takes_numbers_and_classes(folder, head):
             assert ((told > (0 if head == "kernel" else 0.5)) == (found["prediction"] == 1))[[0, 2]].all()
 
 
+@pytest.mark.slow
+def test_fine_tuned_networks_predict_from_the_file(folder, tiny_checkpoint, capsys):
+    for target, column in (("pKi", "prediction"), ("active", "probability_1")):
+        command = ["fit", "assay.csv", "model.joblib", "--target", target, "--head", "fine-tuned"]
+        assert main([*command, "--featurizer", "ecfp"]) == 2
+        assert "ECFP has nothing to tune" in capsys.readouterr().err
+        assert main([*command, "--featurizer", tiny_checkpoint]) == 0
+        assert main(["predict", "model.joblib", "new.csv", "out.csv"]) == 0
+        assert pd.read_csv("out.csv")[column].isna().tolist() == [False, True, False]
+
+
 def test_mistakes_are_said_before_anything_is_computed(folder, capsys):
     cases = {
         ("fit", "assay.csv", "no/model.joblib", "--target", "pKi"): "no/model.joblib",
