@@ -27,6 +27,26 @@ def test_chirality_ranks_with_handedness_and_at_chance_without(tmp_path, capsys,
         assert chirality.accuracy(y_test, blind) == 0.5
 
 
+def test_the_kernel_knows_the_series():
+    """A centre counts one way next to one substructure, and the other way next to another."""
+    rng = np.random.default_rng(0)
+    series, sense = rng.integers(0, 2, 300), rng.choice([-1, 1], 300)
+    common = np.stack([3 * series, 3 * (1 - series), rng.integers(0, 2, 300)], 1)
+    rows = np.repeat(np.hstack([common, sense[:, None]]), 2, 0).astype(np.float32)
+    rows[1::2, 3] *= -1
+    scores = np.repeat((2 * series - 1) * sense, 2) * np.tile([0.5, -0.5], 300)
+    wanted = scores[::2] - scores[1::2]
+    assert chirality.accuracy(wanted[200:], chirality.kernel(rows, scores, 200)) > 0.95
+    X, y = chirality.pair_differences(rows, scores)
+    assert chirality.accuracy(y[200:], chirality.ridge(X[:200], y[:200], X[200:])) < 0.7
+    swapped = rows.reshape(-1, 2, 4)[:, ::-1].reshape(-1, 4).copy()
+    swapped[:400] = rows[:400]
+    np.testing.assert_allclose(
+        chirality.kernel(swapped, scores, 200), -chirality.kernel(rows, scores, 200), atol=1e-6
+    )
+    assert not chirality.kernel(rows[:, :3], scores, 200).any()
+
+
 def test_chirality_prints_every_block(tiny_checkpoint, tmp_path, capsys):
     pairs = [
         "C[C@H](N)C(=O)O",
@@ -47,5 +67,7 @@ def test_chirality_prints_every_block(tiny_checkpoint, tmp_path, capsys):
         "ECFP counts",
         "ECFP counts with chirality",
     ):
-        assert re.search(rf"^\| {name} \| 4/2 \| [01].\d+ ± 0.354 \| [01].\d+ ± 0.354 \|$", out, re.M)
+        assert re.search(
+            rf"^\| {name} \| 4/2 \| [01].\d+ ± 0.354 \| [01].\d+ ± 0.354 \| [01].\d+ ± 0.354 \|$", out, re.M
+        )
     assert re.search(r"^\| ECFP counts \| 4/2 \| 0.500 .* \| 0.500 ", out, re.M)
