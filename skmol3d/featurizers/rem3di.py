@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from skmol3d import inference
 from skmol3d.featurizers.encoder_base import EncoderFeaturizer
-from skmol3d.featurizers.scales import COUNTED, factors_of
+from skmol3d.featurizers.scales import factors_of
 from skmol3d.hub import loaded
 from skmol3d.structures import Conformers, Molecule, atom_environments
 
@@ -115,7 +115,7 @@ class REM3DIFeaturizer(EncoderFeaturizer):
 
     encoder_name = "rem3di"
     other_encoders = ("rem3di-published",)
-    count_blocks = COUNTED
+    count_blocks = ("words", "rare", "signed")
 
     def __init__(
         self,

@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-COUNTED = ("words", "rare", "signed")
-"""Blocks of whole numbers."""
 SCALE = np.float32(3 / 32)
 """What a count of 1, and a standard deviation of any other column, become.
 

@@ -74,7 +74,7 @@ def test_the_default_penalty_is_about_right(table, rows):
     )
 
 
-def test_a_column_of_the_surface_is_no_count_whatever_its_steps(rows):
+def test_a_column_of_the_surface_is_no_count_whatever_its_steps():
     """In a small table all values of a rare column may be whole multiples of eight steps."""
     encoder = hub.from_pretrained("rem3di-small")
     step = encoder.surface.step.numpy()

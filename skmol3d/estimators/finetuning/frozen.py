@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from skmol3d.estimators.kernel_ridge import RowKernelRidge
+from skmol3d.featurizers.scales import counted_columns
 
 MOST = 4000
 """Molecules that a kernel is fitted to; of more a random part, since time grows with their cube."""
@@ -36,7 +37,7 @@ class RowScaler:
     @classmethod
     def fit(cls, rows: NDArray[np.float32]) -> Self:
         """Measure rows [n, D] of training molecules."""
-        counted = np.asarray((np.rint(rows) == rows).all(axis=0))
+        counted = counted_columns(rows)
         values = _rooted(rows, counted)
         mean, scale = values.mean(axis=0), values.std(axis=0)
         kept = scale > 1e-6 * (1 + np.abs(mean))
