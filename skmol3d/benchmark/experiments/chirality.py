@@ -30,8 +30,6 @@ from skmol3d.featurizers.scales import counted_columns
 
 ALPHAS = np.logspace(0, 6, 13)
 PENALTIES = (0.1, 0.3, 1.0)
-Rows = NDArray[np.float32]
-
 COMMON = (0.0, 0.75, 1.0)
 """Weights of the kernel of sums, by which that of differences is multiplied; the rest is 1."""
 
@@ -62,7 +60,7 @@ def forest(X: NDArray, y: NDArray, X_test: NDArray) -> NDArray[np.float64]:
     return model.predict(X_test) - model.predict(-X_test)
 
 
-def kernel(rows: Rows, scores: NDArray[np.float64], cut: int) -> NDArray[np.float64]:
+def kernel(rows: NDArray[np.float32], scores: NDArray[np.float64], cut: int) -> NDArray[np.float64]:
     """Kernel ridge on pairs, of which the first `cut` train: predicted differences of the others.
 
     Parameters
@@ -149,8 +147,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         X, y = pair_differences(matrix[:cut], scores[:cut])
         X_test, y_test = pair_differences(matrix[cut:], scores[cut:])
         found = [accuracy(y_test, head(X, y, X_test)) for head in (ridge, forest)]
-        known = np.repeat(np.isfinite(matrix).all(1).reshape(-1, 2).all(1), 2)
-        found.append(accuracy(y_test, kernel(matrix[known], scores[known], len(y))))
+        whole = np.repeat(np.isfinite(matrix).reshape(len(matrix) // 2, -1).all(1), 2)
+        found.append(accuracy(y_test, kernel(matrix[whole], scores[whole], len(y))))
         cells = [f"{a:.3f} ± {np.sqrt(0.25 / len(y_test)):.3f}" for a in found]
         lines.append([name, f"{len(y)}/{len(y_test)}", *cells])
     print(markdown(lines, ["rows", "train/test pairs", "ridge", "forest", "kernel"]))
