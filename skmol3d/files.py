@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Self, TextIO
+from uuid import uuid4
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -52,6 +53,19 @@ def check_writable(path: Path) -> None:
         raise FileNotFoundError(f"{path}: cannot be written: there is no folder {path.parent}")
     if not os.access(path.parent, os.W_OK):
         raise PermissionError(f"{path}: cannot be written: no permission to write in {path.parent.resolve()}")
+
+
+@contextmanager
+def appearing(path: Path) -> Iterator[Path]:
+    """A file beside `path` to write into, which becomes `path` when the block ends well."""
+    made = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
+    try:
+        yield made
+        with made.open("r+b") as file:
+            os.fsync(file.fileno())
+        made.replace(path)
+    finally:
+        made.unlink(missing_ok=True)
 
 
 class Unfinished:

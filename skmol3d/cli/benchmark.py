@@ -104,28 +104,14 @@ def _methods(args: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
     return {name: make_method(name, args.n_jobs, folder, verbose) for name in names}
 
 
-def own_table(args: argparse.Namespace) -> "Task":
-    """The task in a table, after saying on stderr what is not in it."""
-    from skmol3d.cli.library import SHOWN, failure_line
-    from skmol3d.datasets import read_assay
-
-    if args.target is None:
-        raise ValueError("--table: name the column to predict with --target")
-    task, left_out = read_assay(args.table, args.target, smiles_column=args.smiles_column)
-    print(f"{args.table}: {len(task.smiles)} molecules, {len(left_out)} rows left out", file=sys.stderr)
-    for index, given, reason in left_out.head(SHOWN).itertuples(index=False):
-        print(failure_line(index, None, given, reason), file=sys.stderr)
-    if len(left_out) > SHOWN:
-        print(f"  and {len(left_out) - SHOWN} more", file=sys.stderr)
-    return task
-
-
 def _tasks(args: argparse.Namespace) -> list["Task"]:
     if args.tasks is not None:
         from skmol3d.datasets import read_panel
 
         return read_panel(args.tasks, args.only)
     if args.table is not None:
+        from skmol3d.cli.records import own_table
+
         return [own_table(args)]
     known = {task.name: task for task in shipped_tasks()}
     unknown = [name for name in args.only or () if name not in known]

@@ -41,8 +41,8 @@ def run(args: argparse.Namespace) -> None:
     import joblib
 
     from skmol3d import SkipFailures
-    from skmol3d.cli.benchmark import own_table
-    from skmol3d.files import check_writable
+    from skmol3d.cli.records import own_table
+    from skmol3d.files import appearing, check_writable
 
     if args.model.resolve() == args.table.resolve():
         raise ValueError(f"{args.model}: the same file as the table")
@@ -52,11 +52,10 @@ def run(args: argparse.Namespace) -> None:
     y = task.y.astype(int) if task.kind == "cls" else task.y
     model.fit(task.smiles, y)
     # Who predicts has other cores, and may have no screen.
-    made = model.estimator_ if model.featurizer_ is None else model.featurizer_[0]
-    made.set_params(verbose=0, n_jobs=None)
-    partial = args.model.with_name(f".{args.model.name}")
-    joblib.dump(model, partial, compress=3)
-    partial.replace(args.model)
+    reader = model.estimator_ if model.featurizer_ is None else model.featurizer_[0]
+    reader.set_params(verbose=0, n_jobs=None)
+    with appearing(args.model) as made:
+        joblib.dump(model, made, compress=3)
     failed = len(model.failures_)
     print(
         f"fitted to {len(task.smiles) - failed} molecules: {args.model}"
@@ -84,17 +83,17 @@ def _model(args: argparse.Namespace, kind: str) -> Any:
 
 
 def _head(name: str, kind: str) -> Any:
-    import numpy as np
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
     from sklearn.linear_model import LogisticRegression, RidgeCV
 
     from skmol3d import KernelRidgeClassifierCV, KernelRidgeCV
+    from skmol3d.benchmark.heads import UNSCALED_ALPHAS
 
     trees = {"n_estimators": 200, "max_features": 0.15, "random_state": 0}
     heads: dict[tuple[str, str], Callable[[], Any]] = {
         ("kernel", "reg"): KernelRidgeCV,
         ("kernel", "cls"): KernelRidgeClassifierCV,
-        ("ridge", "reg"): lambda: RidgeCV(np.logspace(-2, 4, 13)),
+        ("ridge", "reg"): lambda: RidgeCV(UNSCALED_ALPHAS),
         ("ridge", "cls"): lambda: LogisticRegression(max_iter=1000),
         ("forest", "reg"): lambda: RandomForestRegressor(**trees),
         ("forest", "cls"): lambda: RandomForestClassifier(**trees),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import sys
+from collections.abc import Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -88,6 +89,14 @@ def report(args: argparse.Namespace, result: LibraryResult) -> int:
             for row in islice(csv.reader(file), 1, 1 + SHOWN):
                 print(failure_line(*row), file=sys.stderr)
     return 0 if good else 1
+
+
+def show_failures(failures: Sequence[tuple[Any, ...]]) -> None:
+    """Print the first of failures, each an index, a name, an input and a reason, on stderr."""
+    for failure in failures[:SHOWN]:
+        print(failure_line(*failure), file=sys.stderr)
+    if len(failures) > SHOWN:
+        print(f"  ... and {len(failures) - SHOWN} more", file=sys.stderr)
 
 
 def failure_line(index: object, name: str | None, text: str, reason: str) -> str:

@@ -54,7 +54,7 @@ def _to_file(args: argparse.Namespace) -> int:
     import pandas as pd
 
     from skmol3d.estimators.predictions import load_model, predict_or_say, prediction_columns
-    from skmol3d.files import check_output
+    from skmol3d.files import appearing, check_output
 
     of_folders = {"--top": args.top, "--by": args.by, "--lowest": args.lowest, "--dask": args.dask}
     of_folders |= {"--partition-size": args.partition_size, "--restart": args.restart}
@@ -65,8 +65,8 @@ def _to_file(args: argparse.Namespace) -> int:
     check_output(output)
     if output.resolve() in (Path(args.library).resolve(), Path(args.model).resolve()):
         raise ValueError(f"{output}: the same file as the library or the model")
-    wanted = {"input": args.library, "format": None, "crystals": False}
-    source = find_source(argparse.Namespace(**{**vars(args), **wanted}))
+    args.input, args.format, args.crystals = args.library, None, False
+    source = find_source(args)
     model = load_model(Path(args.model))
     names, _ = prediction_columns(model)
     every = list(open_records(source, args))
@@ -85,14 +85,9 @@ def _to_file(args: argparse.Namespace) -> int:
     table = pd.DataFrame([label(r, source, keep) for r in every], columns=label_columns(source, keep))
     for name, values in zip(names, predictions, strict=True):
         table[name] = values
-    partial = output.with_name(f".{output.name}")  # its suffix says whether it is zipped
-    table.to_csv(partial, index=False)
-    partial.replace(output)
+    with appearing(output) as made:
+        table.to_csv(made, index=False, compression="gzip" if output.suffix.lower() == ".gz" else None)
     good = len(every) - len(failures)
     print(f"{good} of {len(every)} molecules: {output}", file=sys.stderr)
-    for failure in failures[: library.SHOWN]:
-        line = library.failure_line(failure.index, every[failure.index].name, failure.input, failure.reason)
-        print(line, file=sys.stderr)
-    if len(failures) > library.SHOWN:
-        print(f"  and {len(failures) - library.SHOWN} more", file=sys.stderr)
+    library.show_failures([(f.index, every[f.index].name, f.input, f.reason) for f in failures])
     return 0 if good else 1

@@ -7,10 +7,14 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from skmol3d.cli.library import show_failures
 from skmol3d.structures import Record, read_records
 from skmol3d.structures.reading import TABLES, file_format, file_suffix
+
+if TYPE_CHECKING:
+    from skmol3d.datasets import Task
 
 AS_TEXT = ("smi", *TABLES)
 CRYSTALS = ("cif", "extxyz", "xyz")
@@ -91,3 +95,15 @@ def label_columns(source: Source, keep: list[str]) -> list[str]:
     if twice:
         raise ValueError(f"--keep {twice[0]}: OUTPUT has a column of that name already")
     return [*first, *keep]
+
+
+def own_table(args: argparse.Namespace) -> Task:
+    """The task in a table, after saying on stderr what is not in it."""
+    from skmol3d.datasets import read_assay
+
+    if args.target is None:
+        raise ValueError("--table: name the column to predict with --target")
+    task, left_out = read_assay(args.table, args.target, smiles_column=args.smiles_column)
+    print(f"{args.table}: {len(task.smiles)} molecules, {len(left_out)} rows left out", file=sys.stderr)
+    show_failures([(*row[:1], None, *row[1:]) for row in left_out.itertuples(index=False, name=None)])
+    return task

@@ -15,16 +15,14 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
-from uuid import uuid4
 
 from filelock import FileLock, Timeout
+
+from skmol3d.files import appearing
 
 PARTS, MANIFEST, FAILURES, LOCK = "_parts", "_manifest.json", "_failures.csv", "_lock"
 TOP = "top.parquet"
@@ -50,19 +48,6 @@ class LibraryResult:
     molecules: int
     failed: int
     failures: Path
-
-
-@contextmanager
-def appearing(path: Path) -> Iterator[Path]:
-    """A file beside `path` to write into, which becomes `path` when the block ends well."""
-    made = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
-    try:
-        yield made
-        with made.open("r+b") as file:
-            os.fsync(file.fileno())
-        made.replace(path)
-    finally:
-        made.unlink(missing_ok=True)
 
 
 class Output:

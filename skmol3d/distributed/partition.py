@@ -14,8 +14,9 @@ import pyarrow as pa
 from pyarrow.parquet import ParquetWriter
 
 from skmol3d.distributed.library import Columns, FilePartition, frame_records
-from skmol3d.distributed.output import appearing, note_path, part_path
+from skmol3d.distributed.output import note_path, part_path
 from skmol3d.featurizers import cache
+from skmol3d.files import appearing
 from skmol3d.structures import Failure
 
 GROUP = 8192

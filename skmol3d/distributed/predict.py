@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import skmol3d
-from skmol3d.distributed.output import TOP, LibraryResult, appearing, part_path
+from skmol3d.distributed.output import TOP, LibraryResult, part_path
 from skmol3d.distributed.run import complete
 from skmol3d.estimators.predictions import load_model, predict_or_say, prediction_columns
 from skmol3d.featurizers.base import check_integer
-from skmol3d.files import file_hash
+from skmol3d.files import appearing, file_hash
 from skmol3d.structures import Failure
 
 

@@ -25,13 +25,13 @@ def load_model(path: Path) -> Any:
     Raises
     ------
     ValueError
-        If it is none; a pickle may be wrong in any way.
+        If it is none.
     """
     try:
         model = joblib.load(path)
     except OSError:
         raise
-    except Exception as error:
+    except Exception as error:  # unpickling runs the code of any class, which may raise anything
         told = f"{type(error).__name__}: {error}"
         raise ValueError(f"{path}: no model that joblib.dump wrote: {told}") from error
     if not hasattr(model, "predict"):
