@@ -54,7 +54,7 @@ class EncoderFeaturizer(MoleculeFeaturizer):
     batch_size: int | None
     n_conformers: int
     conformer_pooling: str
-    blocks: tuple[str, ...] | None
+    blocks: tuple[str, ...] | str | None
     relax: str | None
     time_limit: float
     random_state: int
@@ -68,6 +68,7 @@ class EncoderFeaturizer(MoleculeFeaturizer):
 
     count_blocks: ClassVar[tuple[str, ...]] = ()
     """Blocks of whole numbers, which the cache stores as such."""
+    selections: ClassVar[tuple[str, ...]] = ()  # what `blocks` may be besides names of blocks
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Check the parameters and pin the checkpoint; nothing is learned from the data.
@@ -107,8 +108,9 @@ class EncoderFeaturizer(MoleculeFeaturizer):
                 "conformer_pooling='boltzmann' weighs conformers by MMFF94 energies, which relax=None leaves "
                 "out; set relax='mmff'"
             )
-        if isinstance(self.blocks, str):
-            raise TypeError(f"blocks must be a sequence of block names, e.g. ({self.blocks!r},), or None")
+        if isinstance(self.blocks, str) and self.blocks not in self.selections:
+            others = " or ".join([*map(repr, self.selections), "None"])
+            raise TypeError(f"blocks must be a sequence of block names, e.g. ({self.blocks!r},), or {others}")
         if not isinstance(self.time_limit, Real):
             raise TypeError(f"time_limit must be a number of seconds; got {self.time_limit!r}")
         self._settings()  # checks the rest
@@ -169,7 +171,7 @@ class EncoderFeaturizer(MoleculeFeaturizer):
         """Names of one conformer's columns, and their places in the encoder's output."""
         sizes = encoder.output_blocks()
         starts = dict(zip(sizes, np.cumsum([0, *sizes.values()]), strict=False))
-        blocks = tuple(sizes) if self.blocks is None else tuple(self.blocks)
+        blocks = tuple(sizes if self.blocks is None or isinstance(self.blocks, str) else self.blocks)
         for block in blocks:
             check_choice("every item of blocks", block, tuple(sizes))
         if not blocks or len(set(blocks)) < len(blocks):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,12 +18,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+TREES = "trees"
+
+
 class REM3DIFeaturizer(EncoderFeaturizer):
     """Pretrained REM3DI descriptors of 3D conformers.
 
     Every molecule gets one or more conformers (ETKDGv3), atom features of an interatomic potential, and from
     these one descriptor by attention. A `Mol`, file or `Atoms` that brings a 3D geometry keeps it. The
-    columns come in blocks, of which linear models, forests and kernels want all:
+    columns come in blocks, of which linear models and kernels want all (and forests ``blocks="trees"``):
 
     - ``words`` count the substructures around the atoms. Where the input has a molecular graph, it says
       which; for a bare geometry the network perceives them.
@@ -69,8 +73,9 @@ class REM3DIFeaturizer(EncoderFeaturizer):
         What becomes of the conformers' descriptors: their mean; their mean weighted by MMFF94 energies at
         298.15 K (several conformers then need ``relax="mmff"``); or all side by side, in the order of
         ascending energy where there are energies (a molecule that brings fewer conformers fails).
-    blocks : sequence of str or None, default=None
-        Blocks to return, e.g. ``("words", "signed")``; None gives all.
+    blocks : sequence of str, "trees" or None, default=None
+        Blocks to return, e.g. ``("words", "signed")``; None gives all. "trees" gives the columns that suit
+        forests: all counts, ``strain``, and the 28 most familiar columns of ``surface`` and ``properties``.
     scaled : bool, default=True
         Scale columns for linear models, or leave counts whole and columns in their units.
     relax : {"mmff", None}, default=None
@@ -116,6 +121,7 @@ class REM3DIFeaturizer(EncoderFeaturizer):
     encoder_name = "rem3di"
     other_encoders = ("rem3di-published",)
     count_blocks = ("words", "rare", "signed")
+    selections = (TREES,)
 
     def __init__(
         self,
@@ -125,7 +131,7 @@ class REM3DIFeaturizer(EncoderFeaturizer):
         batch_size: int | None = None,
         n_conformers: int = 1,
         conformer_pooling: str = "mean",
-        blocks: tuple[str, ...] | None = None,
+        blocks: tuple[str, ...] | str | None = None,
         scaled: bool = True,
         relax: str | None = None,
         time_limit: float = 30.0,
@@ -170,23 +176,10 @@ class REM3DIFeaturizer(EncoderFeaturizer):
         """
         import pandas as pd
 
-        from skmol3d.encoders.rem3di.columns import Column, columns_of
-        from skmol3d.hub.folder import WORDS
-
-        encoder, checkpoint, _ = self._load()
+        encoder, _, _ = self._load()
         _, places = self._columns(encoder)
-        every = columns_of(encoder)
-        table = pd.DataFrame([every[i] for i in places], columns=list(Column._fields))
-        _, folder = loaded.find_checkpoint(checkpoint.model, checkpoint.revision, checkpoint.commit)
-        key, told = ["kind", "radius", "identifier"], ["smarts", "features", "example", "descriptor"]
-        if (folder / WORDS).is_file():
-            names = pd.read_csv(folder / WORDS).reindex(columns=key + told).drop_duplicates(key)
-        else:
-            names = pd.DataFrame(columns=key + told)
-        for part in (table, names):
-            for name in ("radius", "identifier"):
-                part[name] = part[name].astype("Int64")
-        table = table.merge(names, how="left", on=key)
+        every = self._meanings(encoder)
+        table = every.iloc[places]
         copies = self.n_conformers if self.conformer_pooling == "all" else 1
         table = pd.concat([table] * copies, ignore_index=True)
         table.insert(0, "column", self._feature_names())
@@ -198,6 +191,25 @@ class REM3DIFeaturizer(EncoderFeaturizer):
     def integer_columns(self) -> NDArray[np.bool_]:
         whole = super().integer_columns()
         return whole & (not self.scaled)
+
+    def _meanings(self, encoder: Any) -> pd.DataFrame:
+        from skmol3d.featurizers.meanings import meanings  # with pandas, which rows do not need
+
+        _, checkpoint, _ = self._load()
+        _, folder = loaded.find_checkpoint(checkpoint.model, checkpoint.revision, checkpoint.commit)
+        return meanings(encoder, folder)
+
+    def _columns(self, encoder: Any) -> tuple[list[str], NDArray[np.intp]]:
+        names, places = super()._columns(encoder)
+        if not isinstance(self.blocks, str):
+            return names, places
+        from skmol3d.featurizers.meanings import for_trees
+
+        try:
+            kept = for_trees(self._meanings(encoder))
+        except ValueError as error:
+            raise ValueError(f"blocks={TREES!r} cannot be had of {self.model!r}: {error}") from None
+        return list(compress(names, kept)), places[kept]
 
     def _factors(self, encoder: Any) -> NDArray[np.float32]:
         return factors_of(encoder) if self.scaled else super()._factors(encoder)

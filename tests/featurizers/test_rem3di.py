@@ -166,7 +166,7 @@ def test_unknown_elements_are_named(make):
         ({"n_conformers": 1.5}, TypeError, "n_conformers"),
         ({"conformer_pooling": "max"}, ValueError, "conformer_pooling"),
         ({"conformer_pooling": "boltzmann", "n_conformers": 2}, ValueError, "set relax='mmff'"),
-        ({"blocks": "chiral"}, TypeError, "blocks"),
+        ({"blocks": "chiral"}, TypeError, r"\('chiral',\), or 'trees' or None"),
         ({"blocks": ("nonsense",)}, ValueError, "invariant"),
         ({"blocks": ()}, ValueError, "blocks"),
         ({"blocks": ("chiral", "chiral")}, ValueError, "twice"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from numpy.typing import NDArray
+
 from skmol3d.encoders.rem3di.encoder import REM3DI
 from skmol3d.encoders.rem3di.surface import COLUMNS
 from skmol3d.encoders.rem3di.words import RANKS
@@ -81,26 +83,26 @@ def columns_of(encoder: REM3DI) -> list[Column]:
 
 
 def _words(encoder: REM3DI) -> list[Column]:
+    vocabularies = encoder.words.vocabularies
     return [
-        _word(encoder, "words", "number of atoms with this environment", k, place)
+        _word(vocabularies, "words", "number of atoms with this environment", k, place)
         for k, size in enumerate(encoder.words.config.columns)
         for place in range(size)
     ]
 
 
 def _signed(encoder: REM3DI) -> list[Column]:
-    words = encoder.words
+    words, vocabularies = encoder.words, encoder.words.vocabularies
     found = [Column("signed", "stereocentres, + or - by the arrangement of their neighbours")]
     for rank in range(RANKS):
         meaning = f"the same of those whose {NEIGHBOUR[rank]} neighbour has this environment"
         for k in range(len(words.config.signed)):
             places = words.get_buffer(f"signed_{k}").tolist()
-            found += [_word(encoder, "signed", meaning, k, place) for place in places]
+            found += [_word(vocabularies, "signed", meaning, k, place) for place in places]
     return found
 
 
-def _word(encoder: REM3DI, block: str, meaning: str, k: int, place: int) -> Column:
-    vocabularies = encoder.words.vocabularies
+def _word(vocabularies: list[NDArray] | None, block: str, meaning: str, k: int, place: int) -> Column:
     known = vocabularies is not None and place < len(vocabularies[k])
     identifier = int(vocabularies[k][place]) if vocabularies is not None and known else None
     return Column(block, meaning, KINDS[k // RADII], k % RADII, identifier)
