@@ -70,22 +70,11 @@ def _splits(
         part = np.asarray(task.split)[kept]
         splits = [(0, 0, np.flatnonzero(part == "train"), np.flatnonzero(part == "test"))]
     else:
-        n_splits, n_repeats = cv
-        if folds == "scaffold":
-            groups = [scaffold(text) for text, keep in zip(task.smiles, kept, strict=True) if keep]
-            # Folds of like sizes, of numbers as if they were one class: a shuffled GroupKFold has others.
-            classes = y if task.kind == "cls" else np.zeros(len(y))
-            pairs = [
-                pair
-                for repeat in range(n_repeats)
-                for pair in StratifiedGroupKFold(n_splits, shuffle=True, random_state=seed + repeat).split(
-                    y, classes, groups
-                )
-            ]
-        else:
-            family = RepeatedKFold if task.kind == "reg" else RepeatedStratifiedKFold
-            pairs = list(family(n_splits=n_splits, n_repeats=n_repeats, random_state=seed).split(y, y))
-        splits = [(i // n_splits, i % n_splits, *pair) for i, pair in enumerate(pairs)]
+        smiles = [text for text, keep in zip(task.smiles, kept, strict=True) if keep]
+        pairs = _scaffold_folds if folds == "scaffold" else _random_folds
+        splits = [
+            (i // cv[0], i % cv[0], *pair) for i, pair in enumerate(pairs(task.kind, smiles, y, cv, seed))
+        ]
     for _, _, train, test in splits:
         if not len(train) or not len(test):
             raise ValueError(f"task {task.name!r}: {len(train)} training and {len(test)} test rows")
@@ -95,6 +84,24 @@ def _splits(
                 "take fewer or random folds"
             )
     return splits
+
+
+def _random_folds(
+    kind: str, smiles: list[str], y: NDArray, cv: tuple[int, int], seed: int
+) -> Iterator[tuple[NDArray, NDArray]]:
+    family = RepeatedKFold if kind == "reg" else RepeatedStratifiedKFold
+    return family(n_splits=cv[0], n_repeats=cv[1], random_state=seed).split(y, y)
+
+
+def _scaffold_folds(
+    kind: str, smiles: list[str], y: NDArray, cv: tuple[int, int], seed: int
+) -> Iterator[tuple[NDArray, NDArray]]:
+    groups = [scaffold(text) for text in smiles]
+    # Folds of like sizes, of numbers as if they were one class: a shuffled GroupKFold has others.
+    classes = y if kind == "cls" else np.zeros(len(y))
+    for repeat in range(cv[1]):
+        family = StratifiedGroupKFold(cv[0], shuffle=True, random_state=seed + repeat)
+        yield from family.split(y, classes, groups)
 
 
 def _run(

@@ -67,11 +67,35 @@ def read_assay(
     """
     import pandas as pd
 
+    path = Path(path)
+    table, reasons = _read(path, target, smiles_column)
+    kind: Literal["reg", "cls"] = "cls" if set(table["y"]) == {0.0, 1.0} else "reg"
+    if kind == "cls":
+        both = table.groupby("smiles")["y"].transform("nunique") > 1
+        reasons += [(*row, "of both classes") for row in table.loc[both, ["index", "input"]].to_numpy()]
+        table = table[~both]
+    means = table.groupby("smiles", sort=False)["y"].mean()
+    if len(means) < FEWEST:
+        raise ValueError(
+            f"{path}: {len(means)} molecules with a number in {target!r}, expected {FEWEST} or more"
+            + (f"; row {reasons[0][0]}, {reasons[0][1]}: {reasons[0][2]}" if reasons else "")
+        )
+    if means.nunique() < 2:
+        raise ValueError(f"{path}: all molecules have {means.iloc[0]:g} in {target!r}: nothing to predict")
+    left_out = pd.DataFrame(sorted(reasons), columns=["index", "input", "reason"])
+    return Task(target, kind, list(means.index), means.to_numpy(float), None, "", str(path)), left_out
+
+
+def _read(
+    path: Path, target: str, smiles_column: str | None
+) -> tuple[pd.DataFrame, list[tuple[int, str, str]]]:
+    """Rows ``index, input, smiles, y`` that have both, and ``(index, input, reason)`` of the others."""
+    import pandas as pd
+
     from skmol3d.structures import StructureError, read_molecule, read_records
     from skmol3d.structures.errors import describe_input
     from skmol3d.structures.reading import TABLES, file_format
 
-    path = Path(path)
     if file_format(path) not in TABLES:
         raise ValueError(f"{path}: expected a table ({', '.join(TABLES)})")
     kept, reasons = [], []
@@ -89,22 +113,7 @@ def read_assay(
             kept.append((record.index, describe_input(record.structure), smiles, number))
     if target not in named:  # a row that is too short has none
         raise ValueError(f"{path} has no column {target!r}; it has {', '.join(named)}")
-    table = pd.DataFrame(kept, columns=["index", "input", "smiles", "y"])
-    kind: Literal["reg", "cls"] = "cls" if set(table["y"]) == {0.0, 1.0} else "reg"
-    if kind == "cls":
-        both = table.groupby("smiles")["y"].transform("nunique") > 1
-        reasons += [(*row, "of both classes") for row in table.loc[both, ["index", "input"]].to_numpy()]
-        table = table[~both]
-    means = table.groupby("smiles", sort=False)["y"].mean()
-    if len(means) < FEWEST:
-        raise ValueError(
-            f"{path}: {len(means)} molecules with a number in {target!r}, expected {FEWEST} or more"
-            + (f"; row {reasons[0][0]}, {reasons[0][1]}: {reasons[0][2]}" if reasons else "")
-        )
-    if means.nunique() < 2:
-        raise ValueError(f"{path}: all molecules have {means.iloc[0]:g} in {target!r}: nothing to predict")
-    left_out = pd.DataFrame(sorted(reasons), columns=["index", "input", "reason"])
-    return Task(target, kind, list(means.index), means.to_numpy(float), None, "", str(path)), left_out
+    return pd.DataFrame(kept, columns=["index", "input", "smiles", "y"]), reasons
 
 
 def _number(value: Any, target: str) -> float:

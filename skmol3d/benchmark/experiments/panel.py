@@ -6,9 +6,10 @@
 makes it from folders that the command wrote (``--out``), later ones replacing what earlier ones say of the
 same methods; where rivals were scored with and without the molecules that another method had dropped, the
 scores without them count. ``docs/results/finetuning.csv`` is what ``experiments.finetuning --out`` wrote,
-and ``finetuning_scratch.csv`` what it wrote for random weights. In each file to fill, what stands between
-``<!-- table: NAME -->`` and ``<!-- end -->`` is replaced by the table of that name: ``scores``, ``wins``,
-``ridges``, ``finetuned``, ``scratch`` or ``excerpt``. A test holds the documentation to it.
+and ``finetuning_scratch.csv`` what it wrote for random weights; ``variants.csv`` is that of
+``experiments.variants``. In each file to fill, what stands between ``<!-- table: NAME -->`` and
+``<!-- end -->`` is replaced by the table of that name: ``scores``, ``wins``, ``ridges``, ``conformers``,
+``trees``, ``finetuned``, ``scratch``, ``excerpt`` or ``claims``. A test holds the documentation to it.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from skmol3d.benchmark.experiments.variants import TREES, VARIANTS, conformers, trees
 from skmol3d.benchmark.report import best_head, losses, markdown, score_table
 
 RESULTS = Path("docs/results/panel.csv")
@@ -121,6 +123,30 @@ def ridges(results: pd.DataFrame) -> str:
     return f"{markdown(rows, ['task', *methods])}\n\nTasks in which REM3DI is better:\n\n{told}"
 
 
+def claims(results: pd.DataFrame, variants: pd.DataFrame) -> str:
+    """What the README says of frozen rows: regression tasks on which they beat the better ECFP."""
+
+    def ahead_of_ecfp(part: pd.DataFrame, method: str = "rem3di") -> str:
+        loss = losses(score_table(part)).loc[(slice(None), "reg"), :]
+        return str(int((loss[method] < loss[list(FINGERPRINTS)].min(axis=1)).sum()))
+
+    won = {head: ahead_of_ecfp(results[results["head"] == head]) for head in (*HEADS, "unscaled", "default")}
+    forests = pd.concat([results, variants])
+    won["trees"] = ahead_of_ecfp(forests[forests["head"] == "forest"], TREES)
+    compared = _compared(results)
+    complete = compared.groupby(["task", "method"])["head"].transform("nunique") == len(HEADS)
+    won["inner"] = ahead_of_ecfp(best_head(compared[complete]))
+    count = results.loc[results["kind"] == "reg", "task"].nunique()
+    return (
+        f"Of {count} regression tasks, frozen rows are better than the better ECFP under the same head on "
+        f"{won['default']} with `Ridge()` as it comes, which REM3DI's rows are scaled for "
+        f"({won['unscaled']} with the penalty searched for both, {won['linear']} with a scaler, too), "
+        f"on {won['kernel']} with `KernelRidgeCV()`, on {won['forest']} with a random forest "
+        f'({won["trees"]} with `REM3DIFeaturizer(blocks="trees")`); '
+        f"each with its best head by inner score, on {won['inner']}."
+    )
+
+
 def excerpt(results: pd.DataFrame, tuned: pd.DataFrame) -> str:
     """The README's tasks by the head of the best inner score and fine-tuned, the best method in bold."""
     methods = METHODS[:4]
@@ -211,22 +237,26 @@ def _won(loss: pd.DataFrame, rival: str) -> str:
     return ", ".join(cells) or "–"
 
 
-def tables(results: pd.DataFrame, tuned: pd.DataFrame, scratch: pd.DataFrame) -> dict[str, Callable[[], str]]:
+def tables(
+    results: pd.DataFrame, tuned: pd.DataFrame, scratch: pd.DataFrame, variants: pd.DataFrame
+) -> dict[str, Callable[[], str]]:
     """What makes each table, by its name."""
     return {
         "scores": partial(scores, results),
         "wins": partial(wins, results),
         "ridges": partial(ridges, results),
+        "conformers": partial(conformers, results, variants),
+        "trees": partial(trees, results, variants),
+        "claims": partial(claims, results, variants),
         "finetuned": partial(finetuned, results, tuned),
         "scratch": partial(from_scratch, tuned, scratch),
         "excerpt": partial(excerpt, results, tuned),
     }
 
 
-def fill(text: str, results: pd.DataFrame, tuned: pd.DataFrame, scratch: pd.DataFrame) -> str:
-    """The text with its tables made anew; ValueError for one that there is not."""
-
-    known = tables(results, tuned, scratch)
+def fill(text: str, *results: pd.DataFrame) -> str:
+    """The text with its tables made anew from what `read` returns; ValueError for one that there is not."""
+    known = tables(*results)
 
     def made(match: re.Match[str]) -> str:
         if match[1] not in known:
@@ -236,9 +266,10 @@ def fill(text: str, results: pd.DataFrame, tuned: pd.DataFrame, scratch: pd.Data
     return re.sub(r"<!-- table: (\S+) -->.*?<!-- end -->", made, text, flags=re.DOTALL)
 
 
-def read(path: Path = RESULTS) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """The committed results, those of fine-tuning, and those from random weights."""
-    return pd.read_csv(path, dtype={"chosen": str}), pd.read_csv(TUNED), pd.read_csv(SCRATCH)
+def read(path: Path = RESULTS) -> tuple[pd.DataFrame, ...]:
+    """The committed results, those of fine-tuning, those from random weights, those of other rows."""
+    panel, variants = (pd.read_csv(file, dtype={"chosen": str}) for file in (path, VARIANTS))
+    return panel, pd.read_csv(TUNED), pd.read_csv(SCRATCH), variants
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -1,0 +1,94 @@
+"""Tables of REM3DI's other rows: other conformers, and the columns for forests.
+
+``python -m skmol3d.benchmark.experiments.variants --collect FOLDER ...`` makes ``docs/results/variants.csv``
+from what these wrote (``--out FOLDER``):
+
+- ``skmol3d benchmark --methods rem3di@random_state=1 rem3di@n_conformers=5 --heads unscaled kernel``
+- ``skmol3d benchmark --methods rem3di@blocks=trees --heads forest``
+
+The tables stand in docs/benchmark.md, where `skmol3d.benchmark.experiments.panel` puts them.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from skmol3d.benchmark.report import losses, markdown, score_table
+
+VARIANTS = Path("docs/results/variants.csv")
+CONFORMERS = {"rem3di": "seed 0", "rem3di@random_state=1": "seed 1", "rem3di@n_conformers=5": "mean of five"}
+HEADS = ("unscaled", "kernel")
+TREES = "rem3di@blocks=trees"
+FOREST = {"rem3di": "all columns", TREES: '`blocks="trees"`', "ecfp": "ECFP", "ecfp-count": "ECFP counts"}
+
+
+def conformers(results: pd.DataFrame, variants: pd.DataFrame) -> str:
+    """Scores of other conformers, and by how much of the error they differ in the median."""
+    every = pd.concat([results, variants])
+    every = every[every["method"].isin(CONFORMERS) & every["head"].isin(HEADS)]
+    by = every.set_index(["task", "method", "head"])["score"]
+    rows = []
+    for task in dict.fromkeys(every["task"]):
+        cells = [" / ".join(_cell(by, (task, method, head)) for head in HEADS) for method in CONFORMERS]
+        rows.append([task, *(cell.replace("– / –", "–") for cell in cells)])
+    made = markdown(rows, ["task", *CONFORMERS.values()])
+    told = [_change(every[every["head"] == head], head) for head in HEADS]
+    names = ["head", "seed 1 against seed 0, median", "five against one, median", "five are better"]
+    return f"{made}\n\nChanges of the error, regression tasks:\n\n{markdown(told, names)}"
+
+
+def trees(results: pd.DataFrame, variants: pd.DataFrame) -> str:
+    """Forests on all columns, on those for forests, and on fingerprints; and how often which is better."""
+    every = pd.concat([results, variants])
+    table = score_table(every[(every["head"] == "forest") & every["method"].isin(FOREST)])
+    table = table.dropna(subset=[TREES])[list(FOREST)]
+    tasks = table.index.get_level_values("task")
+    rows = [[task, *(f"{v:.3f}" for v in own)] for task, own in zip(tasks, table.to_numpy(), strict=True)]
+    loss = losses(table)
+    loss["better"] = loss[["ecfp", "ecfp-count"]].min(axis=1)
+    pairs = (("rem3di", "better"), (TREES, "better"), (TREES, "rem3di"))
+    named = {**FOREST, "better": "the better ECFP"}
+    won = [[f"{FOREST[a]} against {named[b]}", _won(loss, a, b)] for a, b in pairs]
+    made = markdown(rows, ["task", *FOREST.values()])
+    return f"{made}\n\n{markdown(won, ['forest', 'better on'])}"
+
+
+def _cell(by: pd.Series, key: tuple[str, str, str]) -> str:
+    return f"{by[key]:.3f}" if key in by.index else "–"
+
+
+def _change(part: pd.DataFrame, head: str) -> list[str]:
+    one, other, five = (
+        part[(part["method"] == method) & (part["kind"] == "reg")].set_index("task")["score"]
+        for method in CONFORMERS
+    )
+    seed, more = (other / one - 1).dropna(), (five / one - 1).dropna()
+    better = f"{int((more < 0).sum())}/{len(more)}"
+    return [f"`{head}`", f"{np.median(seed.abs()):.1%} of it", f"{np.median(more):+.1%}", better]
+
+
+def _won(loss: pd.DataFrame, method: str, rival: str) -> str:
+    kinds = [loss[loss.index.get_level_values("kind") == kind] for kind in ("reg", "cls")]
+    return ", ".join(f"{int((own[method] < own[rival]).sum())}/{len(own)}" for own in kinds if len(own))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Collect, or print."""
+    from skmol3d.benchmark.experiments.panel import RESULTS, collect
+
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--collect", type=Path, nargs="+", default=[], metavar="FOLDER")
+    args = parser.parse_args(argv)
+    if args.collect:
+        collect(args.collect).to_csv(VARIANTS, index=False, float_format="%.6g")
+    results, variants = (pd.read_csv(path, dtype={"chosen": str}) for path in (RESULTS, VARIANTS))
+    print(f"{conformers(results, variants)}\n\n{trees(results, variants)}")
+
+
+if __name__ == "__main__":
+    main()
