@@ -1,0 +1,43 @@
+"""The choices in a row that were made for its heads."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from rdkit import Chem
+from rdkit.Chem.Descriptors import MolWt
+
+from skmol3d.benchmark.experiments import row_choices
+from skmol3d.datasets import load_small_organics
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    smiles = list(load_small_organics().frame["smiles"].sample(70, random_state=0))
+    y = [MolWt(Chem.MolFromSmiles(text)) for text in smiles]
+    made = pd.DataFrame({"smiles": smiles, "y": y, "split": "train"})
+    made.loc[len(made)] = ["no molecule", np.nan, "test"]
+    path = tmp_path_factory.mktemp("tasks") / "weight.csv"
+    made.to_csv(path, index=False)
+    return path
+
+
+def test_errors_are_relative_and_test_rows_are_not_read(table, capsys):
+    row_choices.main([str(table), "--molecules", "60", "--trees", "10"])
+    first, second = capsys.readouterr().out.strip().split("\n\n")
+    for part, columns in ((first, 3), (second, len(row_choices.SCALES))):
+        task, mean = (line.strip("| ").split(" | ") for line in part.splitlines()[2:])
+        assert task[:2] == ["weight", "60"]
+        assert len(task) == 3 + columns
+        assert task[3:] == mean[-columns:]  # of one task
+    # A weight is a sum over atoms: counts of REM3DI, and RDKit's weight as it is estimated, know it.
+    fingerprints, counts, trees, _ = map(float, first.splitlines()[2].strip("| ").split(" | ")[2:])
+    assert fingerprints > 1
+    assert trees < counts < 1.1
+
+
+def test_a_scale_is_a_penalty(table):
+    frame = pd.read_csv(table).dropna()
+    _, (searched, ridges) = row_choices.choices(frame, "rem3di-small", trees=2)
+    assert searched > 0
+    assert len(set(np.round(ridges, 6))) == len(ridges)
+    assert min(ridges) > 0.5
