@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> None:
 def _model(args: argparse.Namespace, kind: str) -> Any:
     from sklearn.pipeline import make_pipeline
 
-    from skmol3d import ECFPFeaturizer, REM3DIClassifier, REM3DIFeaturizer, REM3DIRegressor
+    from skmol3d import ECFPFeaturizer, REM3DIClassifier, REM3DIFeaturizer, REM3DIRegressor, hub
 
     shown = {"n_jobs": args.n_jobs, "verbose": int(sys.stderr.isatty())}
     ecfp = args.featurizer == "ecfp"
@@ -76,9 +76,12 @@ def _model(args: argparse.Namespace, kind: str) -> Any:
             raise ValueError("--head fine-tuned: ECFP has nothing to tune")
         return (REM3DIRegressor if kind == "reg" else REM3DIClassifier)(args.featurizer, **shown)
     settings = {"errors": "nan", **shown}
-    featurizer = (
-        ECFPFeaturizer(count=True, **settings) if ecfp else REM3DIFeaturizer(args.featurizer, **settings)
-    )
+    if ecfp:
+        featurizer: Any = ECFPFeaturizer(count=True, **settings)
+    else:
+        encoder: Any = hub.from_pretrained(args.featurizer)
+        blocks = "trees" if args.head == "forest" and "words" in encoder.output_blocks() else None
+        featurizer = REM3DIFeaturizer(args.featurizer, blocks=blocks, **settings)
     return make_pipeline(featurizer, _head(args.head, kind))
 
 

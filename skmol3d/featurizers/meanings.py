@@ -83,7 +83,10 @@ def for_trees(table: pd.DataFrame) -> NDArray[np.bool_]:
     if not blocks.isin(COUNTS).any():
         raise ValueError(f"it has no counts, its blocks are {', '.join(blocks.unique())}")
     if (table["kind"] == DESCRIPTOR).any() and table["descriptor"].isna().all():
-        raise ValueError(f"its folder has no {WORDS}, which names the descriptors that `properties` estimate")
+        raise ValueError(
+            f"its folder has no {WORDS}, which names the descriptors that `properties` estimate; "
+            "python -m skmol3d.trainer.word_names writes it"
+        )
     named = table["meaning"].str.split(" (", regex=False).str[0]
     surface = (blocks == "surface") & named.isin(SURFACE)
     kept = blocks.isin((*COUNTS, "strain")) | surface | table["descriptor"].isin(DESCRIPTORS)

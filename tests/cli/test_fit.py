@@ -66,6 +66,15 @@ def test_every_head_takes_numbers_and_classes(folder, head):
             assert ((told > (0 if head == "kernel" else 0.5)) == (found["prediction"] == 1))[[0, 2]].all()
 
 
+def test_a_forest_gets_the_columns_for_forests(folder, tiny_checkpoint):
+    command = ["fit", "assay.csv", "model.joblib", "--target", "pKi", "--head"]
+    for head, blocks in (("forest", "trees"), ("ridge", None)):
+        assert main([*command, head]) == 0
+        assert joblib.load("model.joblib").featurizer_[0].blocks == blocks
+    assert main([*command, "forest", "--featurizer", tiny_checkpoint]) == 0  # without counts it has none
+    assert joblib.load("model.joblib").featurizer_[0].blocks is None
+
+
 @pytest.mark.slow
 def test_fine_tuned_networks_predict_from_the_file(folder, tiny_checkpoint, capsys):
     for target, column in (("pKi", "prediction"), ("active", "probability_1")):

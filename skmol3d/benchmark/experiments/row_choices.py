@@ -14,6 +14,7 @@ are drawn; test parts are not looked at. Printed are mean absolute errors over f
 import argparse
 import os
 from collections.abc import Sequence
+from itertools import compress
 
 import numpy as np
 import pandas as pd
@@ -43,8 +44,10 @@ def choices(
 ) -> tuple[tuple[float, list[float]], tuple[float, list[float]]]:
     """Errors of one task: forests (on ECFP; ratios of three rows) and ridges (searched; ratios by scale)."""
     smiles, y = list(table["smiles"]), table["y"].to_numpy(np.float64)
-    whole = REM3DIFeaturizer(model, device="cpu")
+    whole = REM3DIFeaturizer(model, device="cpu", errors="nan")
     rows, names = whole.fit_transform(smiles), list(whole.get_feature_names_out())
+    made = ~np.isnan(rows).any(axis=1)
+    rows, y, smiles = rows[made], y[made], list(compress(smiles, made))
     few = REM3DIFeaturizer(model, device="cpu", blocks="trees").fit(smiles).get_feature_names_out()
     counted = whole.describe_columns()["block"].isin(COUNTS).to_numpy()
     forest = RandomForestRegressor(trees, max_features=0.15, random_state=0)
