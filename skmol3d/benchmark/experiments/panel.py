@@ -8,8 +8,7 @@ same methods; where rivals were scored with and without the molecules that anoth
 scores without them count. ``docs/results/finetuning.csv`` is what ``experiments.finetuning --out`` wrote,
 and ``finetuning_scratch.csv`` what it wrote for random weights; ``variants.csv`` is that of
 ``experiments.variants``. In each file to fill, what stands between ``<!-- table: NAME -->`` and
-``<!-- end -->`` is replaced by the table of that name: ``scores``, ``wins``, ``ridges``, ``conformers``,
-``trees``, ``finetuned``, ``scratch``, ``excerpt`` or ``claims``. A test holds the documentation to it.
+``<!-- end -->`` is replaced by the table of that name (see `tables`). A test holds the documentation to it.
 """
 
 import argparse
@@ -21,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from skmol3d.benchmark.experiments.variants import TREES, VARIANTS, conformers, trees
+from skmol3d.benchmark.experiments.variants import TREES, VARIANTS, blocks, conformers, trees
 from skmol3d.benchmark.report import best_head, losses, markdown, score_table
 
 RESULTS = Path("docs/results/panel.csv")
@@ -247,6 +246,7 @@ def tables(
         "ridges": partial(ridges, results),
         "conformers": partial(conformers, results, variants),
         "trees": partial(trees, results, variants),
+        "blocks": partial(blocks, results, variants),
         "claims": partial(claims, results, variants),
         "finetuned": partial(finetuned, results, tuned),
         "scratch": partial(from_scratch, tuned, scratch),

@@ -1,10 +1,11 @@
-"""Tables of REM3DI's other rows: other conformers, and the columns for forests.
+"""Tables of REM3DI's other rows: other conformers, the columns for forests, some blocks alone.
 
 ``python -m skmol3d.benchmark.experiments.variants --collect FOLDER ...`` makes ``docs/results/variants.csv``
 from what these wrote (``--out FOLDER``):
 
 - ``skmol3d benchmark --methods rem3di@random_state=1 rem3di@n_conformers=5 --heads unscaled kernel``
 - ``skmol3d benchmark --methods rem3di@blocks=trees --heads forest``
+- ``skmol3d benchmark --heads unscaled kernel --methods`` and the names in `BLOCKS`
 
 The tables stand in docs/benchmark.md, where `skmol3d.benchmark.experiments.panel` puts them.
 """
@@ -23,21 +24,38 @@ CONFORMERS = {"rem3di": "seed 0", "rem3di@random_state=1": "seed 1", "rem3di@n_c
 HEADS = ("unscaled", "kernel")
 TREES = "rem3di@blocks=trees"
 FOREST = {"rem3di": "all columns", TREES: '`blocks="trees"`', "ecfp": "ECFP", "ecfp-count": "ECFP counts"}
+COUNTED = "rem3di@blocks=('words','rare','signed')"
+BLOCKS = {
+    COUNTED: "counts of the graph",
+    "rem3di@blocks=('words','rare','signed','surface','strain')": "and `surface`, `strain`",
+    "rem3di@blocks=('words','rare','signed','properties','dense')": "and `properties`, `dense`",
+    "rem3di": "all",
+}
 
 
 def conformers(results: pd.DataFrame, variants: pd.DataFrame) -> str:
     """Scores of other conformers, and by how much of the error they differ in the median."""
-    every = pd.concat([results, variants])
-    every = every[every["method"].isin(CONFORMERS) & every["head"].isin(HEADS)]
-    by = every.set_index(["task", "method", "head"])["score"]
-    rows = []
-    for task in dict.fromkeys(every["task"]):
-        cells = [" / ".join(_cell(by, (task, method, head)) for head in HEADS) for method in CONFORMERS]
-        rows.append([task, *(cell.replace("– / –", "–") for cell in cells)])
-    made = markdown(rows, ["task", *CONFORMERS.values()])
+    every, made = _side_by_side(results, variants, CONFORMERS)
     told = [_change(every[every["head"] == head], head) for head in HEADS]
     names = ["head", "seed 1 against seed 0, median", "five against one, median", "five are better"]
     return f"{made}\n\nChanges of the error, regression tasks:\n\n{markdown(told, names)}"
+
+
+def blocks(results: pd.DataFrame, variants: pd.DataFrame) -> str:
+    """Scores of some blocks, and the error relative to counts alone, its geometric mean over the tasks."""
+    every, made = _side_by_side(results, variants, BLOCKS)
+    told = []
+    for head in HEADS:
+        loss = losses(score_table(every[every["head"] == head]))
+        loss = loss.loc[loss.index.get_level_values("kind") == "reg", list(BLOCKS)]
+        relative = loss.div(loss[COUNTED], axis=0)
+        cells = [
+            f"{np.exp(np.log(own).mean()):.3f} ({int((own < 1).sum())}/{len(own)})"
+            for own in (relative[method].dropna() for method in list(BLOCKS)[1:])
+        ]
+        told.append([f"`{head}`", *cells])
+    names = ["head", *list(BLOCKS.values())[1:]]
+    return f"{made}\n\nErrors of regression relative to counts alone (better on):\n\n{markdown(told, names)}"
 
 
 def trees(results: pd.DataFrame, variants: pd.DataFrame) -> str:
@@ -54,6 +72,20 @@ def trees(results: pd.DataFrame, variants: pd.DataFrame) -> str:
     won = [[f"{FOREST[a]} against {named[b]}", _won(loss, a, b)] for a, b in pairs]
     made = markdown(rows, ["task", *FOREST.values()])
     return f"{made}\n\n{markdown(won, ['forest', 'better on'])}"
+
+
+def _side_by_side(
+    results: pd.DataFrame, variants: pd.DataFrame, methods: dict[str, str]
+) -> tuple[pd.DataFrame, str]:
+    """Results of these methods, and a table of both heads."""
+    every = pd.concat([results, variants])
+    every = every[every["method"].isin(methods) & every["head"].isin(HEADS)]
+    by = every.set_index(["task", "method", "head"])["score"]
+    rows = []
+    for task in dict.fromkeys(every["task"]):
+        cells = [" / ".join(_cell(by, (task, method, head)) for head in HEADS) for method in methods]
+        rows.append([task, *(cell.replace("– / –", "–") for cell in cells)])
+    return every, markdown(rows, ["task", *methods.values()])
 
 
 def _cell(by: pd.Series, key: tuple[str, str, str]) -> str:
@@ -87,7 +119,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.collect:
         collect(args.collect).to_csv(VARIANTS, index=False, float_format="%.6g")
     results, variants = (pd.read_csv(path, dtype={"chosen": str}) for path in (RESULTS, VARIANTS))
-    print(f"{conformers(results, variants)}\n\n{trees(results, variants)}")
+    print("\n\n".join(table(results, variants) for table in (conformers, trees, blocks)))
 
 
 if __name__ == "__main__":

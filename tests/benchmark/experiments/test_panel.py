@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from skmol3d.benchmark.experiments import panel
+from skmol3d.benchmark.experiments.variants import TREES
 
 ROOT = Path(__file__).parents[3]
 
@@ -44,7 +45,7 @@ def tuned():
 def test_documents_hold_what_the_results_say(name, monkeypatch):
     monkeypatch.chdir(ROOT)
     text = (ROOT / name).read_text(encoding="utf-8")
-    assert text.count("<!-- table:") == {"README.md": 1, "docs/benchmark.md": 3}.get(name, 2)
+    assert text.count("<!-- table:") == {"docs/benchmark.md": 6}.get(name, 2)
     assert panel.fill(text, *panel.read()) == text, (
         f"python -m skmol3d.benchmark.experiments.panel --fill {name}"
     )
@@ -117,9 +118,26 @@ def test_fine_tuning_is_counted_against_the_frozen_row_and_the_better_ecfp(resul
 
 def test_unknown_tables_are_refused(results, tuned):
     with pytest.raises(
-        ValueError, match="no table 'x'; there are scores, wins, ridges, finetuned, scratch, excerpt"
+        ValueError, match="no table 'x'; there are scores, wins, ridges, .*finetuned, scratch, excerpt"
     ):
-        panel.fill("<!-- table: x -->\n<!-- end -->", results, tuned, tuned)
+        panel.fill("<!-- table: x -->\n<!-- end -->", results, tuned, tuned, results)
+
+
+def test_claims_count_regression_tasks_under_each_head(results):
+    rows = [("default", 1.0, 2.0), ("unscaled", 3.0, 2.0)]
+    linear = [
+        line("a", method, head, ours if method == "rem3di" else theirs, 0)
+        for head, ours, theirs in rows
+        for method in ("rem3di", "ecfp", "ecfp-count")
+    ]
+    said = panel.claims(
+        pd.concat([results, pd.DataFrame(linear)]), pd.DataFrame([line("a", TREES, "forest", 1.5, 0)])
+    )
+    assert said.startswith("Of 1 regression tasks")
+    assert "on 1 with `Ridge()`" in said
+    assert "(0 with the penalty searched for both, 1 with a scaler, too), on 0 with `KernelRidgeCV()`" in said
+    assert "on 0 with a random forest (1 with" in said
+    assert said.endswith("each with its best head by inner score, on 1.")
 
 
 def test_random_weights_stand_at_the_learning_rate_that_validation_chose(tuned):
