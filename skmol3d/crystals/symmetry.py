@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -105,10 +106,16 @@ def _default_hall_numbers() -> dict[int, int]:
     return first
 
 
+_QUIET = threading.RLock()
+
+
 @contextmanager
 def quiet_spglib() -> Iterator[None]:
-    """Without spglib 2.8's warning, at every call, that version 3 will raise errors where it returns None."""
-    with warnings.catch_warnings():
+    """Without spglib 2.8's warning, at every call, that version 3 will raise errors where it returns None.
+
+    One thread at a time: filters of warnings belong to all, and who leaves last would restore another's.
+    """
+    with _QUIET, warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         yield
 

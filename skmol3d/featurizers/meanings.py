@@ -10,9 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from skmol3d.encoders.rem3di.columns import DESCRIPTOR, Column, columns_of
+from skmol3d.featurizers.scales import COUNTS
 from skmol3d.hub.folder import WORDS
 
-COUNTS = ("words", "rare", "signed")
 SURFACE = (
     "area",
     "polar_area",
@@ -48,8 +48,8 @@ DESCRIPTORS = (
 """What `for_trees` keeps of ``surface`` and ``properties``: the most familiar, none a refinement of another.
 
 A forest draws the columns of a split at random, and fine columns have a threshold that fits by chance at
-every one: the more there are, the less it sees of the counts. Their number was chosen on training molecules
-of the benchmark (none, 8, 12, 28, 55 to 333).
+every one: the more there are, the less it sees of the counts. Chosen on training molecules of the benchmark
+(`skmol3d.benchmark.experiments.row_choices`).
 """
 
 

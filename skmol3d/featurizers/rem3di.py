@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from skmol3d import inference
 from skmol3d.featurizers.encoder_base import EncoderFeaturizer
-from skmol3d.featurizers.scales import factors_of
+from skmol3d.featurizers.scales import COUNTS, factors_of
 from skmol3d.hub import loaded
 from skmol3d.structures import Conformers, Molecule, atom_environments
 
@@ -120,7 +120,7 @@ class REM3DIFeaturizer(EncoderFeaturizer):
 
     encoder_name = "rem3di"
     other_encoders = ("rem3di-published",)
-    count_blocks = ("words", "rare", "signed")
+    count_blocks = COUNTS
     selections = (TREES,)
 
     def __init__(

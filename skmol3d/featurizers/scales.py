@@ -7,10 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+COUNTS = ("words", "rare", "signed")
+"""Blocks of counts."""
+
 SCALE = np.float32(3 / 32)
 """What a count of 1, and a standard deviation of any other column, become.
 
-Chosen on training molecules of the benchmark, for ``Ridge()``. Not 0.1: that halves, the steps of rounded
+Chosen on training molecules of the benchmark, for ``Ridge()``
+(`skmol3d.benchmark.experiments.row_choices`). Not 0.1: that halves, the steps of rounded
 columns, are no multiples of it tells counts from these.
 """
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
-from skmol3d.crystals.symmetry import normaliser, operation_kinds, space_group
+from skmol3d.crystals.symmetry import normaliser, operation_kinds, quiet_spglib, space_group
 
 
 def test_normalisers_against_the_international_tables() -> None:
@@ -64,3 +68,15 @@ def test_shares_of_operations_leave_the_identity() -> None:
     for number in range(1, 231):
         logarithm, *shares = operation_kinds(number)
         assert sum(shares) == pytest.approx(1 - 2**-logarithm)
+
+
+def test_threads_leave_the_filters_of_warnings_as_they_were() -> None:
+    def ask(k: int) -> None:
+        with quiet_spglib():
+            time.sleep(0.001 * (k % 3))
+            warnings.warn("would be an error elsewhere", DeprecationWarning, stacklevel=1)
+
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(ask, range(60)))
+    assert warnings.filters == before

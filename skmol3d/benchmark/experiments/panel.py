@@ -1,13 +1,14 @@
 """Tables of the documentation from the results that lie beside it.
 
-``python -m skmol3d.benchmark.experiments.panel --fill docs/benchmark.md README.md [--collect FOLDER ...]``
+``python -m skmol3d.benchmark.experiments.panel --fill docs/benchmark.md README.md``
+``python -m skmol3d.benchmark.experiments.panel --collect FOLDER ... [--results docs/results/panel.csv]``
 
 ``docs/results/panel.csv`` holds one line for each task, method and head of `skmol3d benchmark`; ``--collect``
 makes it from folders that the command wrote (``--out``), later ones replacing what earlier ones say of the
 same methods; where rivals were scored with and without the molecules that another method had dropped, the
 scores without them count. ``docs/results/finetuning.csv`` is what ``experiments.finetuning --out`` wrote,
 and ``finetuning_scratch.csv`` what it wrote for random weights; ``variants.csv`` is that of
-``experiments.variants``. In each file to fill, what stands between ``<!-- table: NAME -->`` and
+other rows (`experiments.variants`). In each file to fill, what stands between ``<!-- table: NAME -->`` and
 ``<!-- end -->`` is replaced by the table of that name (see `tables`). A test holds the documentation to it.
 """
 
@@ -273,7 +274,7 @@ def read(path: Path = RESULTS) -> tuple[pd.DataFrame, ...]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Collect and fill."""
+    """Collect, fill or print."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -283,6 +284,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     if args.collect:
         collect(args.collect).to_csv(args.results, index=False, float_format="%.6g")
+        return
     found = read(args.results)
     for path in args.fill:
         path.write_text(fill(path.read_text(encoding="utf-8"), *found), encoding="utf-8")

@@ -27,8 +27,7 @@ from sklearn.model_selection import KFold, cross_val_predict
 from skmol3d import ECFPFeaturizer, REM3DIFeaturizer
 from skmol3d.benchmark.heads import UNSCALED_ALPHAS
 from skmol3d.benchmark.report import markdown
-from skmol3d.featurizers.meanings import COUNTS
-from skmol3d.featurizers.scales import SCALE
+from skmol3d.featurizers.scales import COUNTS, SCALE
 
 FOLDS = KFold(5, shuffle=True, random_state=0)
 SCALES = (3 / 128, 3 / 64, 1 / 16, 3 / 32, 1 / 8, 3 / 16, 3 / 8)

@@ -1,17 +1,13 @@
 """Tables of REM3DI's other rows: other conformers, the columns for forests, some blocks alone.
 
-``python -m skmol3d.benchmark.experiments.variants --collect FOLDER ...`` makes ``docs/results/variants.csv``
-from what these wrote (``--out FOLDER``):
+They stand in docs/benchmark.md, where `skmol3d.benchmark.experiments.panel` puts them, from
+``docs/results/variants.csv``, which it collects from what these wrote (``--out FOLDER``):
 
 - ``skmol3d benchmark --methods rem3di@random_state=1 rem3di@n_conformers=5 --heads unscaled kernel``
 - ``skmol3d benchmark --methods rem3di@blocks=trees --heads forest``
 - ``skmol3d benchmark --heads unscaled kernel --methods`` and the names in `BLOCKS`
-
-The tables stand in docs/benchmark.md, where `skmol3d.benchmark.experiments.panel` puts them.
 """
 
-import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -105,22 +101,3 @@ def _change(part: pd.DataFrame, head: str) -> list[str]:
 def _won(loss: pd.DataFrame, method: str, rival: str) -> str:
     kinds = [loss[loss.index.get_level_values("kind") == kind] for kind in ("reg", "cls")]
     return ", ".join(f"{int((own[method] < own[rival]).sum())}/{len(own)}" for own in kinds if len(own))
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Collect, or print."""
-    from skmol3d.benchmark.experiments.panel import RESULTS, collect
-
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--collect", type=Path, nargs="+", default=[], metavar="FOLDER")
-    args = parser.parse_args(argv)
-    if args.collect:
-        collect(args.collect).to_csv(VARIANTS, index=False, float_format="%.6g")
-    results, variants = (pd.read_csv(path, dtype={"chosen": str}) for path in (RESULTS, VARIANTS))
-    print("\n\n".join(table(results, variants) for table in (conformers, trees, blocks)))
-
-
-if __name__ == "__main__":
-    main()

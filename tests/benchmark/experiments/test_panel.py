@@ -118,7 +118,7 @@ def test_fine_tuning_is_counted_against_the_frozen_row_and_the_better_ecfp(resul
 
 def test_unknown_tables_are_refused(results, tuned):
     with pytest.raises(
-        ValueError, match="no table 'x'; there are scores, wins, ridges, .*finetuned, scratch, excerpt"
+        ValueError, match=r"no table 'x'; there are scores, wins, ridges, .*finetuned, scratch, excerpt"
     ):
         panel.fill("<!-- table: x -->\n<!-- end -->", results, tuned, tuned, results)
 
