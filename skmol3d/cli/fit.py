@@ -79,9 +79,10 @@ def _model(args: argparse.Namespace, kind: str) -> Any:
     if ecfp:
         featurizer: Any = ECFPFeaturizer(count=True, **settings)
     else:
-        encoder: Any = hub.from_pretrained(args.featurizer)
-        blocks = "trees" if args.head == "forest" and "words" in encoder.output_blocks() else None
-        featurizer = REM3DIFeaturizer(args.featurizer, blocks=blocks, **settings)
+        featurizer = REM3DIFeaturizer(args.featurizer, **settings)
+        if args.head == "forest":
+            encoder: Any = hub.from_pretrained(args.featurizer)
+            featurizer.set_params(blocks="trees" if "words" in encoder.output_blocks() else None)
     return make_pipeline(featurizer, _head(args.head, kind))
 
 

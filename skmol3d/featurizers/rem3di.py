@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import compress
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +18,9 @@ from skmol3d.structures import Conformers, Molecule, atom_environments
 if TYPE_CHECKING:
     import pandas as pd
 
-
 TREES = "trees"
+_FOR_TREES: WeakKeyDictionary[Any, NDArray[np.bool_]] = WeakKeyDictionary()
+"""Columns for forests of the encoders in use: to find them takes as long as a molecule's row."""
 
 
 class REM3DIFeaturizer(EncoderFeaturizer):
@@ -203,12 +205,14 @@ class REM3DIFeaturizer(EncoderFeaturizer):
         names, places = super()._columns(encoder)
         if not isinstance(self.blocks, str):
             return names, places
-        from skmol3d.featurizers.meanings import for_trees
+        if encoder not in _FOR_TREES:
+            from skmol3d.featurizers.meanings import for_trees
 
-        try:
-            kept = for_trees(self._meanings(encoder))
-        except ValueError as error:
-            raise ValueError(f"blocks={TREES!r} cannot be had of {self.model!r}: {error}") from None
+            try:
+                _FOR_TREES[encoder] = for_trees(self._meanings(encoder))
+            except ValueError as error:
+                raise ValueError(f"blocks={TREES!r} cannot be had of {self.model!r}: {error}") from None
+        kept = _FOR_TREES[encoder]
         return list(compress(names, kept)), places[kept]
 
     def _factors(self, encoder: Any) -> NDArray[np.float32]:
