@@ -83,6 +83,17 @@ def better_of(table: pd.DataFrame, methods: list[str], name: str) -> pd.DataFram
     return table.assign(**{name: best})
 
 
+def tasks_won(loss: pd.DataFrame, method: str, rival: str) -> str:
+    """On how many of the tasks that both have ``method`` loses less: "17/20, 3/4", numbers before classes."""
+    cells = []
+    for kind in ("reg", "cls"):
+        own = loss[loss.index.get_level_values("kind") == kind]
+        own = own[[method, rival]].dropna() if rival in own else own[[]]
+        if len(own):
+            cells.append(f"{int((own[method] < own[rival]).sum())}/{len(own)}")
+    return ", ".join(cells) or "–"
+
+
 def paired(table: pd.DataFrame) -> pd.DataFrame:
     """Compare every two methods over tasks.
 

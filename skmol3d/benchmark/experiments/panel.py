@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from skmol3d.benchmark.experiments.variants import TREES, VARIANTS, blocks, conformers, trees
-from skmol3d.benchmark.report import best_head, losses, markdown, score_table
+from skmol3d.benchmark.report import best_head, losses, markdown, score_table, tasks_won
 
 RESULTS = Path("docs/results/panel.csv")
 TUNED = Path("docs/results/finetuning.csv")
@@ -89,14 +89,15 @@ def scores(results: pd.DataFrame) -> str:
 def wins(results: pd.DataFrame) -> str:
     """Tasks on which REM3DI is better, under one head and under the head of the best inner score."""
     results = _compared(results)
-    complete = results.groupby(["task", "method"])["head"].transform("nunique") == len(HEADS)
     parts = {text: results[results["head"] == head] for head, text in HEADS.items()}
-    parts[INNER] = best_head(results[complete])
+    parts[INNER] = _chosen(results)
     rows = []
     for text, part in parts.items():
         loss = losses(score_table(part))
         loss["better"] = loss[["ecfp", "ecfp-count"]].min(axis=1, skipna=False)
-        rows.append([text, *(_won(loss, rival) for rival in ("better", "words2d", "rdkit2d", BOTH))])
+        rows.append(
+            [text, *(tasks_won(loss, "rem3di", rival) for rival in ("better", "words2d", "rdkit2d", BOTH))]
+        )
     names = ("than the better ECFP", "than `words2d`", "than `rdkit2d`", "than ECFP counts beside `rdkit2d`")
     return markdown(rows, ["head", *names])
 
@@ -118,7 +119,7 @@ def ridges(results: pd.DataFrame) -> str:
     counted = []
     for text, loss in compared.items():
         loss["better"] = loss[list(FINGERPRINTS)].min(axis=1)
-        counted.append([text, *(_won(loss, rival) for rival in ("better", *FINGERPRINTS))])
+        counted.append([text, *(tasks_won(loss, "rem3di", rival) for rival in ("better", *FINGERPRINTS))])
     told = markdown(counted, ["linear model", "than the better ECFP", "than ECFP", "than ECFP counts"])
     return f"{markdown(rows, ['task', *methods])}\n\nTasks in which REM3DI is better:\n\n{told}"
 
@@ -126,16 +127,15 @@ def ridges(results: pd.DataFrame) -> str:
 def claims(results: pd.DataFrame, variants: pd.DataFrame) -> str:
     """What the README says of frozen rows: regression tasks on which they beat the better ECFP."""
 
-    def ahead_of_ecfp(part: pd.DataFrame, method: str = "rem3di") -> str:
-        loss = losses(score_table(part)).loc[(slice(None), "reg"), :]
-        return str(int((loss[method] < loss[list(FINGERPRINTS)].min(axis=1)).sum()))
+    def ahead_of_ecfp(table: pd.DataFrame, method: str = "rem3di") -> int:
+        loss = losses(table).loc[(slice(None), "reg"), :]
+        return int((loss[method] < loss[list(FINGERPRINTS)].min(axis=1)).sum())
 
-    won = {head: ahead_of_ecfp(results[results["head"] == head]) for head in (*HEADS, "unscaled", "default")}
-    forests = pd.concat([results, variants])
-    won["trees"] = ahead_of_ecfp(forests[forests["head"] == "forest"], TREES)
-    compared = _compared(results)
-    complete = compared.groupby(["task", "method"])["head"].transform("nunique") == len(HEADS)
-    won["inner"] = ahead_of_ecfp(best_head(compared[complete]))
+    heads = (*HEADS, "unscaled", "default")
+    won = {head: ahead_of_ecfp(score_table(results[results["head"] == head])) for head in heads}
+    every = pd.concat([results, variants])
+    won["trees"] = ahead_of_ecfp(score_table(every[every["head"] == "forest"]), TREES)
+    won["inner"] = ahead_of_ecfp(_best(results))
     count = results.loc[results["kind"] == "reg", "task"].nunique()
     return (
         f"Of {count} regression tasks, frozen rows are better than the better ECFP under the same head on "
@@ -212,9 +212,13 @@ def _with_ecfp(results: pd.DataFrame, tuned: pd.DataFrame) -> pd.DataFrame:
 
 def _best(results: pd.DataFrame) -> pd.DataFrame:
     """Scores by task and method, each by the head of its best inner score."""
-    results = _compared(results)
+    return score_table(_chosen(_compared(results)))
+
+
+def _chosen(results: pd.DataFrame) -> pd.DataFrame:
+    """Results of the heads of the best inner score, where all heads have been tried."""
     complete = results.groupby(["task", "method"])["head"].transform("nunique") == len(HEADS)
-    return score_table(best_head(results[complete]))
+    return best_head(results[complete])
 
 
 def _compared(results: pd.DataFrame) -> pd.DataFrame:
@@ -224,17 +228,6 @@ def _compared(results: pd.DataFrame) -> pd.DataFrame:
 
 def _bold(text: str, strong: bool) -> str:
     return f"**{text}**" if strong else text
-
-
-def _won(loss: pd.DataFrame, rival: str) -> str:
-    """Wins of tasks that both have, regression and classification."""
-    cells = []
-    for kind in ("reg", "cls"):
-        own = loss[loss.index.get_level_values("kind") == kind]
-        own = own[["rem3di", rival]].dropna() if rival in own else own[[]]
-        if len(own):
-            cells.append(f"{int((own['rem3di'] < own[rival]).sum())}/{len(own)}")
-    return ", ".join(cells) or "–"
 
 
 def tables(

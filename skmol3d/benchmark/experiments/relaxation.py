@@ -33,6 +33,13 @@ FOLDS = 5
 Relax = Callable[[Atoms], NDArray[np.float64]]
 
 
+def training_molecules(path: str, most: int) -> pd.DataFrame:
+    """At most so many rows of a task's training part, drawn at random."""
+    table = pd.read_csv(path)
+    table = table[table["split"] == "train"]
+    return table.sample(min(len(table), most), random_state=0)
+
+
 def with_geometry(smiles: str, relax: str | None, move: Relax | None) -> Chem.Mol:
     """The molecule with the featurizer's first conformer, moved where there is something to move it."""
     molecule = read_molecule(smiles)
@@ -90,9 +97,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     }
     lines = []
     for path in args.tables:
-        table = pd.read_csv(path)
-        table = table[table["split"] == "train"]
-        table = table.sample(min(len(table), args.molecules), random_state=0)
+        table = training_molecules(path, args.molecules)
         geometries, seconds = _geometries(list(table["smiles"]), ways)
         kept = [i for i in range(len(table)) if all(mols[i] is not None for mols in geometries.values())]
         y = table["y"].to_numpy(np.float64)[kept]

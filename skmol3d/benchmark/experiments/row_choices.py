@@ -14,17 +14,18 @@ are drawn; test parts are not looked at. Printed are mean absolute errors over f
 import argparse
 import os
 from collections.abc import Sequence
-from itertools import compress
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.base import clone
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import Ridge, RidgeCV
 from sklearn.metrics import mean_absolute_error
 from sklearn.model_selection import KFold, cross_val_predict
 
 from skmol3d import ECFPFeaturizer, REM3DIFeaturizer
+from skmol3d.benchmark.experiments.relaxation import training_molecules
 from skmol3d.benchmark.heads import UNSCALED_ALPHAS
 from skmol3d.benchmark.report import markdown
 from skmol3d.featurizers.scales import COUNTS, SCALE
@@ -38,24 +39,32 @@ def error(model: object, rows: NDArray[np.floating], y: NDArray[np.float64]) -> 
     return float(mean_absolute_error(y, cross_val_predict(model, rows, y, cv=FOLDS)))
 
 
-def choices(
-    table: pd.DataFrame, model: str, trees: int
-) -> tuple[tuple[float, list[float]], tuple[float, list[float]]]:
-    """Errors of one task: forests (on ECFP; ratios of three rows) and ridges (searched; ratios by scale)."""
-    smiles, y = list(table["smiles"]), table["y"].to_numpy(np.float64)
-    whole = REM3DIFeaturizer(model, device="cpu", errors="nan")
-    rows, names = whole.fit_transform(smiles), list(whole.get_feature_names_out())
+def rows_of(table: pd.DataFrame, model: str) -> tuple[REM3DIFeaturizer, NDArray[np.float32], pd.DataFrame]:
+    """The featurizer, its rows, and the molecules that have one."""
+    featurizer = REM3DIFeaturizer(model, device="cpu", errors="nan")
+    rows = featurizer.fit_transform(table["smiles"])
     made = ~np.isnan(rows).any(axis=1)
-    rows, y, smiles = rows[made], y[made], list(compress(smiles, made))
-    few = REM3DIFeaturizer(model, device="cpu", blocks="trees").fit(smiles).get_feature_names_out()
-    counted = whole.describe_columns()["block"].isin(COUNTS).to_numpy()
+    return featurizer, rows[made], table[made]
+
+
+def forests(
+    featurizer: REM3DIFeaturizer, rows: NDArray[np.float32], table: pd.DataFrame, trees: int
+) -> list[float]:
+    """Error on fingerprint counts, and relative to it on counts, on columns for forests, on all."""
+    y = table["y"].to_numpy(np.float64)
+    names = featurizer.get_feature_names_out().tolist()
+    few = clone(featurizer).set_params(blocks="trees").fit([]).get_feature_names_out()
+    counted = featurizer.describe_columns()["block"].isin(COUNTS).to_numpy()
     forest = RandomForestRegressor(trees, max_features=0.15, random_state=0)
-    fingerprints = error(forest, ECFPFeaturizer(count=True).fit_transform(smiles), y)
-    picked = rows[:, [names.index(name) for name in few]]
-    forests = [error(forest, part, y) / fingerprints for part in (rows[:, counted], picked, rows)]
-    searched = error(RidgeCV(UNSCALED_ALPHAS), rows, y)
-    ridges = [error(Ridge(), rows * np.float32(scale / SCALE), y) / searched for scale in SCALES]
-    return (fingerprints, forests), (searched, ridges)
+    base = error(forest, ECFPFeaturizer(count=True).fit_transform(table["smiles"]), y)
+    parts = (rows[:, counted], rows[:, [names.index(name) for name in few]], rows)
+    return [base, *(error(forest, part, y) / base for part in parts)]
+
+
+def ridges(rows: NDArray[np.float32], y: NDArray[np.float64]) -> list[float]:
+    """Error with the penalty searched, and relative to it of ``Ridge()`` on rows of each scale."""
+    base = error(RidgeCV(UNSCALED_ALPHAS), rows, y)
+    return [base, *(error(Ridge(), rows * np.float32(scale / SCALE), y) / base for scale in SCALES)]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -68,25 +77,23 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--model", default="rem3di-small")
     parser.add_argument("--trees", type=int, default=100)
     args = parser.parse_args(argv)
-    lines: tuple[list[list[str]], list[list[str]]] = ([], [])
-    ratios: tuple[list[list[float]], list[list[float]]] = ([], [])
+    of_forests, of_ridges = {}, {}
     for path in args.tables:
-        table = pd.read_csv(path)
-        table = table[table["split"] == "train"]
-        table = table.sample(min(len(table), args.molecules), random_state=0)
-        found = choices(table, args.model, args.trees)
-        for k, (base, relative) in enumerate(found):
-            name = os.path.basename(path).split(".")[0]
-            lines[k].append([name, str(len(table)), f"{base:.3f}", *(f"{v:.3f}" for v in relative)])
-            ratios[k].append(relative)
-    heads = (
-        ["forest on ECFP counts", "counts", '`blocks="trees"`', "all columns"],
-        ["ridge, penalty searched", *(f"{scale:.4g}" for scale in SCALES)],
-    )
-    for head, rows, told in zip(heads, lines, ratios, strict=True):
-        mean = np.exp(np.mean(np.log(told), axis=0))
-        rows.append(["geometric mean", "", "", *(f"{v:.3f}" for v in mean)])
-        print(markdown(rows, ["task", "molecules", *head]), end="\n\n")
+        featurizer, rows, table = rows_of(training_molecules(path, args.molecules), args.model)
+        task = (os.path.basename(path).split(".")[0], str(len(table)))
+        of_forests[task] = forests(featurizer, rows, table, args.trees)
+        of_ridges[task] = ridges(rows, table["y"].to_numpy(np.float64))
+    print(report(of_forests, ["forest on ECFP counts", "counts", '`blocks="trees"`', "all columns"]))
+    print()
+    print(report(of_ridges, ["ridge, penalty searched", *(f"{scale:.4g}" for scale in SCALES)]))
+
+
+def report(found: dict[tuple[str, str], list[float]], head: list[str]) -> str:
+    """A line for each task, and the geometric mean of what is relative."""
+    lines = [[*task, *(f"{v:.3f}" for v in values)] for task, values in found.items()]
+    mean = np.exp(np.log([relative for _, *relative in found.values()]).mean(axis=0))
+    lines.append(["geometric mean", "", "", *(f"{v:.3f}" for v in mean)])
+    return markdown(lines, ["task", "molecules", *head])
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from skmol3d.benchmark.report import losses, markdown, score_table
+from skmol3d.benchmark.report import losses, markdown, score_table, tasks_won
 
 VARIANTS = Path("docs/results/variants.csv")
 CONFORMERS = {"rem3di": "seed 0", "rem3di@random_state=1": "seed 1", "rem3di@n_conformers=5": "mean of five"}
@@ -65,7 +65,7 @@ def trees(results: pd.DataFrame, variants: pd.DataFrame) -> str:
     loss["better"] = loss[["ecfp", "ecfp-count"]].min(axis=1)
     pairs = (("rem3di", "better"), (TREES, "better"), (TREES, "rem3di"))
     named = {**FOREST, "better": "the better ECFP"}
-    won = [[f"{FOREST[a]} against {named[b]}", _won(loss, a, b)] for a, b in pairs]
+    won = [[f"{FOREST[a]} against {named[b]}", tasks_won(loss, a, b)] for a, b in pairs]
     made = markdown(rows, ["task", *FOREST.values()])
     return f"{made}\n\n{markdown(won, ['forest', 'better on'])}"
 
@@ -96,8 +96,3 @@ def _change(part: pd.DataFrame, head: str) -> list[str]:
     seed, more = (other / one - 1).dropna(), (five / one - 1).dropna()
     better = f"{int((more < 0).sum())}/{len(more)}"
     return [f"`{head}`", f"{np.median(seed.abs()):.1%} of it", f"{np.median(more):+.1%}", better]
-
-
-def _won(loss: pd.DataFrame, method: str, rival: str) -> str:
-    kinds = [loss[loss.index.get_level_values("kind") == kind] for kind in ("reg", "cls")]
-    return ", ".join(f"{int((own[method] < own[rival]).sum())}/{len(own)}" for own in kinds if len(own))
