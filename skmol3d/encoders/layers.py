@@ -74,8 +74,47 @@ def random_walks(tokens: AtomBatch, steps: int = 16) -> Tensor:
     return torch.stack(powers, -1)
 
 
+class TokenPairs:
+    """The unordered pairs of the tokens of each molecule, every token with itself among them.
+
+    What attention knows of two atoms is symmetric: of arrays that are padded to [B, L, L] half would be
+    computed twice, and some for no token.
+
+    Parameters
+    ----------
+    real : BoolTensor [B, L]
+        Padded places that hold a token.
+
+    Attributes
+    ----------
+    first, second : LongTensor [E]
+        Places of the two tokens in flattened padded arrays [B · L].
+    """
+
+    def __init__(self, real: Tensor) -> None:
+        self.real = real
+        longest = real.shape[1]
+        molecule, i, j = (real[:, :, None] & real[:, None]).triu().nonzero(as_tuple=True)
+        self.first, self.second = molecule * longest + i, molecule * longest + j
+        self._places = self.first * longest + j, self.second * longest + i
+
+    def both(self, dense: Tensor) -> Tensor:
+        """Values [2, E, ...] of padded ordered pairs [B, L, L, ...]: from first to second, and back."""
+        flat = dense.flatten(0, 2)
+        return torch.stack([flat.index_select(0, places) for places in self._places])
+
+    def biases(self, values: Tensor) -> Tensor:
+        """Attention logits [B, H, L, L] of values [E, H]; -inf keeps tokens from what is padding."""
+        molecules, longest = self.real.shape
+        keys = values.new_zeros(self.real.shape).masked_fill(~self.real, -torch.inf)
+        logits = keys[:, None].expand(values.shape[1], molecules, longest, longest).flatten(1)
+        for places in self._places:
+            logits = logits.index_copy(1, places, values.T)
+        return logits.view(-1, molecules, longest, longest).transpose(0, 1)
+
+
 class PairRepresentation(nn.Module):
-    """What attention knows about two atoms: [B, L, L, P], symmetric in the atoms.
+    """What attention knows about two atoms, symmetric in them: [E, P].
 
     P = sym(Linear(e_ij)); P += sym(σ(MLP(e_ij)) ⊙ W_L s_i ⊙ W_R s_j); P += gated feed-forward, gate zero at
     the start; e_ij is the structure encoding of the pair (arXiv:2607.19977).
@@ -92,16 +131,15 @@ class PairRepresentation(nn.Module):
         self.shrink = nn.Linear(width, width)
         self.strength = nn.Parameter(torch.zeros(width))
 
-    def forward(self, encoding: Tensor, scalars: Tensor) -> Tensor:
-        pairs = _symmetric(self.start(encoding))
-        outer = self.left(scalars)[:, :, None] * self.right(scalars)[:, None]
-        pairs = pairs + _symmetric(torch.sigmoid(self.gate(encoding)) * outer)
+    def forward(self, encoding: Tensor, scalars: Tensor, places: TokenPairs) -> Tensor:
+        """Encodings [2, E, K] of i to j and of j to i, or [1, E, K] where they agree; scalars [B, L, S]."""
+        left, right = (layer(scalars).flatten(0, 1) for layer in (self.left, self.right))
+        ends = (places.first, places.second)
+        outer = [left.index_select(0, i) * right.index_select(0, j) for i, j in (ends, ends[::-1])]
+        opened = torch.sigmoid(self.gate(encoding))
+        pairs = self.start(encoding).mean(0) + 0.5 * (opened[0] * outer[0] + opened[-1] * outer[1])
         value, gate = self.expand(self.norm(pairs)).chunk(2, -1)
         return pairs + self.strength * self.shrink(value * gelu(gate))
-
-
-def _symmetric(pairs: Tensor) -> Tensor:
-    return 0.5 * (pairs + pairs.transpose(1, 2))
 
 
 class PairBiasedBlock(nn.Module):
@@ -125,12 +163,11 @@ class PairBiasedBlock(nn.Module):
         self.expand = nn.Linear(width, 4 * width)
         self.shrink = nn.Linear(2 * width, width)
 
-    def forward(self, x: Tensor, pairs: Tensor, real: Tensor, memory: Tensor | None = None) -> Tensor:
-        """Tokens [B, L, D], pairs [B, L, L, P], real tokens [B, L] -> [B, L, D]."""
+    def forward(self, x: Tensor, pairs: Tensor, places: TokenPairs, memory: Tensor | None = None) -> Tensor:
+        """Tokens [B, L, D] and pairs [E, P] -> [B, L, D]."""
         b, size, width = x.shape
         q, k, v = self.qkv(self.attention_norm(x)).view(b, size, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        bias = self.bias(self.pair_norm(pairs)).permute(0, 3, 1, 2)
-        bias = bias.masked_fill(~real[:, None, None], -torch.inf)
+        bias = places.biases(self.bias(self.pair_norm(pairs)))
         mixed = scaled_dot_product_attention(q, k, v, attn_mask=bias)
         x = x + self.merge(mixed.transpose(1, 2).reshape(b, size, width))
         if self.memory is not None and memory is not None:

@@ -11,6 +11,7 @@ from skmol3d.encoders.layers import (
     PairBiasedBlock,
     PairRepresentation,
     Pooling,
+    TokenPairs,
     cosine_cutoff,
     random_walks,
 )
@@ -65,26 +66,62 @@ def test_walks_on_a_graph_by_hand():
     assert walks[1, 0, :2, 3].tolist() == [0, 1]
 
 
-def test_pairs_are_symmetric_and_their_last_layer_starts_closed():
+REAL = torch.tensor([[True] * 4, [True] * 2 + [False] * 2])
+
+
+def packed(dense):
+    """Values [E, ...] of the unordered pairs of padded ones [B, L, L, ...]."""
+    return TokenPairs(REAL).both(dense)[0]
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_pairs_are_what_the_formula_says_of_all_ordered_ones(same):
     layer = PairRepresentation(4, 5, 6).double()
-    encoding, scalars = torch.randn(2, 3, 3, 4).double(), torch.randn(2, 3, 5).double()
-    pairs = layer(encoding + encoding.transpose(1, 2), scalars)
-    torch.testing.assert_close(pairs, pairs.transpose(1, 2))
-    layer.shrink.weight.data.mul_(100)
-    torch.testing.assert_close(layer(encoding + encoding.transpose(1, 2), scalars), pairs)
+    encoding, scalars = torch.randn(2, 4, 4, 4).double(), torch.randn(2, 4, 5).double()
+    if same:
+        encoding = encoding + encoding.transpose(1, 2)
+    places = TokenPairs(REAL)
+    given = places.both(encoding)[:1] if same else places.both(encoding)
+    outer = layer.left(scalars)[:, :, None] * layer.right(scalars)[:, None]
+    ordered = layer.start(encoding) + torch.sigmoid(layer.gate(encoding)) * outer
+    expected = packed(0.5 * (ordered + ordered.transpose(1, 2)))
+    pairs = layer(given, scalars, places)
+    assert len(pairs) == 10 + 3  # each pair once, and each token with itself
+    torch.testing.assert_close(pairs, expected)  # the last layer is closed at the start
+    layer.strength.data.fill_(1.0)
+    value, gate = layer.expand(layer.norm(expected)).chunk(2, -1)
+    opened = expected + layer.shrink(value * torch.nn.functional.gelu(gate))
+    torch.testing.assert_close(layer(given, scalars, places), opened)
+
+
+def test_biases_stand_where_their_pairs_do():
+    values = torch.randn(13, 3)
+    places = TokenPairs(REAL)
+    logits = places.biases(values)
+    assert logits.shape == (2, 3, 4, 4)
+    torch.testing.assert_close(packed(logits.permute(0, 2, 3, 1)), values)
+    torch.testing.assert_close(logits[0], logits[0].transpose(1, 2))
+    assert logits[1, :, :, 2:].isneginf().all()  # no token attends to padding,
+    assert (logits[1, :, 2:, :2] == 0).all()  # which itself must attend to something, or it is not a number
 
 
 def test_padding_reaches_no_token():
     block = PairBiasedBlock(8, 2, 4, memory=3).double()
     torch.nn.init.normal_(block.bias.weight)
-    x, pairs, memory = torch.randn(2, 4, 8), torch.randn(2, 4, 4, 4), torch.randn(2, 3)
-    x, pairs, memory = x.double(), pairs.double(), memory.double()
-    real = torch.tensor([[True, True, True, True], [True, True, False, False]])
-    found = block(x, pairs, real, memory)
-    alone = block(x[1:, :2], pairs[1:, :2, :2], real[1:, :2], memory[1:])
+    x, dense, memory = torch.randn(2, 4, 8), torch.randn(2, 4, 4, 4), torch.randn(2, 3)
+    x, dense, memory = x.double(), (dense + dense.transpose(1, 2)).double(), memory.double()
+    pairs = packed(dense)
+    found = block(x, pairs, TokenPairs(REAL), memory)
+    assert found.isfinite().all()
+    changed = torch.where(REAL[..., None], x, 50.0)
+    torch.testing.assert_close(block(changed, pairs, TokenPairs(REAL), memory)[REAL], found[REAL])
+    other = block(x, pairs.flip(-1), TokenPairs(REAL), memory)
+    assert (other - found)[REAL].abs().amax() > 1e-3  # pairs do count
+    alone = block(x[1:, :2], pairs[10:], TokenPairs(REAL[1:, :2]), memory[1:])
     torch.testing.assert_close(found[1:, :2], alone)
     order = torch.tensor([2, 0, 3, 1])
-    turned = block(x[:1, order], pairs[:1, order][:, :, order], real[:1], memory[:1])
+    whole = TokenPairs(REAL[:1])
+    turned = block(x[:1, order], whole.both(dense[:1, order][:, :, order])[0], whole, memory[:1])
     torch.testing.assert_close(turned, found[:1, order])
 
 

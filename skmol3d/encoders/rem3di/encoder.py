@@ -10,7 +10,14 @@ from torch import Tensor, nn
 
 from skmol3d.encoders.atoms import AtomBatch, select_atoms
 from skmol3d.encoders.backbones import build_backbone
-from skmol3d.encoders.layers import Bessel, PairBiasedBlock, PairRepresentation, Pooling, random_walks
+from skmol3d.encoders.layers import (
+    Bessel,
+    PairBiasedBlock,
+    PairRepresentation,
+    Pooling,
+    TokenPairs,
+    random_walks,
+)
 from skmol3d.encoders.protocols import Backbone
 from skmol3d.encoders.rem3di.config import REM3DIConfig
 from skmol3d.encoders.rem3di.dense import Compression
@@ -37,7 +44,9 @@ class Tokens:
         Padded places that hold a token.
     scalars : Tensor [B, L, S]
         Standardised invariants of the backbone.
-    pairs : Tensor [B, L, L, P]
+    places : TokenPairs
+        The E unordered pairs of the tokens of each molecule.
+    pairs : Tensor [E, P]
     encoded : Tensor [B, L, D]
         Output of the transformer: unchanged by rotation, translation and reflection.
     pseudoscalars : Tensor [B, L, K]
@@ -52,6 +61,7 @@ class Tokens:
     index: Tensor
     real: Tensor
     scalars: Tensor
+    places: TokenPairs
     pairs: Tensor
     encoded: Tensor
     pseudoscalars: Tensor
@@ -212,14 +222,15 @@ class REM3DI(nn.Module):
         real = atoms.flat_index >= 0
         standardised = (features.scalars - self.scalar_mean) / self.scalar_std
         scalars = atoms.pad(standardised.index_select(0, index))
-        pairs = self.pair(self._structure(atoms), scalars)
+        places = TokenPairs(real)
+        pairs = self.pair(self._structure(atoms, places), scalars, places)
         x = self.project(scalars)
         for block in self.blocks:
-            x = block(x, pairs, real)
+            x = block(x, pairs, places)
         encoded = self.norm(x)
         vectors = atoms.pad(features.vectors.index_select(0, index) / self.vector_rms)
         odd = self._pseudoscalars(vectors, encoded)
-        return Tokens(atoms, index, real, scalars, pairs, encoded, odd, batch, standardised)
+        return Tokens(atoms, index, real, scalars, places, pairs, encoded, odd, batch, standardised)
 
     def _pseudoscalars(self, vectors: Tensor, encoded: Tensor) -> Tensor:
         first, second, third = self.triple(vectors).chunk(3, -1)
@@ -227,16 +238,18 @@ class REM3DI(nn.Module):
         # tanh is odd and bounds what few strained atoms could do to the sum over all.
         return torch.tanh(triple) * torch.sigmoid(self.chiral_gate(encoded))
 
-    def _structure(self, atoms: AtomBatch) -> Tensor:
+    def _structure(self, atoms: AtomBatch, places: TokenPairs) -> Tensor:
+        """Encodings [1, E, K] of pairs, or [2, E, K] where the way back has another."""
         if self.config.structure == "2d":
-            return random_walks(atoms, WALK_STEPS)
-        positions = atoms.pad(atoms.positions)
-        squared = (positions[:, :, None] - positions[:, None]).square().sum(-1)
+            return places.both(random_walks(atoms, WALK_STEPS))
         if self.config.structure == "none":
-            return torch.zeros_like(squared)[..., None]
-        # The root has no gradient at zero, where atoms meet themselves and padding.
+            return atoms.positions.new_zeros(1, len(places.first), 1)
+        positions = atoms.pad(atoms.positions).flatten(0, 1)
+        difference = positions.index_select(0, places.first) - positions.index_select(0, places.second)
+        squared = difference.square().sum(-1)
+        # The root has no gradient at zero, where atoms meet themselves.
         zero = squared == 0
-        return self.radial(torch.where(zero, 0.0, torch.where(zero, 1.0, squared).sqrt()))
+        return self.radial(torch.where(zero, 0.0, torch.where(zero, 1.0, squared).sqrt()))[None]
 
     @classmethod
     def upgrade(

@@ -48,7 +48,7 @@ class AtomDenoising(EncoderPart):
         noisy = clean + NOISE * torch.randn_like(clean)
         x = self.project(noisy)
         for block in self.blocks:
-            x = block(x, tokens.pairs, tokens.real, descriptor)
+            x = block(x, tokens.pairs, tokens.places, descriptor)
         # The network predicts the correction: at the start its output is the noisy input itself.
         error = (noisy + NOISE * self.out(x) - clean)[tokens.real]
         return error.square().mean() / NOISE**2

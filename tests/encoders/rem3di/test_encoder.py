@@ -10,7 +10,7 @@ from torch import nn
 
 from skmol3d.encoders import ENCODERS, REM3DI, AtomFeatures
 from skmol3d.encoders.atoms import select_atoms
-from skmol3d.encoders.layers import SUM_UNIT, Bessel, PairBiasedBlock, Pooling, random_walks
+from skmol3d.encoders.layers import SUM_UNIT, Bessel, PairBiasedBlock, Pooling, TokenPairs, random_walks
 
 NAMES = ["CH3CONH2", "CH3CH2OH", "H2O", "C5H5N", "H2"]
 MOLECULES = [example(name) for name in NAMES]
@@ -158,12 +158,6 @@ def test_bessel_closed_form():
     close(found[0], math.sqrt(2 / length) * n * math.pi / length, atol=1e-7)
 
 
-@pytest.mark.parametrize("structure", ["3d", "2d", "none"])
-def test_pairs_are_symmetric(structure, alanine):
-    pairs = rem3di(structure=structure).tokens(collate(alanine, *MOLECULES)).pairs
-    close(pairs, pairs.transpose(1, 2))
-
-
 def test_hydrogens_as_tokens():
     items = [MOLECULES[0], example("H2"), ([1], np.zeros((1, 3)), 1, [])]
     without, with_them = (rem3di(hydrogens=h).tokens(collate(*items)) for h in (False, True))
@@ -219,22 +213,12 @@ def test_pooling_ignores_what_stands_in_padding():
     close(pool(torch.where(real[..., None], x, 1e3), real), pool(x, real), atol=1e-12)
 
 
-def test_attention_block_ignores_what_stands_in_padding():
-    block = seeded(lambda: PairBiasedBlock(8, 2, 4))
-    x, real = padded_tokens()
-    pairs = torch.randn(3, 5, 5, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    found = block(x, pairs, real)
-    both = (real[:, :, None] & real[:, None])[..., None]
-    other = block(torch.where(real[..., None], x, 50.0), torch.where(both, pairs, -50.0), real)
-    close(found[real], other[real])
-    assert (block(x, pairs.flip(-1), real) - found)[real].abs().amax() > 1e-3  # real pairs do count
-
-
 def test_pair_bias_starts_at_zero():
     block = PairBiasedBlock(8, 2, 4).double()
     x, real = padded_tokens()
-    pairs = torch.randn(3, 5, 5, 4, dtype=torch.float64)
-    close(block(x, pairs, real), block(x, torch.zeros_like(pairs), real), atol=0)
+    places = TokenPairs(real)
+    pairs = torch.randn(len(places.first), 4, dtype=torch.float64)
+    close(block(x, pairs, places), block(x, torch.zeros_like(pairs), places), atol=0)
 
 
 def test_descriptor_is_differentiable_in_the_positions(encoder):
