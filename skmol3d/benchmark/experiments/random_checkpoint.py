@@ -3,7 +3,8 @@
     python -m skmol3d.benchmark.experiments.random_checkpoint rem3di-small FOLDER [--seed 0]
 
 writes a checkpoint folder, the same for the same seed and version of torch. All weights are new, those of an
-encoder's backbone, too. ``skmol3d benchmark --methods rem3di rem3di:FOLDER`` compares the two.
+encoder's backbone, too. A REM3DI keeps its vocabulary, which is no weight: what it counts in a molecular
+graph needs no training. ``skmol3d benchmark --methods rem3di rem3di:FOLDER`` compares the two.
 """
 
 from __future__ import annotations
@@ -25,13 +26,18 @@ def reinitialised(encoder: nn.Module, seed: int) -> nn.Module:
     """An encoder of the same configuration with random weights.
 
     Of a REM3DI the columns are not compressed, nor properties estimated of them: that is measured, not drawn.
+    Its words keep their names and columns.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         config: Any = encoder.config
         if isinstance(encoder, REM3DI):
             config = replace(config, dense=0, properties=0)
-        return type(encoder)(config).eval()
+        made = type(encoder)(config).eval()
+    if isinstance(encoder, REM3DI):
+        for name, vocabulary in encoder.words.named_buffers():
+            made.words.get_buffer(name).copy_(vocabulary)
+    return made
 
 
 def main(argv: Sequence[str] | None = None) -> None:

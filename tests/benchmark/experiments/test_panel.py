@@ -154,3 +154,4 @@ def test_random_weights_stand_at_the_learning_rate_that_validation_chose(tuned):
     made = panel.from_scratch(tuned, scratch).splitlines()
     assert made[2] == "| a | MAE | 20 | **1.500** | 2.500 | 3.000 | 2.000 | 1.000 |"
     assert made[3] == "| b | AUROC | 1,000 | 0.850 | 0.860 | 0.800 | **0.900** | – |"
+    assert "ahead on 0 of 2 tasks; its errors of regression are 1.25 times those of" in made[5]

@@ -36,6 +36,17 @@ def test_the_shipped_encoder_can_be_drawn_anew():
     assert not any(torch.equal(drawn[name], weights) for name, weights in layers.items())
 
 
+def test_what_is_counted_in_the_graph_needs_no_training(tmp_path):
+    random_checkpoint.main(["rem3di-small", str(tmp_path)])
+    molecules, counts = ["CCO", "C[C@H](N)C(=O)OCc1ccco1"], ("words", "rare", "signed")
+    trained, drawn = (
+        REM3DIFeaturizer(model, blocks=counts).transform(molecules)
+        for model in ("rem3di-small", str(tmp_path))
+    )
+    assert trained.any(axis=1).all()
+    np.testing.assert_array_equal(drawn, trained)
+
+
 def test_the_card_says_that_nothing_was_trained(write):
     folder = write("random", 3)
     with open(f"{folder}/README.md") as card:
