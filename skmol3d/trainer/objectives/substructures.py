@@ -16,6 +16,8 @@ from skmol3d.trainer.data.transforms import MASK, mask_elements
 from skmol3d.trainer.objectives.encoder import KIND, EncoderPart, Setting, View
 from skmol3d.trainer.objectives.registry import Loss, objective
 
+EACH = 10  # held-out atoms inside and outside of a substructure that an AUROC is measured over
+
 
 @objective(KIND, Loss("substructures", "substructures of atoms, some elements hidden", "membership"))
 class SubstructureMembership(EncoderPart):
@@ -57,9 +59,13 @@ class SubstructureMembership(EncoderPart):
         return {"logits": self.logits(view.tokens), "labels": unpack_bits(packed, self.substructures)}
 
     def marks(self, observed: dict[str, Tensor]) -> dict[str, float]:
-        """The lowest and the mean ``auroc`` over the substructures."""
-        areas = auroc(observed["logits"], observed["labels"])
-        return {"auroc_lowest": float(np.nanmin(areas)), "auroc_mean": float(np.nanmean(areas))}
+        """The lowest and the mean ``auroc`` over the substructures that have atoms enough."""
+        inside = observed["labels"].sum(0)
+        enough = torch.minimum(inside, len(observed["labels"]) - inside) >= EACH
+        if not enough.any():
+            return {}
+        areas = auroc(observed["logits"][:, enough], observed["labels"][:, enough])
+        return {"auroc_lowest": float(areas.min()), "auroc_mean": float(areas.mean())}
 
     def forward(self, tokens: Tokens, membership: Tensor) -> Tensor:
         """Loss of labels ``membership``, uint8 [N, ⌈K/8⌉] for all atoms as `numpy.packbits` wrote them."""

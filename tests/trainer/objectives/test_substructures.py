@@ -15,6 +15,7 @@ from skmol3d.encoders import AtomBatch
 from skmol3d.trainer.data.membership import substructure_membership
 from skmol3d.trainer.data.transforms import MASK, mask_elements
 from skmol3d.trainer.objectives.substructures import (
+    EACH,
     SubstructureMembership,
     auroc,
     unpack_bits,
@@ -99,6 +100,19 @@ def test_auroc_against_scikit_learn():
     expected = [roc_auc_score(labels[:, k], scores[:, k]) for k in range(4)]
     np.testing.assert_allclose(found[:4], expected)
     assert np.isnan(found[4:]).all()
+
+
+def test_marks_are_of_substructures_that_have_atoms_enough():
+    rng = np.random.default_rng(0)
+    labels, logits = np.zeros((30, 3)), rng.normal(size=(30, 3))
+    labels[: EACH - 1, 0] = labels[:EACH, 1] = labels[:15, 2] = 1
+    logits[:15, 2] += 1
+    objective = SubstructureMembership(4)
+    marks = objective.marks({"logits": torch.from_numpy(logits), "labels": torch.from_numpy(labels)})
+    areas = [roc_auc_score(labels[:, k], logits[:, k]) for k in (1, 2)]
+    assert marks == {"auroc_lowest": pytest.approx(min(areas)), "auroc_mean": pytest.approx(np.mean(areas))}
+    alone = {"logits": torch.zeros(30, 1), "labels": torch.from_numpy(labels[:, :1])}
+    assert objective.marks(alone) == {}
 
 
 @pytest.mark.slow
