@@ -4,12 +4,13 @@
 ``python -m skmol3d.benchmark.experiments.panel --collect FOLDER ... [--results docs/results/panel.csv]``
 
 ``docs/results/panel.csv`` holds one line for each task, method and head of `skmol3d benchmark`; ``--collect``
-makes it from folders that the command wrote (``--out``), later ones replacing what earlier ones say of the
-same methods; where rivals were scored with and without the molecules that another method had dropped, the
-scores without them count. ``docs/results/finetuning.csv`` is what ``experiments.finetuning --out`` wrote,
-and ``finetuning_scratch.csv`` what it wrote for random weights; ``variants.csv`` is that of
-other rows (`experiments.variants`). In each file to fill, what stands between ``<!-- table: NAME -->`` and
-``<!-- end -->`` is replaced by the table of that name (see `tables`). A test holds the documentation to it.
+adds what is in folders that the command wrote (``--out``), later ones replacing what the file and earlier
+ones say of the same methods; where rivals were scored with and without the molecules that another method had
+dropped, the scores without them count. ``docs/results/finetuning.csv`` is what
+``experiments.finetuning --out`` wrote, and ``finetuning_scratch.csv`` what it wrote for random weights;
+``variants.csv`` is that of other rows (`experiments.variants`). In each file to fill, what stands between
+``<!-- table: NAME -->`` and ``<!-- end -->`` is replaced by the table of that name (see `tables`). A test
+holds the documentation to it.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from skmol3d.benchmark.experiments.variants import TREES, VARIANTS, blocks, conformers, trees
+from skmol3d.benchmark.experiments.variants import TREES, VARIANTS, blocks, conformers, training, trees
 from skmol3d.benchmark.report import best_head, losses, markdown, score_table, tasks_won
 
 RESULTS = Path("docs/results/panel.csv")
@@ -41,6 +42,7 @@ RIDGES = {
 }
 FINGERPRINTS = ("ecfp", "ecfp-count")
 INNER = "head of the best inner score"
+KEY = ["task", "method", "head"]
 KEPT = [
     *("task", "kind", "unit", "method", "head", "repeat", "fold", "score", "inner_score"),
     *("chosen", "n_train", "n_test", "n_failed", "n_dropped"),
@@ -58,8 +60,8 @@ EXCERPT = {
 """Tasks of the README, which were chosen before the results: one of each sort."""
 
 
-def collect(folders: Sequence[Path]) -> pd.DataFrame:
-    """One line for each task, method and head of several runs, of later folders where both have it."""
+def collect(folders: Sequence[Path], known: Sequence[pd.DataFrame] = ()) -> pd.DataFrame:
+    """One line for each task, method and head of what is known and of runs, the later where both have it."""
     runs = []
     for folder in folders:
         files = sorted((folder / "results").glob("*.csv"))
@@ -68,7 +70,8 @@ def collect(folders: Sequence[Path]) -> pd.DataFrame:
         runs += [pd.read_csv(file) for file in files]
     every = pd.concat(runs, ignore_index=True)
     latest = every.iloc[::-1].sort_values("n_dropped", ascending=False, kind="stable")
-    once = latest.drop_duplicates(["task", "method", "head"])[KEPT]
+    found = latest.drop_duplicates(KEY)[KEPT]
+    once = pd.concat([found, *known]).drop_duplicates(KEY)
     return once.sort_values(["kind", "task", "method", "head"], ignore_index=True)
 
 
@@ -251,6 +254,7 @@ def tables(
         "conformers": partial(conformers, results, variants),
         "trees": partial(trees, results, variants),
         "blocks": partial(blocks, results, variants),
+        "training": partial(training, results, variants),
         "claims": partial(claims, results, variants),
         "finetuned": partial(finetuned, results, tuned),
         "scratch": partial(from_scratch, tuned, scratch),
@@ -286,7 +290,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--fill", type=Path, nargs="+", default=[], metavar="FILE")
     args = parser.parse_args(argv)
     if args.collect:
-        collect(args.collect).to_csv(args.results, index=False, float_format="%.6g")
+        known = [pd.read_csv(args.results, dtype={"chosen": str})] if args.results.is_file() else []
+        collect(args.collect, known).to_csv(args.results, index=False, float_format="%.6g")
         return
     found = read(args.results)
     for path in args.fill:

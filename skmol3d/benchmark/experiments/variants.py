@@ -1,4 +1,4 @@
-"""Tables of REM3DI's other rows: other conformers, the columns for forests, some blocks alone.
+"""Tables of REM3DI's other rows: other conformers, the columns for forests, some blocks, random weights.
 
 They stand in docs/benchmark.md, where `skmol3d.benchmark.experiments.panel` puts them, from
 ``docs/results/variants.csv``, which it collects from what these wrote (``--out FOLDER``):
@@ -6,6 +6,8 @@ They stand in docs/benchmark.md, where `skmol3d.benchmark.experiments.panel` put
 - ``skmol3d benchmark --methods rem3di@random_state=1 rem3di@n_conformers=5 --heads unscaled kernel``
 - ``skmol3d benchmark --methods rem3di@blocks=trees --heads forest``
 - ``skmol3d benchmark --heads unscaled kernel --methods`` and the names in `BLOCKS`
+- ``skmol3d benchmark --methods rem3di:random --heads linear kernel``, in the folder where
+  `skmol3d.benchmark.experiments.random_checkpoint` wrote ``random``
 """
 
 from pathlib import Path
@@ -27,6 +29,8 @@ BLOCKS = {
     "rem3di@blocks=('words','rare','signed','properties','dense')": "and `properties`, `dense`",
     "rem3di": "all",
 }
+UNTRAINED = "rem3di:random"
+TRAINING = {UNTRAINED: "random weights", "rem3di": "trained"}
 
 
 def conformers(results: pd.DataFrame, variants: pd.DataFrame) -> str:
@@ -40,18 +44,17 @@ def conformers(results: pd.DataFrame, variants: pd.DataFrame) -> str:
 def blocks(results: pd.DataFrame, variants: pd.DataFrame) -> str:
     """Scores of some blocks, and the error relative to counts alone, its geometric mean over the tasks."""
     every, made = _side_by_side(results, variants, BLOCKS)
-    told = []
-    for head in HEADS:
-        loss = losses(score_table(every[every["head"] == head]))
-        loss = loss.loc[loss.index.get_level_values("kind") == "reg", list(BLOCKS)]
-        relative = loss.div(loss[COUNTED], axis=0)
-        cells = [
-            f"{np.exp(np.log(own).mean()):.3f} ({int((own < 1).sum())}/{len(own)})"
-            for own in (relative[method].dropna() for method in list(BLOCKS)[1:])
-        ]
-        told.append([f"`{head}`", *cells])
-    names = ["head", *list(BLOCKS.values())[1:]]
-    return f"{made}\n\nErrors of regression relative to counts alone (better on):\n\n{markdown(told, names)}"
+    told = _relative(every, BLOCKS, HEADS)
+    return f"{made}\n\nErrors of regression relative to counts alone (better on):\n\n{told}"
+
+
+def training(results: pd.DataFrame, variants: pd.DataFrame) -> str:
+    """Scores of trained and random weights, and the error of trained ones relative to random ones."""
+    heads = ("linear", "kernel")
+    tried = variants.loc[variants["method"] == UNTRAINED, "task"]
+    every, made = _side_by_side(results[results["task"].isin(tried)], variants, TRAINING, heads)
+    told = _relative(every, TRAINING, heads)
+    return f"{made}\n\nErrors of regression relative to random weights (better on):\n\n{told}"
 
 
 def trees(results: pd.DataFrame, variants: pd.DataFrame) -> str:
@@ -70,16 +73,35 @@ def trees(results: pd.DataFrame, variants: pd.DataFrame) -> str:
     return f"{made}\n\n{markdown(won, ['forest', 'better on'])}"
 
 
+def _relative(every: pd.DataFrame, methods: dict[str, str], heads: tuple[str, ...]) -> str:
+    """Table of errors relative to the first method, their geometric mean over the regression tasks."""
+    first, *others = methods
+    told = []
+    for head in heads:
+        loss = losses(score_table(every[every["head"] == head]))
+        loss = loss.loc[loss.index.get_level_values("kind") == "reg", list(methods)]
+        relative = loss.div(loss[first], axis=0)
+        cells = [
+            f"{np.exp(np.log(own).mean()):.3f} ({int((own < 1).sum())}/{len(own)})"
+            for own in (relative[method].dropna() for method in others)
+        ]
+        told.append([f"`{head}`", *cells])
+    return markdown(told, ["head", *(methods[method] for method in others)])
+
+
 def _side_by_side(
-    results: pd.DataFrame, variants: pd.DataFrame, methods: dict[str, str]
+    results: pd.DataFrame,
+    variants: pd.DataFrame,
+    methods: dict[str, str],
+    heads: tuple[str, ...] = HEADS,
 ) -> tuple[pd.DataFrame, str]:
     """Results of these methods, and a table of both heads."""
     every = pd.concat([results, variants])
-    every = every[every["method"].isin(methods) & every["head"].isin(HEADS)]
+    every = every[every["method"].isin(methods) & every["head"].isin(heads)]
     by = every.set_index(["task", "method", "head"])["score"]
     rows = []
     for task in dict.fromkeys(every["task"]):
-        cells = [" / ".join(_cell(by, (task, method, head)) for head in HEADS) for method in methods]
+        cells = [" / ".join(_cell(by, (task, method, head)) for head in heads) for method in methods]
         rows.append([task, *(cell.replace("– / –", "–") for cell in cells)])
     return every, markdown(rows, ["task", *methods.values()])
 

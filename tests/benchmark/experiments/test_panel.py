@@ -45,7 +45,7 @@ def tuned():
 def test_documents_hold_what_the_results_say(name, monkeypatch):
     monkeypatch.chdir(ROOT)
     text = (ROOT / name).read_text(encoding="utf-8")
-    assert text.count("<!-- table:") == {"docs/benchmark.md": 6}.get(name, 2)
+    assert text.count("<!-- table:") == {"docs/benchmark.md": 7}.get(name, 2)
     assert panel.fill(text, *panel.read()) == text, (
         f"python -m skmol3d.benchmark.experiments.panel --fill {name}"
     )
@@ -102,6 +102,9 @@ def test_later_runs_replace_earlier_ones_but_not_with_molecules_that_others_drop
         pd.DataFrame(rows).to_csv(tmp_path / name / "results" / "x.csv", index=False)
     found = panel.collect([tmp_path / name for name in runs])
     assert found.set_index("method")["score"].to_dict() == {"ecfp": 2.0, "rem3di": 4.0}
+    known = pd.concat([found, found.head(1).assign(method="words2d", score=5.0)])
+    added = panel.collect([tmp_path / "one"], [known])
+    assert added.set_index("method")["score"].to_dict() == {"ecfp": 1.0, "rem3di": 9.0, "words2d": 5.0}
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match="empty: no results"):
         panel.collect([tmp_path / "empty"])

@@ -63,3 +63,11 @@ def test_blocks_are_relative_to_counts_alone(make):
     made = variants.blocks(results, others).splitlines()
     assert made[2] == "| a | 2.000 / 2.000 | 1.000 / 1.000 | 4.000 / 4.000 | 1.000 / 1.000 |"
     assert made[-1] == "| `kernel` | 0.500 (2/2) | 2.000 (0/1) | 0.866 (1/2) |"
+
+
+def test_what_training_is_worth_is_told_of_tasks_that_were_tried(make):
+    results = make(*(lines("rem3di", head, a=1.0, b=3.0, c=0.9) for head in ("linear", "forest", "kernel")))
+    others = make(*(lines(variants.UNTRAINED, head, a=2.0, c=0.8) for head in ("linear", "kernel")))
+    made = variants.training(results, others).splitlines()
+    assert made[2:4] == ["| a | 2.000 / 2.000 | 1.000 / 1.000 |", "| c | 0.800 / 0.800 | 0.900 / 0.900 |"]
+    assert made[-1] == "| `kernel` | 0.500 (1/1) |"
