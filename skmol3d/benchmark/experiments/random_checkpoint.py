@@ -33,7 +33,7 @@ def reinitialised(encoder: nn.Module, seed: int) -> nn.Module:
         config: Any = encoder.config
         if isinstance(encoder, REM3DI):
             config = replace(config, dense=0, properties=0)
-        made = type(encoder)(config).eval()
+        made: Any = type(encoder)(config).eval()
     if isinstance(encoder, REM3DI):
         for name, vocabulary in encoder.words.named_buffers():
             made.words.get_buffer(name).copy_(vocabulary)
