@@ -42,7 +42,6 @@ RIDGES = {
 }
 FINGERPRINTS = ("ecfp", "ecfp-count")
 INNER = "head of the best inner score"
-KEY = ["task", "method", "head"]
 KEPT = [
     *("task", "kind", "unit", "method", "head", "repeat", "fold", "score", "inner_score"),
     *("chosen", "n_train", "n_test", "n_failed", "n_dropped"),
@@ -62,7 +61,7 @@ EXCERPT = {
 
 def collect(folders: Sequence[Path], known: Sequence[pd.DataFrame] = ()) -> pd.DataFrame:
     """One line for each task, method and head of what is known and of runs, the later where both have it."""
-    runs = []
+    runs = list(known)
     for folder in folders:
         files = sorted((folder / "results").glob("*.csv"))
         if not files:
@@ -70,8 +69,7 @@ def collect(folders: Sequence[Path], known: Sequence[pd.DataFrame] = ()) -> pd.D
         runs += [pd.read_csv(file) for file in files]
     every = pd.concat(runs, ignore_index=True)
     latest = every.iloc[::-1].sort_values("n_dropped", ascending=False, kind="stable")
-    found = latest.drop_duplicates(KEY)[KEPT]
-    once = pd.concat([found, *known]).drop_duplicates(KEY)
+    once = latest.drop_duplicates(["task", "method", "head"])[KEPT]
     return once.sort_values(["kind", "task", "method", "head"], ignore_index=True)
 
 
@@ -190,7 +188,8 @@ def from_scratch(tuned: pd.DataFrame, scratch: pd.DataFrame) -> str:
         four = [row[name] for row in (pretrained, own) for name in ("frozen", "fine_tuned")]
         cells = [_bold(f"{v:.3f}", v == sign * min(sign * w for w in four)) for v in four]
         wins += sign * pretrained["fine_tuned"] < sign * own["fine_tuned"]
-        ratios += [pretrained["fine_tuned"] / own["fine_tuned"]] if sign > 0 else []
+        if sign > 0:
+            ratios.append(pretrained["fine_tuned"] / own["fine_tuned"])
         others = ", ".join(f"{v:.3f}" for v in tried["fine_tuned"].iloc[rest])
         rows.append([str(task), own["metric"], f"{own['n_train']:,.0f}", *cells, others or "–"])
     names = ["task", "metric", "training molecules", "pretrained, frozen row", "fine-tuned"]

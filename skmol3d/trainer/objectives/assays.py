@@ -13,7 +13,7 @@ from skmol3d.trainer.objectives.encoder import KIND, EncoderPart, Setting, View
 from skmol3d.trainer.objectives.registry import Loss, objective
 
 LEAST_ENTROPY = 0.1  # nats; of a base rate of 2%: single positives of rarer classes must not set the loss
-EACH = 10  # held-out molecules of either class that an AUROC is measured over
+EACH = 10  # held-out molecules, or atoms, of either class that an AUROC is measured over
 
 
 @objective(KIND, Loss("assays", "assay values (standardised) and classes, where they are known", TARGET))

@@ -13,10 +13,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from skmol3d.encoders.rem3di import REM3DI, Tokens
 from skmol3d.trainer.data.substructures import read_substructures
 from skmol3d.trainer.data.transforms import MASK, mask_elements
+from skmol3d.trainer.objectives.assays import EACH
 from skmol3d.trainer.objectives.encoder import KIND, EncoderPart, Setting, View
 from skmol3d.trainer.objectives.registry import Loss, objective
-
-EACH = 10  # held-out atoms inside and outside of a substructure that an AUROC is measured over
 
 
 @objective(KIND, Loss("substructures", "substructures of atoms, some elements hidden", "membership"))

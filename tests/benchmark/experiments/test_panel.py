@@ -104,7 +104,7 @@ def test_later_runs_replace_earlier_ones_but_not_with_molecules_that_others_drop
     assert found.set_index("method")["score"].to_dict() == {"ecfp": 2.0, "rem3di": 4.0}
     known = pd.concat([found, found.head(1).assign(method="words2d", score=5.0)])
     added = panel.collect([tmp_path / "one"], [known])
-    assert added.set_index("method")["score"].to_dict() == {"ecfp": 1.0, "rem3di": 9.0, "words2d": 5.0}
+    assert added.set_index("method")["score"].to_dict() == {"ecfp": 2.0, "rem3di": 9.0, "words2d": 5.0}
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match="empty: no results"):
         panel.collect([tmp_path / "empty"])

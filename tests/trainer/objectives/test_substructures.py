@@ -14,8 +14,8 @@ from trainer_examples import DRUGS, embedded
 from skmol3d.encoders import AtomBatch
 from skmol3d.trainer.data.membership import substructure_membership
 from skmol3d.trainer.data.transforms import MASK, mask_elements
+from skmol3d.trainer.objectives.assays import EACH
 from skmol3d.trainer.objectives.substructures import (
-    EACH,
     SubstructureMembership,
     auroc,
     unpack_bits,
