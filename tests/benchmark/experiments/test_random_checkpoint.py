@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from ase.build import molecule
 
 from skmol3d import REM3DIFeaturizer, hub
 from skmol3d.benchmark.experiments import random_checkpoint
+from skmol3d.encoders.atoms import AtomBatch
 
 
 @pytest.fixture
@@ -45,6 +47,22 @@ def test_what_is_counted_in_the_graph_needs_no_training(tmp_path):
     )
     assert trained.any(axis=1).all()
     np.testing.assert_array_equal(drawn, trained)
+
+
+def test_what_is_below_the_encoder_may_stay(tmp_path):
+    random_checkpoint.main(["rem3di-small", str(tmp_path), "--keep-backbone"])
+    trained, drawn = (hub.from_pretrained(model) for model in ("rem3di-small", str(tmp_path)))
+    ethanol = molecule("CH3CH2OH")
+    batch = AtomBatch.from_arrays([(ethanol.numbers, ethanol.positions, 0.0, None)])
+    with torch.no_grad():
+        kept, new = (encoder.tokens(batch) for encoder in (trained, drawn))
+    assert torch.equal(kept.standardised, new.standardised)
+    assert not torch.allclose(kept.encoded, new.encoded)
+
+
+def test_a_potential_has_no_backbone_to_keep(tmp_path):
+    with pytest.raises(ValueError, match="has no backbone"):
+        random_checkpoint.main(["ec-xtb-small", str(tmp_path), "--keep-backbone"])
 
 
 def test_the_card_says_that_nothing_was_trained(write):
