@@ -16,6 +16,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, BinaryIO, Self, TextIO
 from uuid import uuid4
@@ -26,6 +27,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 OUTPUTS = (".npy", ".csv", ".csv.gz", ".parquet")
+NEEDS_PYARROW = "Parquet files need pyarrow: pip install 'skmol3d[parquet]'"
 
 Rows = NDArray[np.float32]
 Labels = list[list[Any]]
@@ -39,9 +41,11 @@ def file_hash(path: Path) -> str:
 
 
 def check_output(path: Path) -> None:
-    """Raise ValueError for an unknown type of file, OSError where none can be written."""
+    """Raise ValueError for an unknown type of file, OSError or ImportError where none can be written."""
     if not path.name.lower().endswith(OUTPUTS):
         raise ValueError(f"{path}: unknown output type; expected {', '.join(OUTPUTS)}")
+    if path.suffix.lower() == ".parquet" and find_spec("pyarrow") is None:
+        raise ImportError(NEEDS_PYARROW)
     check_writable(path)
 
 
@@ -99,7 +103,7 @@ class Unfinished:
         self.output, self.width, self.done = output, width, 0
         self._folder = output.with_name(output.name + ".unfinished")
         self._rows, self._journal = self._folder / "rows.npy", self._folder / "journal.jsonl"
-        with _named(output):
+        with writing(output):
             self._folder.mkdir(exist_ok=True)
             self._lock = FileLock(self._folder / "lock")
             try:
@@ -165,7 +169,7 @@ class Unfinished:
         """Keep a chunk, for good."""
         chunk = {"rows": len(rows), "labels": labels, "failures": failures}
         line = json.dumps(chunk, default=lambda value: getattr(value, "tolist", value.__str__)()) + "\n"
-        with _named(self.output):
+        with writing(self.output):
             self._file.write(rows.astype("<f4").tobytes())
             self._file.flush()
             os.fsync(self._file.fileno())
@@ -195,7 +199,7 @@ class Unfinished:
         columns, names : sequence of str
             Headings of the labels and of the features.
         """
-        with _named(self.output):
+        with writing(self.output):
             if self.output.suffix.lower() == ".npy":
                 self._file.seek(0)
                 _npy_header(self._file, self.done, self.width)
@@ -281,7 +285,7 @@ def _arrow_column(values: Sequence[Any]) -> Any:
 
 
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
+def writing(path: Path) -> Iterator[None]:
     """Say of what goes wrong with a file only which output it was for."""
     try:
         yield

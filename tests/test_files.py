@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from skmol3d import files
 from skmol3d.files import Unfinished, check_output
 
 TASK = {"input": "digest", "keep": ["y"]}
@@ -136,3 +137,10 @@ def test_the_task_is_compared_as_json_keeps_it(tmp_path):
     write(output, 0, task={"blocks": ("a", "b")})
     assert json.loads((tmp_path / "out.npy.unfinished" / "task.json").read_text()) == {"blocks": ["a", "b"]}
     assert write(output, task={"blocks": ["a", "b"]}) == 4
+
+
+def test_parquet_without_pyarrow_is_refused_before_anything_is_computed(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r"pip install 'skmol3d\[parquet\]'"):
+        files.check_output(tmp_path / "rows.parquet")
+    files.check_output(tmp_path / "rows.csv")

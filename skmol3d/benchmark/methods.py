@@ -79,11 +79,10 @@ def make_method(
         )
         if checkpoint:
             featurizer.set_params(model=checkpoint)
-        featurizer.set_params(**dict(map(_parameter, settings)))
-        return featurizer.fit([])  # a misspelt checkpoint shows now, not after the methods before it have run
+        return _set(featurizer, settings)
     counts = ECFPFeaturizer(radius=2, n_bits=2048, count=kind != "ecfp", n_jobs=n_jobs, errors="nan")
     if kind in ("ecfp", "ecfp-count"):
-        return counts.set_params(**dict(map(_parameter, settings))).fit([])
+        return _set(counts, settings)
     if settings:
         raise ValueError(f"{kind} has no parameters, got {', '.join(settings)}")
     keep = Memory(cache_dir, verbose=0, compress=True).cache  # keeps nothing where there is no folder
@@ -101,9 +100,18 @@ def _in_chunks(function: Callable, n_jobs: int | None, smiles: list[str]) -> NDA
     return np.vstack(Parallel(n_jobs=n_jobs if len(starts) > 1 else 1)(map(delayed(function), parts)))
 
 
+def _set(featurizer: "MoleculeFeaturizer", settings: list[str]) -> "MoleculeFeaturizer":
+    """The featurizer with these parameters, fitted: a misspelt one shows before other methods have run."""
+    try:
+        return featurizer.set_params(**dict(map(_parameter, settings))).fit([])
+    except TypeError as error:  # a wrong type is a mistake of who wrote the name
+        raise ValueError(f"{', '.join(settings)}: {error}") from error
+
+
 def _parameter(text: str) -> tuple[str, Any]:
     """Name and value of a parameter written as name=value; what is no literal of Python is a string."""
     name, _, value = text.partition("=")
+    value = {"true": "True", "false": "False", "none": "None"}.get(value, value)
     try:
         return name, ast.literal_eval(value)
     except (SyntaxError, ValueError):

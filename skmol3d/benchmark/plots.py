@@ -88,8 +88,11 @@ def plot_pair_distances(curves: dict[str, NDArray[np.float64]], path: str | Path
 
 def _axes(width: float, height: float) -> tuple[Any, Any]:
     """A figure (inches) of its own, not pyplot's: no global state, no display."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError("charts need matplotlib: pip install 'skmol3d[benchmark]'") from error
 
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)

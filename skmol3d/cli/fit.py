@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> None:
 
     from skmol3d import SkipFailures
     from skmol3d.cli.records import own_table
-    from skmol3d.files import appearing, check_writable
+    from skmol3d.files import appearing, check_writable, writing
 
     if args.model.resolve() == args.table.resolve():
         raise ValueError(f"{args.model}: the same file as the table")
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> None:
     # Who predicts has other cores, and may have no screen.
     reader = model.estimator_ if model.featurizer_ is None else model.featurizer_[0]
     reader.set_params(verbose=0, n_jobs=None)
-    with appearing(args.model) as made:
+    with writing(args.model), appearing(args.model) as made:
         joblib.dump(model, made, compress=3)
     failed = len(model.failures_)
     print(

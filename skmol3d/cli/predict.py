@@ -54,7 +54,7 @@ def _to_file(args: argparse.Namespace) -> int:
     import pandas as pd
 
     from skmol3d.estimators.predictions import load_model, predict_or_say, prediction_columns
-    from skmol3d.files import appearing, check_output
+    from skmol3d.files import appearing, check_output, writing
 
     of_folders = {"--top": args.top, "--by": args.by, "--lowest": args.lowest, "--dask": args.dask}
     of_folders |= {"--partition-size": args.partition_size, "--restart": args.restart}
@@ -77,15 +77,24 @@ def _to_file(args: argparse.Namespace) -> int:
     if missing:
         raise ValueError(f"--keep: {args.library} has no column {missing[0]!r}; it has {', '.join(named)}")
     first = label_columns(source, [])
+    lost = [
+        name for name in named if name == "smiles" or (name == "id" and args.id_column not in (None, "id"))
+    ]
+    if lost and not args.keep:
+        raise ValueError(
+            f"{args.library}: {lost[0]!r} is not the column that OUTPUT calls so, and would be lost; "
+            "say with --keep which columns to keep"
+        )
     keep = args.keep or [name for name in named if name not in first]
     twice = [name for name in names if name in keep]
     if twice:
         raise ValueError(f"{args.library}: it has a column {twice[0]!r} already; leave it out with --keep")
     predictions, failures = predict_or_say(model, [record.structure for record in every], len(names))
-    table = pd.DataFrame([label(r, source, keep) for r in every], columns=label_columns(source, keep))
+    labels = [label(r, source, keep) for r in every]
+    table = pd.DataFrame(labels, columns=label_columns(source, keep), dtype=object)  # as they came
     for name, values in zip(names, predictions, strict=True):
         table[name] = values
-    with appearing(output) as made:
+    with writing(output), appearing(output) as made:
         table.to_csv(made, index=False, compression="gzip" if output.suffix.lower() == ".gz" else None)
     good = len(every) - len(failures)
     print(f"{good} of {len(every)} molecules: {output}", file=sys.stderr)

@@ -100,11 +100,12 @@ def _read(
         raise ValueError(f"{path}: expected a table ({', '.join(TABLES)})")
     kept, reasons = [], []
     named: dict[str, object] = {}
+    read = False
     for record in read_records(path, smiles_column=smiles_column):
         try:
             if isinstance(record.structure, StructureError):
                 raise record.structure
-            named |= record.columns
+            named, read = named | record.columns, True
             smiles = read_molecule(record.structure).smiles
             number = _number(record.columns.get(target), target)
         except StructureError as error:
@@ -112,7 +113,9 @@ def _read(
         else:
             kept.append((record.index, describe_input(record.structure), smiles, number))
     if target not in named:  # a row that is too short has none
-        raise ValueError(f"{path} has no column {target!r}; it has {', '.join(named)}")
+        if read:
+            raise ValueError(f"{path} has no column {target!r}; it has {', '.join(named) or 'no other'}")
+        raise ValueError(reasons[0][2] if reasons else f"{path}: there is no row in it")
     return pd.DataFrame(kept, columns=["index", "input", "smiles", "y"]), reasons
 
 

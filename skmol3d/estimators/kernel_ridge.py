@@ -63,6 +63,21 @@ def minmax_kernel(A: Matrix, B: Matrix) -> NDArray[np.float32]:
     return np.divide(minima, maxima, out=np.ones_like(minima), where=maxima > 0)
 
 
+def drawn(kind: str, y: NDArray, most: int, rng: np.random.RandomState) -> NDArray[np.intp]:
+    """At most so many places of ``y`` at random, in order; of classes ("cls") as many of each as its share.
+
+    And at least one: what is chosen by the area under a curve needs both.
+    """
+    order = rng.permutation(len(y))
+    if kind == "cls" and len(y) > most:
+        turns = np.empty(len(y))
+        for label in np.unique(y):
+            own = np.flatnonzero(y[order] == label)
+            turns[own] = np.arange(len(own)) / len(own)
+        order = order[np.argsort(turns, kind="stable")]
+    return np.sort(order[:most])
+
+
 def leave_one_out(
     K: NDArray, y: NDArray, penalties: NDArray, weights: NDArray | None = None
 ) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skmol3d.estimators.kernel_ridge import RowKernelRidge
+from skmol3d.estimators.kernel_ridge import RowKernelRidge, drawn
 from skmol3d.featurizers.base import check_integer
 
 
@@ -26,8 +26,7 @@ class _KernelRidge(BaseEstimator):
         check_integer("max_samples", self.max_samples, 2)
         sample = None
         if len(X) > self.max_samples:
-            order = check_random_state(self.random_state).permutation(len(X))
-            sample = np.sort(order[: self.max_samples])
+            sample = drawn(kind, y, int(self.max_samples), check_random_state(self.random_state))
         self.kernel_ = RowKernelRidge.fit(kind, X, y, sample)
         self.chosen_ = dict(self.kernel_.chosen)
 
@@ -39,8 +38,9 @@ class _KernelRidge(BaseEstimator):
 class KernelRidgeCV(RegressorMixin, _KernelRidge):
     """Kernel ridge regression for rows of counts and other columns, tuned by exact leave-one-out errors.
 
-    Columns that hold whole numbers in training, such as counts of substructures, get the MinMax kernel
-    (Tanimoto's where they are 0 or 1), the others a Gaussian of the distance between standardised rows; both
+    Columns that hold whole numbers in training, such as counts of substructures (also as `REM3DIFeaturizer`
+    scales them), get the MinMax kernel (Tanimoto's where they are 0 or 1), the others a Gaussian of the
+    distance between standardised rows; both
     are added where there are both. The weight of the two, the Gaussian's width and the penalty are those with
     the smallest mean absolute error of every molecule predicted by all the others, which one decomposition of
     the kernel gives exactly. It is the head ``kernel`` of ``skmol3d benchmark``.

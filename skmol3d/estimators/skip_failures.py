@@ -133,7 +133,7 @@ class SkipFailures(MetaEstimatorMixin, BaseEstimator):
         return self
 
     @available_if(lambda self: self._wrapped("predict"))
-    def predict(self, X: Any) -> NDArray[Any]:
+    def predict(self, X: Any) -> Any:
         """Predict; NaN for what failed.
 
         Parameters
@@ -149,22 +149,22 @@ class SkipFailures(MetaEstimatorMixin, BaseEstimator):
         return self._predicted("predict", X)
 
     @available_if(lambda self: self._wrapped("predict_proba"))
-    def predict_proba(self, X: Any) -> NDArray[Any]:
-        """Predict probabilities [n, n_classes]; rows of NaN for what failed."""
+    def predict_proba(self, X: Any) -> Any:
+        """Predict probabilities [n, n_classes], a list for several outputs; rows of NaN for what failed."""
         return self._predicted("predict_proba", X)
 
     @available_if(lambda self: self._wrapped("predict_log_proba"))
-    def predict_log_proba(self, X: Any) -> NDArray[Any]:
-        """Predict logarithms of probabilities [n, n_classes]; rows of NaN for what failed."""
+    def predict_log_proba(self, X: Any) -> Any:
+        """Predict logarithms of probabilities, shaped as these; rows of NaN for what failed."""
         return self._predicted("predict_log_proba", X)
 
     @available_if(lambda self: self._wrapped("decision_function"))
-    def decision_function(self, X: Any) -> NDArray[Any]:
+    def decision_function(self, X: Any) -> Any:
         """Decision function [n] or [n, n_classes]; NaN for what failed."""
         return self._predicted("decision_function", X)
 
     @available_if(lambda self: self._wrapped("score_samples"))
-    def score_samples(self, X: Any) -> NDArray[Any]:
+    def score_samples(self, X: Any) -> Any:
         """Scores [n] of the single rows, as of an outlier detector; NaN for what failed."""
         return self._predicted("score_samples", X)
 
@@ -267,7 +267,7 @@ class SkipFailures(MetaEstimatorMixin, BaseEstimator):
             return np.bincount(cells.row[np.isnan(cells.data)], minlength=cells.shape[0]) > 0
         return pd.isna(cells).any(axis=1)
 
-    def _predicted(self, method: str, X: Any) -> NDArray[Any]:
+    def _predicted(self, method: str, X: Any) -> Any:
         rows = self._rows(X)
         predict: Callable[[Any], Any] = getattr(self.estimator_, method)
         if _reads_molecules(self.estimator_):
@@ -277,13 +277,19 @@ class SkipFailures(MetaEstimatorMixin, BaseEstimator):
             return predict(rows)
         # Where no row is left, one of the training set tells the shape.
         kept = np.flatnonzero(~failed)
-        known = np.asarray(predict(_safe_indexing(rows, kept) if len(kept) else self._example))
-        kind = {"f": known.dtype, "i": np.dtype(float), "u": np.dtype(float)}
-        predicted = np.full(
-            (len(failed), *known.shape[1:]), np.nan, kind.get(known.dtype.kind, np.dtype(object))
-        )
-        predicted[kept] = known[: len(kept)]
-        return predicted
+        known = predict(_safe_indexing(rows, kept) if len(kept) else self._example)
+        if isinstance(known, list):  # probabilities of several outputs
+            return [_spread(part, kept, len(failed)) for part in known]
+        return _spread(known, kept, len(failed))
+
+
+def _spread(known: Any, kept: NDArray[np.intp], size: int) -> NDArray[Any]:
+    """What was predicted for the molecules ``kept``, in their places of ``size``; NaN elsewhere."""
+    known = np.asarray(known)
+    kind = {"f": known.dtype, "i": np.dtype(float), "u": np.dtype(float)}
+    predicted = np.full((size, *known.shape[1:]), np.nan, kind.get(known.dtype.kind, np.dtype(object)))
+    predicted[kept] = known[: len(kept)]
+    return predicted
 
 
 def _reads_molecules(estimator: Any) -> bool:

@@ -110,7 +110,8 @@ class ECFPFeaturizer(MoleculeFeaturizer):
 
         reasons: dict[int, str] = {}
         starts = range(0, len(inputs), BLOCK)
-        settings = (self.radius, self.n_bits, self.count, self.chirality, self.standardise)
+        radius, n_bits = int(self.radius), int(self.n_bits)  # RDKit takes no integers of NumPy
+        settings = (radius, n_bits, self.count, self.chirality, self.standardise)
         blocks = Parallel(n_jobs=self.n_jobs if len(starts) > 1 else 1, return_as="generator")(
             delayed(_fingerprints)(inputs[start : start + BLOCK], *settings) for start in starts
         )

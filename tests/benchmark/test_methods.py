@@ -44,6 +44,7 @@ def test_parameters_of_a_featurizer_follow_the_name(tiny_checkpoint):
     pooled = make_method(f"rem3di:{tiny_checkpoint}@n_conformers=2@conformer_pooling=all")
     assert pooled.conformer_pooling == "all"
     assert make_method("ecfp-count@radius=3").radius == 3
+    assert make_method("rem3di@scaled=false").scaled is False
 
 
 @pytest.mark.parametrize(
@@ -51,6 +52,8 @@ def test_parameters_of_a_featurizer_follow_the_name(tiny_checkpoint):
     [
         ("ecfp@seed=1", "Invalid parameter 'seed'"),
         ("ecfp@radius=-1", "radius must be"),
+        ("ecfp@radius=x", "radius=x: radius must be"),
+        ("rem3di@blocks=strain", r"blocks=strain: blocks must be a sequence .* or 'trees'"),
         ("rdkit2d@radius=1", "rdkit2d has no parameters, got radius=1"),
     ],
 )

@@ -1,5 +1,7 @@
 """The verb benchmark, run in this process."""
 
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -84,3 +86,14 @@ def pairs(smiles):
     names = {Chem.CanonSmiles(text) for text in smiles}
     mirrored = {Chem.CanonSmiles(n.replace("@@", "!").replace("@", "@@").replace("!", "@")): n for n in names}
     return len([image for image, name in mirrored.items() if image in names and image != name]) // 2
+
+
+def test_without_matplotlib_all_but_the_chart_is_there(tmp_path, monkeypatch, capsys):
+    for name in ("matplotlib.figure", "matplotlib.backends.backend_agg"):
+        monkeypatch.setitem(sys.modules, name, None)
+    smiles = [f"C{'C' * (i % 7)}{'O' * (i % 2)}{'N' * (i % 3 == 0)}" for i in range(21)]
+    pd.DataFrame({"smiles": smiles, "y": list(map(len, smiles))}).to_csv(tmp_path / "mine.csv", index=False)
+    command = ["benchmark", "--tasks", str(tmp_path), "--methods", "ecfp", "ecfp-count", "--heads", "linear"]
+    assert main([*command, "--out", str(tmp_path / "out")]) == 0
+    assert "no chart of win rates: charts need matplotlib: pip install" in capsys.readouterr().err
+    assert (tmp_path / "out" / "tables.md").exists()

@@ -6,7 +6,7 @@ import inspect
 import pytest
 
 from skmol3d import CrystalFeaturizer, ECFPFeaturizer
-from skmol3d.cli.options import HANDLED, add_parameters, given_parameters, kinds, parameters
+from skmol3d.cli.options import HANDLED, add_parameters, given_parameters, kinds, make_featurizer, parameters
 
 
 def test_every_featurizer_is_found_by_its_kind():
@@ -46,3 +46,9 @@ def test_choices_and_defaults_come_from_the_docstring_and_the_signature():
     assert parameters(CrystalFeaturizer)["symprec"].help() == (
         "Å by which atoms may miss their symmetric places (default: 0.01)"
     )
+
+
+def test_a_choice_of_columns_has_a_name():
+    found = make_featurizer("rem3di-small", given={"blocks": ("trees",)})
+    assert found.blocks == "trees"
+    assert make_featurizer("rem3di-small", given={"blocks": ("strain",)}).blocks == ("strain",)

@@ -1,7 +1,10 @@
 """A library is screened on the command line."""
 
+from pathlib import Path
+
 import joblib
 import pandas as pd
+import pytest
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 
@@ -19,3 +22,34 @@ def test_the_best_of_a_library_are_found(tmp_path, monkeypatch, in_process, caps
     assert "3 of 4 molecules: hits\n1 failed" in capsys.readouterr().err
     assert main(["predict", "model.joblib", "in.smi", "hits", "--top", "1", "--by", "pki"]) == 2
     assert "the model gives no column 'pki'; there are: prediction" in capsys.readouterr().err
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = make_pipeline(ECFPFeaturizer(n_bits=64), Ridge()).fit(["CO", "CC", "CN"], [3.0, 1.0, 2.0])
+    joblib.dump(model, "model.joblib")
+
+
+def test_columns_of_a_table_stay_as_they_came(folder):
+    plates = pd.Series([1234567890123456789, None, 3], dtype="Int64")
+    pd.DataFrame({"smiles": ["CCO", "CCN", "CO"], "plate": plates}).to_parquet("in.parquet")
+    assert main(["predict", "model.joblib", "in.parquet", "out.csv"]) == 0
+    found = pd.read_csv("out.csv", dtype=str, keep_default_na=False)
+    assert found["plate"].tolist() == ["1234567890123456789", "", "3"]
+
+
+@pytest.mark.parametrize(
+    ("header", "options", "lost"),
+    [
+        ("parent,smiles", ["--smiles-column", "parent"], "smiles"),
+        ("smiles,id", ["--id-column", "smiles"], "id"),
+    ],
+)
+def test_no_column_is_lost_to_one_of_the_same_name(folder, header, options, lost, capsys):
+    Path("in.csv").write_text(f"{header},note\nCC,CCO,a\n")
+    command = ["predict", "model.joblib", "in.csv", "out.csv", *options]
+    assert main(command) == 2
+    assert f"'{lost}' is not the column that OUTPUT calls so" in capsys.readouterr().err
+    assert main([*command, "--keep", "note"]) == 0
+    assert pd.read_csv("out.csv")["note"].tolist() == ["a"]

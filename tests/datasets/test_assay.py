@@ -101,3 +101,20 @@ def test_what_is_no_such_table_is_refused(tmp_path):
     with pytest.raises(ValueError, match="smiles_column"):
         read_assay(two, "y")
     assert len(read_assay(two, "y", smiles_column="my_smiles")[0].smiles) == 12
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("smiles;y\nCO;1.5\n", r"columns are separated by ';', expected ','"),
+        ("smiles\ty\nCO\t1.5\n", r"columns are separated by '\\t', expected ','"),
+        ("smiles,y\n", "there is no row in it"),
+        ("smiles,y\nCO,1,5\n", "assay.csv, line 2: 3 fields, but the header has 2"),
+        ("smiles\nCO\n", "has no column 'y'; it has no other"),
+    ],
+)
+def test_a_table_that_gives_nothing_says_why(tmp_path, text, message):
+    path = tmp_path / "assay.csv"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_assay(path, "y")

@@ -77,3 +77,12 @@ def test_labels_of_one_class_or_three_are_refused(data):
         KernelRidgeClassifierCV().fit(X, ["a"] * len(X))
     with pytest.raises(ValueError, match="y has 3 classes"):
         KernelRidgeClassifierCV().fit(X, np.arange(len(X)) % 3)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_settings_of_rare_classes_come_from_both(seed):
+    X = np.random.default_rng(0).normal(size=(300, 4))
+    y = np.zeros(300)
+    y[:3], X[:3] = 1, X[:3] + 5
+    fitted = KernelRidgeClassifierCV(max_samples=50, random_state=seed).fit(X, y)
+    assert (fitted.decision_function(X).argsort()[-3:] < 3).all()

@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, RegressorMixin, clone, is_classifier, is
 from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
 from sklearn.metrics import mean_absolute_error
@@ -322,3 +323,13 @@ def test_fine_tuned_estimators_read_molecules_themselves(tiny_checkpoint):
         assert model.score(smiles, y) == pytest.approx(-mean_absolute_error(y[~failed], found))
     with pytest.warns(UserWarning, match="4 of 16 rows failed and are not in the score"):
         assert np.isfinite(cross_val_score(model, smiles, y, cv=2)).all()
+
+
+def test_probabilities_of_several_outputs_keep_their_places():
+    labels = np.stack([np.arange(len(SMILES)) % 2, np.arange(len(SMILES)) // 2 % 2], axis=1)
+    model = ecfp(RandomForestClassifier(5, random_state=0)).fit(SMILES, labels)
+    found, expected = model.predict_proba(SMILES), model.predict_proba(GOOD)
+    assert len(found) == 2
+    for rows, good in zip(found, expected, strict=True):
+        assert np.isnan(rows[FAILED]).all()
+        np.testing.assert_array_equal(rows[~FAILED], good)

@@ -93,3 +93,8 @@ def test_bare_geometry_is_a_failure():
 def test_invalid_parameters(params, error):
     with pytest.raises(error, match=next(iter(params))):
         ECFPFeaturizer(**params).transform(["C"])
+
+
+def test_integers_of_numpy_are_integers():
+    found = ECFPFeaturizer(radius=np.int64(1), n_bits=np.int64(64)).transform(["CCO"])
+    np.testing.assert_array_equal(found, ECFPFeaturizer(radius=1, n_bits=64).transform(["CCO"]))

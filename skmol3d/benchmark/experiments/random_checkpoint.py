@@ -22,7 +22,6 @@ from torch import nn
 from skmol3d import hub
 from skmol3d.encoders.rem3di import REM3DI
 
-
 MEASURED = ("scalar_mean", "scalar_std", "vector_rms")  # of a backbone's features
 
 

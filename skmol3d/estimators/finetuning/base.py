@@ -168,7 +168,7 @@ class FineTunedEstimator(Kept, FineTuningParameters):
         self, wanted: NDArray[np.float64], count: int, rng: np.random.RandomState
     ) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
         """Molecules that each network learns from, and those that stop it early."""
-        folds = max(2, round(1 / float(self.validation_fraction)))
+        folds = max(2, min(len(wanted), round(1 / float(self.validation_fraction))))
         strata = wanted[:, 0]
         plain = not self._classes or wanted.shape[1] > 1 or np.bincount(strata.astype(int)).min() < folds
         parts: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
@@ -221,8 +221,11 @@ class FineTunedEstimator(Kept, FineTuningParameters):
             gain = (weight * apart * (y[known] - kernel[known, task])).sum()
             self.shares_[task] = np.clip((gain + 0.5 * doubt) / ((weight * apart**2).sum() + doubt), 0, 1)
             error = (y[known] - kernel[known, task] - self.shares_[task] * apart) ** 2
-            terms = np.stack([np.ones(known.sum()), squares[known, task]], axis=1)
-            self._errors[task] = nnls(terms, error)[0]
+            own = squares[known, task]
+            slope = nnls(np.stack([np.ones(len(own)), own], axis=1), error)[0][1]
+            # Of a few molecules all errors may seem to come from disagreement: at most half of them count so.
+            slope = min(slope, 0.5 * error.mean() / max(own.mean(), 1e-12))
+            self._errors[task] = error.mean() - slope * own.mean(), slope
 
     # --- predicting ----------------------------------------------------------------------------------------
 

@@ -209,7 +209,9 @@ class REM3DIClassifier(ClassifierMixin, FineTunedEstimator):
         )
         for column, labels in enumerate(wanted.T):
             if len(np.unique(labels[np.isfinite(labels)])) < 2:
-                raise ValueError(f"column {column} of y has one class among the molecules that did not fail")
+                raise ValueError(
+                    f"column {column} of y has one class among molecules with a row and a weight"
+                )
         self._flat = y.ndim == 1
         self.classes_: Any = classes[0] if self._flat else classes
         of_classes = self._weights(wanted)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from skmol3d.estimators.kernel_ridge import RowKernelRidge
+from skmol3d.estimators.kernel_ridge import RowKernelRidge, drawn
 from skmol3d.featurizers.scales import counted_columns
 
 MOST = 4000
@@ -95,7 +95,7 @@ class FrozenStart:
         for task, y in enumerate(wanted.T):
             known = np.flatnonzero(np.isfinite(y))
             if len(known) > MOST:
-                known = np.sort(rng.permutation(known)[:MOST])
+                known = known[drawn(kind, y[known], MOST, rng)]
             own = None if weights is None else weights[known]
             kernel = RowKernelRidge.fit(kind, rows[known], y[known], weights=own)
             others = np.setdiff1d(np.arange(len(rows)), known)

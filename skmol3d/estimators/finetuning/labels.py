@@ -55,6 +55,8 @@ def classes_of(y: NDArray[Any]) -> list[NDArray[Any]]:
         known = labels[~np.asarray(pd.isna(labels))]
         if known.dtype.kind == "f" and (known != np.rint(known)).any():
             raise ValueError("Unknown label type: continuous values; REM3DIRegressor is for numbers")
+        if known.dtype == object and len({isinstance(label, str) for label in known}) > 1:
+            raise ValueError(f"Unknown label type: y mixes text with other labels{which}")
         names = np.unique(known if known.dtype != object else np.array(known.tolist()))
         if len(names) < 2:
             raise ValueError(f"y has one class{which}, {names.tolist()}; two are needed to tell apart")

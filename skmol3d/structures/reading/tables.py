@@ -13,12 +13,14 @@ from contextlib import contextmanager
 from itertools import accumulate
 from typing import Any, BinaryIO, cast
 
+from skmol3d.files import NEEDS_PYARROW
 from skmol3d.structures.errors import StructureError
 from skmol3d.structures.reading.record import Lines, Record
 
 ID_COLUMNS = ("id", "name")
 """Columns that name a record unless `id_column` says otherwise, in any case; the first that exists."""
 
+SEPARATORS = (";", "\t", ",")
 ROWS = 1024  # of a Parquet file, decoded together
 
 
@@ -77,11 +79,15 @@ def read_table(
 
 
 def table_header(lines: Lines, delimiter: str) -> list[str]:
-    """Names of the columns; ValueError if the first line gives none."""
+    """Names of the columns; ValueError if the first line gives none, or has other separators."""
     try:
-        return [name.strip() for name in next(csv.reader(lines, delimiter=delimiter, strict=True), [])]
+        names = [name.strip() for name in next(csv.reader(lines, delimiter=delimiter, strict=True), [])]
     except csv.Error as error:
         raise ValueError(f"not a valid header of a table: {error}") from error
+    others = [mark for mark in SEPARATORS if len(names) == 1 and mark != delimiter and mark in names[0]]
+    if others:
+        raise ValueError(f"columns are separated by {others[0]!r}, expected {delimiter!r}")
+    return names
 
 
 def _remembered(lines: Lines, taken: list[str]) -> Iterator[str]:
@@ -146,7 +152,7 @@ def parquet_file(stream: BinaryIO) -> Iterator[Any]:
         from pyarrow import ArrowException
         from pyarrow.parquet import ParquetFile
     except ImportError as error:
-        raise ImportError("Parquet files need pyarrow: pip install 'skmol3d[parquet]'") from error
+        raise ImportError(NEEDS_PYARROW) from error
 
     with tempfile.TemporaryFile() as copy:
         if not stream.seekable() or isinstance(stream, gzip.GzipFile):  # which seeks from the start

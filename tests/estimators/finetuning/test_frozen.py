@@ -67,3 +67,12 @@ def test_arrays_and_pickles_predict_the_same(rows):
     assert all(isinstance(value, np.ndarray) for value in start.arrays().values())
     np.testing.assert_array_equal(FrozenStart.from_arrays(start.arrays()).predict(rows), expected)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(start)).predict(rows), expected)
+
+
+def test_a_part_of_the_molecules_has_both_classes(rows, monkeypatch):
+    monkeypatch.setattr(frozen, "MOST", 5)
+    y = np.zeros(len(rows))
+    y[0] = 1
+    start, _ = FrozenStart.fit("cls", rows, y[:, None], np.random.RandomState(0))
+    assert len(start.places[0]) == 5
+    assert start.places[0][0] == 0

@@ -96,3 +96,9 @@ def test_molecules_that_weigh_nothing_are_left_out(regressor):
 def test_bad_weights(regressor, weights, message):
     with pytest.raises(ValueError, match=message):
         clone(regressor).fit(SMILES, TARGET, sample_weight=weights)
+
+
+def test_text_beside_numbers_is_no_class(classifier):
+    labels = np.array(["-" if smiles.endswith("O") else 1 for smiles in SMILES], dtype=object)
+    with pytest.raises(ValueError, match="mixes text with other labels"):
+        clone(classifier).fit(SMILES, labels)

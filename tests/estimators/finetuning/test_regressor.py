@@ -37,3 +37,16 @@ def test_warm_start_goes_on(regressor):
         model.fit(SMILES, np.stack([TARGET, TARGET], axis=1))
     with pytest.raises(ValueError, match="rank, width"):
         model.set_params(width=9).fit(SMILES, TARGET)
+
+
+def test_what_cannot_be_learned_is_as_uncertain_as_it_varies(regressor):
+    y = np.random.default_rng(0).normal(size=15)
+    model = clone(regressor).set_params(train="head").fit(["CCO"] * 15, y)
+    _, std = model.predict(["CCO", "CCN", "CCCCCCC"], return_std=True)
+    assert (std > y.std() / 2).all()
+    assert (std < 2 * y.std()).all()
+
+
+def test_fewer_molecules_than_parts_are_left_out_one_by_one(regressor):
+    model = clone(regressor).set_params(train="head", validation_fraction=0.01).fit(SMILES[:8], TARGET[:8])
+    assert len(model.members_) == 2
