@@ -34,7 +34,7 @@ def test_columns_can_be_named():
     [
         ("a,b", {}, "no column of SMILES; .* of: a, b"),
         ("", {}, "no column of SMILES"),
-        ("smiles;y", {"smiles_column": "smiles"}, "no column 'smiles'; there are: smiles;y"),
+        ("smiles;y", {"smiles_column": "smiles"}, "columns are separated by ';', expected ','"),
         ("smiles,SMILES", {}, "several columns of SMILES; .*: smiles, SMILES"),
         ("rdkit_smiles,raw_smiles", {}, "several columns of SMILES"),
         ("smiles,y,y", {}, "more than one column is called 'y'"),
