@@ -97,7 +97,7 @@ class CrystalFeaturizer(StructureFeaturizer):
           elements, 40 heavy atoms). Of "mo3enet-small", those unlike its training (up to nine heavy atoms)
           get rows, too, which stand for other structures: ``Mo3ENetFeaturizer("mo3enet-small",
           output="vector", max_reconstruction_error=0.1)`` refuses them.
-        - "rem3di": the rows of `REM3DIFeaturizer` with `model`: more elements, and larger molecules.
+        - "rem3di": the rows of `REM3DIFeaturizer` with `model`: the same elements, molecules of any size.
         - "none": no column.
         - "volume": that of its van der Waals spheres (Å³), exact to about 2 %.
         - "inertia": its principal inertia vectors (Å²). In the standard orientation they lie along x, y and

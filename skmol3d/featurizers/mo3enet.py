@@ -44,7 +44,7 @@ class Mo3ENetFeaturizer(EncoderFeaturizer):
     learned GFN2-xTB energies, orbitals, dipoles and RDKit's descriptors. It decodes heavy atoms, and poorly.
     "mo3enet-smooth" is like it, with 48 vectors: rows that move less with the atoms, and decode less poorly.
     "mo3enet-small" and "mo3enet-small-heavy" *reconstruct* molecules like QM9's (H, C, N, O, F; up to nine
-    heavy atoms), to hundredths of an Å: each atom hands its own position to a vector, and rows jump where
+    heavy atoms), to thousandths of an Å: each atom hands its own position to a vector, and rows jump where
     another assignment of atoms to vectors becomes the cheapest. Larger molecules get rows from these, too,
     which stand for other structures than theirs: see `max_reconstruction_error`.
 
