@@ -4,6 +4,8 @@ VENV ?= .venv
 # A plain `torch` may be newer than what this was tested with; on a machine with a GPU set TORCH to the build you need.
 TORCH ?= torch==2.13.0
 BIN := $(VENV)/bin
+# Two processes of one thread each: tests are many and small.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
 
 .PHONY: demo test quick lint docs clean
 
@@ -11,11 +13,11 @@ demo: $(VENV)/.ready  ## REM3DI + ridge against ECFP + ridge on the shipped tabl
 	$(BIN)/skmol3d demo
 
 test: lint  ## formatting, lint, types, then all tests: the quick ones first
-	$(BIN)/python -m pytest -m "not slow"
-	$(BIN)/python -m pytest -m slow
+	$(PYTEST) -m "not slow"
+	$(PYTEST) -m slow
 
-quick: $(VENV)/.ready  ## the quick tests alone, under two minutes on one core
-	$(BIN)/python -m pytest -m "not slow"
+quick: $(VENV)/.ready  ## the quick tests alone, a few minutes
+	$(PYTEST) -m "not slow"
 
 lint: $(VENV)/.ready  ## formatting, lint and types
 	$(BIN)/ruff check .
