@@ -150,7 +150,7 @@ class PotentialCalculator(Calculator):
         Returns
         -------
         energies : ndarray of shape (R,)
-            eV; of a crystal, per cell.
+            eV; of a crystal, per cell. NaN, like the forces, of copies with coordinates that are not finite.
         forces : ndarray of shape (R, N, 3)
             eV/Å.
 
@@ -167,6 +167,9 @@ class PotentialCalculator(Calculator):
                 f"positions must have the shape (copies, {len(atoms)}, 3) with at least one copy and atom;"
                 f" got {places.shape}"
             )
+        lost = np.flatnonzero(~np.isfinite(places).all((1, 2)))
+        places = places.copy()
+        places[lost] = np.nan  # not infinite: differences of these warn
         _check_elements(self.potential, atoms.numbers)
         one = _batch([atoms], self.dtype)
         copies = len(places)
@@ -186,7 +189,9 @@ class PotentialCalculator(Calculator):
         (gradient,) = torch.autograd.grad(energies.sum(), moved)
         constant = self._element_energies[atoms.numbers].sum()
         forces = -gradient.double().cpu().numpy().reshape(places.shape)
-        return constant + energies.detach().double().cpu().numpy(), forces
+        found = constant + energies.detach().double().cpu().numpy()
+        found[lost], forces[lost] = np.nan, np.nan
+        return found, forces
 
 
 @torch.no_grad()
@@ -248,6 +253,8 @@ def _energies(potential: Potential, batch: AtomBatch) -> Tensor:
 
 def _batch(structures: Sequence[Atoms], dtype: torch.dtype) -> AtomBatch:
     """Batch of structures, all periodic or none, each about its own centre."""
+    if not all(np.isfinite(a.positions).all() and np.isfinite(a.cell.array).all() for a in structures):
+        raise StructureError("coordinates that are not finite")  # no atom would have neighbours
     numbers = torch.tensor(np.concatenate([atoms.numbers for atoms in structures]), dtype=torch.long)
     # Single precision would blur a structure far from the origin.
     centred = np.concatenate([atoms.positions - atoms.positions.mean(0) for atoms in structures])

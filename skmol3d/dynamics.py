@@ -190,8 +190,9 @@ def one_by_one(atoms: Atoms, calculators: list) -> Forces:
     callable
         As `nose_hoover` takes it.
     """
-    copies = [Atoms(atoms.numbers, atoms.positions, info=dict(atoms.info)) for _ in calculators]
+    copies = [atoms.copy() for _ in calculators]
     for copy, calculator in zip(copies, calculators, strict=True):
+        copy.set_constraint()  # forces are those of the potential
         copy.calc = calculator
 
     def forces(positions: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -259,3 +259,18 @@ def test_needs_no_spglib() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "PotentialCalculator"
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_coordinates_that_are_not_finite_have_no_energy(value):
+    calculator, water = PotentialCalculator("ec-xtb-small", device="cpu"), molecule("H2O")
+    places = np.stack([water.positions, water.positions])
+    places[1, 0, 0] = value
+    energies, forces = calculator.evaluate(water, places)
+    assert np.isnan(energies).tolist() == [False, True]
+    assert np.isfinite(forces[0]).all()
+    assert np.isnan(forces[1]).all()
+    water.positions = places[1]
+    water.calc = calculator
+    with pytest.raises(StructureError, match="not finite"):
+        water.get_potential_energy()

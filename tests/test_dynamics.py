@@ -9,6 +9,7 @@ from ase.build import molecule
 from ase.calculators.morse import MorsePotential
 from numpy.typing import NDArray
 
+from skmol3d import PotentialCalculator
 from skmol3d.dynamics import (
     BINS,
     FARTHEST,
@@ -123,3 +124,12 @@ def test_pair_distances():
     assert distribution_error(density, pair_distances(3 * WATER.positions)) == pytest.approx(2.0)
     with pytest.raises(ValueError, match="no frame is left"):
         pair_distances(np.full((2, 3, 3), np.nan))
+
+
+def test_replicas_have_the_charge_of_the_molecule():
+    water = molecule("H2O")
+    water.set_initial_charges([1, 0, 0])
+    calculator = PotentialCalculator("ec-xtb-small", device="cpu")
+    expected, _ = calculator.evaluate(water, water.positions[None])
+    found, _ = one_by_one(water, [PotentialCalculator("ec-xtb-small", device="cpu")])(water.positions[None])
+    np.testing.assert_allclose(found, expected, rtol=1e-6)

@@ -214,9 +214,9 @@ def make_featurizer(
     if classes[-1] is not CrystalFeaturizer:
         wanted = ({"output": "vector"} if crystals else {}) | given
         settings = {name: value for name, value in wanted.items() if name in parameters(classes[-1])}
-        only = settings.get("blocks") or ()
-        if len(only) == 1 and only[0] in getattr(classes[-1], "selections", ()):
-            settings["blocks"] = only[0]  # the name of a choice of columns, not of a block
+        for choice in getattr(classes[-1], "selections", ()):  # of columns; it is no block
+            if settings.get("blocks") == (choice,):
+                settings["blocks"] = choice
         if "model" in inspect.signature(classes[-1]).parameters:
             settings["model"] = model or _default(crystals)
         described = classes[-1](**settings, errors="nan").fit(())

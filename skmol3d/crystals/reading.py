@@ -114,7 +114,9 @@ def _checked(atoms: Any) -> Atoms:
         raise CrystalError("coordinates that are not finite")
     if not ((atoms.numbers > 0) & (atoms.numbers < 119)).all():
         raise CrystalError("sites that are no element")
-    shares = [max(kind.values()) for kind in atoms.info.get("occupancy", {}).values()]
+    occupancy = atoms.info.get("occupancy", {})  # of ASE's CIF reader; a number for all is of somebody else's
+    sites = occupancy.values() if isinstance(occupancy, dict) else [{"": occupancy}] * len(atoms)
+    shares = [max(kind.values()) for kind in sites if isinstance(kind, dict)]
     if any(share < 1 for share in shares):
         raise CrystalError(_disorder(sum(share < 1 for share in shares)))
     return Atoms(atoms.numbers, atoms.positions, cell=_compact(atoms.cell.array, len(atoms)), pbc=True)

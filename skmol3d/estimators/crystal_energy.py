@@ -158,14 +158,15 @@ class CrystalEnergyRegressor(RegressorMixin, BaseEstimator):
             _standardise(network, X, y)
             network.to(device).train()
             rows = torch.tensor(X, device=device)
-            wanted = torch.from_numpy(y.astype(np.float32)).to(device)
-            wanted = (wanted - network.target_mean) / network.target_scale
+            mean, scale = _spread(y)
+            wanted = torch.from_numpy(((y - mean) / scale).astype(np.float32)).to(device)
             steps = int(self.epochs) * -(-len(X) // int(self.batch_size))
             optimiser = torch.optim.AdamW(
                 network.parameters(), float(self.learning_rate), weight_decay=float(self.weight_decay)
             )
+            rising = min(0.1 * steps, 100) if steps > 10 else 0.5  # torch divides by what is above one step
             schedule = torch.optim.lr_scheduler.OneCycleLR(
-                optimiser, float(self.learning_rate), total_steps=steps, pct_start=min(0.1, 100 / steps)
+                optimiser, float(self.learning_rate), total_steps=steps, pct_start=rising / steps
             )
             for index in self._batches(len(X), rng):
                 part = torch.from_numpy(index).to(device)
@@ -333,12 +334,18 @@ def _refuse_crystals(X: Any) -> None:
             )
 
 
+def _spread(values: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Means and deviations of columns; 1 where there is none but the rounding of single precision."""
+    mean, scale = values.mean(0, dtype=float), values.std(0, dtype=float)
+    scale[scale <= 1e-7 * np.abs(mean)] = 1.0
+    return mean, scale
+
+
 def _standardise(network: CrystalEnergy, X: NDArray[np.float32], y: NDArray[np.float64]) -> None:
     """Set the means and scales of a network; columns that never change keep a scale of 1."""
     import torch
 
     for name, values in (("column", X), ("target", y)):
-        mean, scale = values.mean(0, dtype=float), values.std(0, dtype=float)
-        scale[scale < 1e-6] = 1.0
+        mean, scale = _spread(values)
         getattr(network, f"{name}_mean").copy_(torch.from_numpy(mean))
         getattr(network, f"{name}_scale").copy_(torch.from_numpy(scale))

@@ -7,7 +7,14 @@ import tempfile
 import warnings
 from pathlib import Path
 
-from huggingface_hub import CommitOperationAdd, HfApi, constants, hf_hub_download, try_to_load_from_cache
+from huggingface_hub import (
+    CommitOperationAdd,
+    CommitOperationDelete,
+    HfApi,
+    constants,
+    hf_hub_download,
+    try_to_load_from_cache,
+)
 
 # `HTTPError` is the base error of whichever HTTP client huggingface_hub uses (httpx2, httpx or requests).
 from huggingface_hub.errors import (
@@ -161,8 +168,12 @@ def push_to_hub(
             api.create_repo(repo_id, private=private, exist_ok=True)
             # One commit for all files: nobody who loads meanwhile gets the weights without their config.
             files = (CONFIG, WEIGHTS, CARD, *([] if words is None else [WORDS]))
-            additions = [CommitOperationAdd(file, folder / file) for file in files]
+            changes: list[CommitOperationAdd | CommitOperationDelete] = [
+                CommitOperationAdd(file, folder / file) for file in files
+            ]
+            if words is None and api.file_exists(repo_id, WORDS):  # those of the checkpoint that was there
+                changes.append(CommitOperationDelete(WORDS))
             message = f"Upload {vars(type(encoder))['name']} encoder"
-            return api.create_commit(repo_id, additions, commit_message=message).oid
+            return api.create_commit(repo_id, changes, commit_message=message).oid
         except _HUB_ERRORS as error:
             raise CheckpointError(f"{repo_id}: not uploaded: {_explain(error)}") from error

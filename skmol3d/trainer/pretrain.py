@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import json
 import platform
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from skmol3d.trainer.card import write_card
 from skmol3d.trainer.kinds import KINDS, recipe_class
 
 RECIPES = Path(__file__).parent / "recipes"
+SETTINGS = "recipe.json"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,8 +64,13 @@ def run(args: argparse.Namespace) -> None:
     from skmol3d.trainer.loop import main_process
 
     recipe = read_recipe(args.recipe, args.set)
+    if args.resume:
+        check_resumed(recipe, args.out / f"{recipe.name}.run")
     names = ("device", "devices", "nodes", "precision", "resume", "n_jobs", "data", "out")
     place = Place(logs=args.out / f"{recipe.name}.run", **{name: getattr(args, name) for name in names})
+    if main_process():
+        place.logs.mkdir(parents=True, exist_ok=True)
+        (place.logs / SETTINGS).write_text(json.dumps(settings(recipe), indent=1) + "\n", encoding="utf-8")
     encoder: Any = recipe.run(place)
     if not main_process():
         return
@@ -73,6 +81,28 @@ def run(args: argparse.Namespace) -> None:
     card = write_card(recipe, place.logs, encoder, hardware)
     folder = hub.save_pretrained(encoder, args.out / recipe.name, card, half=recipe.half)
     print(f"{folder}: {sum(f.stat().st_size for f in folder.iterdir()) / 1e6:.1f} MB")
+
+
+def settings(recipe: Any) -> dict[str, Any]:
+    """All that a resumed run must have in common with its beginning: not when it ends."""
+    plain: dict[str, Any] = json.loads(json.dumps(config_to_dict(recipe)))
+    for end in ("steps", "minutes"):
+        plain.get("schedule", {}).pop(end, None)
+    return plain
+
+
+def check_resumed(recipe: Any, logs: Path) -> None:
+    """Raise ValueError if the run in ``logs`` began with other settings: its card would not be true."""
+    began, now = logs / SETTINGS, settings(recipe)
+    if not (logs / "state.pt").exists() or not began.exists():
+        return
+    before = json.loads(began.read_text(encoding="utf-8"))
+    differing = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+    if differing:
+        raise ValueError(
+            f"--resume: the run in {logs} began with another {', '.join(differing)}; give the same command "
+            "to continue it (schedule.steps and schedule.minutes may differ), or begin anew without --resume"
+        )
 
 
 def shipped() -> list[str]:
@@ -95,8 +125,6 @@ def read_recipe(name: str, changes: list[str]) -> Any:
         Unknown recipe or kind, missing, unknown or wrong values, or a change to a key the recipe does not
         have.
     """
-    import yaml
-
     path, plain = _read(name)
     kind = plain.get("kind") if isinstance(plain, dict) else plain
     if not isinstance(kind, str) or kind not in KINDS:
@@ -111,20 +139,37 @@ def read_recipe(name: str, changes: list[str]) -> Any:
             place = place.get(parent, {}) if isinstance(place, dict) else {}
         if not separator or not isinstance(place, dict) or last not in place:
             raise ValueError(f"--set {change}: the recipe has no such key")
-        place[last] = yaml.safe_load(value)
+        place[last] = _plain(value)
+    keys = [change.partition("=")[0] for change in changes]
+    if "data" in keys and "licence" not in keys:
+        plain["licence"] = None  # it was for the recipe's data
     return parse_recipe(plain)
 
 
-def _read(name: str) -> tuple[Path, Any]:
-    """File of a recipe, and its plain values with those of its ``base``."""
+def _plain(text: str) -> Any:
+    """What YAML says, and 1e-3, which is a number in YAML 1.2 alone."""
     import yaml
 
+    class Loader(yaml.SafeLoader):
+        pass
+
+    exponent = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$")
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", exponent, list("-+0123456789"))
+    return yaml.load(text, Loader)
+
+
+def _read(name: str) -> tuple[Path, Any]:
+    """File of a recipe, and its plain values with those of its ``base``, which may lie beside it."""
     path = Path(name) if Path(name).suffix in (".yaml", ".yml") else RECIPES / f"{name}.yaml"
     if not path.exists():
         raise ValueError(f"no recipe {name!r}; shipped: {', '.join(shipped())}")
-    plain = yaml.safe_load(path.read_text(encoding="utf-8"))
+    plain = _plain(path.read_text(encoding="utf-8"))
     if isinstance(plain, dict) and "base" in plain:
-        _, base = _read(str(plain.pop("base")))
+        named = str(plain.pop("base"))
+        beside = path.parent / named
+        _, base = _read(str(beside) if beside.suffix and beside.exists() else named)
+        if "data" in plain:
+            base = base | {"licence": None}  # it was for the base's data
         # Not its data, which are a mapping where they are paths and shares.
         both = [k for k in plain.keys() & base.keys() if isinstance(plain[k], dict) and k != "data"]
         plain = base | plain | {k: base[k] | plain[k] for k in both}

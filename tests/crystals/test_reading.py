@@ -11,7 +11,7 @@ import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import molecule
+from ase.build import bulk, molecule
 from ase.spacegroup import crystal
 from crystal_examples import CHIRAL, assert_same_description, random_crystal, same_crystal
 
@@ -181,3 +181,12 @@ def test_flat_cells_are_refused_at_once() -> None:
 def test_structures_need_no_torch() -> None:
     code = "import sys; from skmol3d.crystals import MolecularCrystal; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_one_occupancy_for_all_is_understood():
+    atoms = bulk("Ne", cubic=True)
+    atoms.info["occupancy"] = 1.0
+    assert MolecularCrystal.read(atoms).z == len(atoms)
+    atoms.info["occupancy"] = 0.9
+    with pytest.raises(CrystalError, match="disorder"):
+        MolecularCrystal.read(atoms)

@@ -183,3 +183,18 @@ def test_a_saved_network_remembers_its_rows(data, tmp_path):
     model.save(tmp_path / "energy", "# energies")
     molecule = CrystalEnergyRegressor.from_pretrained(str(tmp_path / "energy")).featurizer().molecule
     assert (molecule.model, molecule.output) == ("mo3enet-small", "vector")
+
+
+@pytest.mark.parametrize(("rows", "energies"), [(1.0, 1e-9), (1e-7, 1.0), (1.0, 1e9)])
+def test_units_do_not_matter(rows, energies):
+    X = np.random.default_rng(0).normal(size=(200, 3)).astype(np.float32)
+    y = X[:, 0].astype(float)
+    model = CrystalEnergyRegressor(width=16, layers=1, epochs=40, batch_size=32, device="cpu")
+    assert model.fit(X * rows, y * energies).score(X * rows, y * energies) > 0.9
+
+
+@pytest.mark.parametrize("epochs", [1, 10])
+def test_any_number_of_steps_will_do(epochs):
+    X = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
+    model = CrystalEnergyRegressor(width=8, layers=1, epochs=epochs, device="cpu").fit(X, X[:, 0])
+    assert np.isfinite(model.predict(X)).all()

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -25,9 +25,10 @@ class Repository:
     commits: dict[str, dict[str, bytes]] = field(default_factory=dict)
     branches: dict[str, str] = field(default_factory=dict)
 
-    def commit(self, files: dict[str, bytes]) -> str:
+    def commit(self, files: dict[str, bytes], deleted: Sequence[str] = ()) -> str:
         parent = self.branches.get("main", "")
         content = {**self.commits.get(parent, {}), **files}
+        content = {path: data for path, data in content.items() if path not in deleted}
         sha = hashlib.sha1((parent + repr(sorted(content.items()))).encode()).hexdigest()
         self.commits[sha] = content
         self.branches["main"] = sha
@@ -199,17 +200,19 @@ class HubServer:
         return _json({"transfer": "basic", "objects": objects})
 
     def _commit(self, repo_id: str, repository: Repository, lines: list[dict]) -> Reply:
-        files = {}
+        files, deleted = {}, []
         for line in lines:
             value = line["value"]
-            if line["key"] == "file":
+            if line["key"] == "deletedFile":
+                deleted.append(value["path"])
+            elif line["key"] == "file":
                 files[value["path"]] = base64.b64decode(value["content"])
             elif line["key"] == "lfsFile":
                 content = self.blobs.get(value["oid"], b"")
                 if hashlib.sha256(content).hexdigest() != value["oid"] or len(content) != value["size"]:
                     return _error(400, f"LFS object {value['oid']} was not uploaded")
                 files[value["path"]] = content
-        sha = repository.commit(files)
+        sha = repository.commit(files, deleted)
         return _json({"commitUrl": f"{self.url}/{repo_id}/commit/{sha}", "commitOid": sha})
 
 

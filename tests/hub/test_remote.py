@@ -52,6 +52,10 @@ def test_push_and_load_back(
 def test_names_of_words_travel(encoder: nn.Module, server: HubServer) -> None:
     push_to_hub(encoder, "me/tiny", CARD, token=TOKEN, words="column,smarts\n")
     assert (resolve("me/tiny") / "words.csv").read_text() == "column,smarts\n"
+    # Those of an encoder that was replaced are not the new one's.
+    push_to_hub(make_encoder(1), "me/tiny", CARD, token=TOKEN)
+    assert "words.csv" not in server.repositories["me/tiny"].files()
+    assert "model.safetensors" in server.repositories["me/tiny"].files()
 
 
 def test_a_branch_is_followed_and_a_commit_is_not(encoder: nn.Module, server: HubServer) -> None:

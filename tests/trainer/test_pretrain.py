@@ -165,6 +165,18 @@ def test_resume(trained, data_root, tmp_path):
     run(recipe, data_root, tmp_path, "--resume", "--set", "schedule.steps=4")
     lines = (tmp_path / "again.run" / "evaluation.csv").read_text().splitlines()
     assert [line.split(",")[0] for line in lines] == ["step", "0", "2", "4"]
+    card = (tmp_path / "again" / "README.md").read_text()
+    more = ("--resume", "--set", "schedule.steps=6")
+    for change in ("seed=7", "held_out=0.5", "weights={environments: 2.0}"):
+        with pytest.raises(ValueError, match=f"began with another {change.partition('=')[0]};"):
+            run(recipe, data_root, tmp_path, *more, "--set", change)
+    other = tmp_path / "other"
+    shutil.copytree(data_root, other)
+    with np.load(other / "labels.npz") as labels:
+        np.savez_compressed(other / "labels.npz", **labels)
+    with pytest.raises(ValueError, match=r"labels\.npz is not the file that the run in .* began with"):
+        run(recipe, other, tmp_path, *more)
+    assert (tmp_path / "again" / "README.md").read_text() == card
 
 
 def test_mixed_precision(trained, data_root, tmp_path):
@@ -188,7 +200,7 @@ def test_an_encoder_is_no_potential(trained, data_root, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("schedule.steps: '1e3'", r"recipe\.schedule\.steps: expected int, got '1e3'"),
+        ("schedule.steps: '1e3'", r"recipe\.schedule\.steps: expected int, got 1000\.0"),
         ("schedule.step: 3", r"recipe\.schedule: .*'step'"),
         ("model.backbone.heads: 0", r"recipe\.model\.backbone: heads must be positive"),
         ("held_out: 0.01", "leaves one side empty"),
@@ -284,3 +296,22 @@ def test_training_from_packed_data_does_not_import_rdkit():
         "for kind in KINDS: import_module(f'skmol3d.trainer.kinds.{kind}')"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_other_data_have_no_licence_unless_it_is_given():
+    mine = "data=[{path: mine.npz, share: 1}]"
+    assert read_recipe("ec-xtb-small", []).licence == "mit"
+    assert read_recipe("ec-xtb-small", [mine]).licence is None
+    assert read_recipe("ec-xtb-small", [mine, "licence=cc0-1.0"]).licence == "cc0-1.0"
+
+
+def test_numbers_may_have_exponents():
+    assert read_recipe("ec-xtb-small", ["schedule.learning_rate=1e-3"]).schedule.learning_rate == 1e-3
+    assert read_recipe("ec-xtb-small", ["schedule.learning_rate=2E-3"]).schedule.learning_rate == 2e-3
+
+
+def test_a_base_may_lie_beside_its_recipe(tmp_path):
+    write({"base": "ec-xtb-small", "name": "first", "seed": 3}, tmp_path / "first.yaml")
+    second = {"base": "first.yaml", "name": "second", "data": {"mine.npz": 1.0}}
+    recipe = read_recipe(str(write(second, tmp_path / "second.yaml")), [])
+    assert (recipe.name, recipe.seed, recipe.licence) == ("second", 3, None)

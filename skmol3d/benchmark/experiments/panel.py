@@ -1,6 +1,7 @@
 """Tables of the documentation from the results that lie beside it.
 
-``python -m skmol3d.benchmark.experiments.panel --fill docs/benchmark.md docs/systems/finetuning.md README.md``
+``python -m skmol3d.benchmark.experiments.panel --fill README.md docs/benchmark.md
+docs/systems/finetuning.md``
 ``python -m skmol3d.benchmark.experiments.panel --collect FOLDER ... [--results docs/results/panel.csv]``
 
 ``docs/results/panel.csv`` holds one line for each task, method and head of `skmol3d benchmark`; ``--collect``

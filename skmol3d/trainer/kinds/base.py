@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -197,7 +198,7 @@ def packed(source: Path, place: Place) -> Path:
     """Folder of shards with the molecules of a file of SMILES, embedded unless that has been done."""
     from skmol3d.trainer.data.pack import pack_corpus  # needs rdkit, which other training does not
 
-    folder = place.logs / "packed" / source.name
+    folder = place.logs / "packed" / os.path.relpath(source, place.data).replace(os.sep, "__")
     if place.devices * place.nodes > 1:
         raise ValueError(
             f"{source}: embed it first, with `python -m skmol3d.trainer.data.pack corpus`, to train with "
@@ -208,10 +209,18 @@ def packed(source: Path, place: Place) -> Path:
 
 
 def record(place: Place, facts: Sequence[dict[str, Any]]) -> None:
-    """Write what a run knows of its data."""
+    """Write what a run knows of its data; ValueError if a resumed one began with others."""
+    known = place.logs / "data.json"
+    if place.resume and (place.logs / "state.pt").exists() and known.exists():
+        before = {entry["path"]: entry["sha256"] for entry in json.loads(known.read_text(encoding="utf-8"))}
+        changed = [fact["path"] for fact in facts if before.get(fact["path"]) != fact["sha256"]]
+        if changed:
+            raise ValueError(
+                f"--resume: {changed[0]} is not the file that the run in {place.logs} began with"
+            )
     if main_process():
         place.logs.mkdir(parents=True, exist_ok=True)
-        (place.logs / "data.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+        known.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
 
 def write_metrics(place: Place, metrics: dict[str, Any]) -> None:

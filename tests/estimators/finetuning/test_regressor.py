@@ -40,7 +40,7 @@ def test_warm_start_goes_on(regressor):
 
 
 def test_errors_of_a_kernel_that_predicts_the_mean_are_not_all_disagreement(fitted):
-    # Without its own target each molecule is predicted as the mean of the others: off by what it is off itself.
+    # Without its own target each molecule is predicted as the mean of the others.
     y = np.random.default_rng(0).normal(size=15)
     y -= y.mean()
     model = clone(fitted).fit(SMILES, TARGET)

@@ -46,7 +46,7 @@ def test_a_killed_run_continues_with_the_missing_shards(tmp_path, monkeypatch):
 
     def run():
         pack.pack_corpus(source, tmp_path / "out", count=6, largest=20, n_jobs=1, seed=0)
-        return {f.name: f.stat().st_mtime_ns for f in (tmp_path / "out").iterdir()}
+        return {f.name: f.stat().st_mtime_ns for f in (tmp_path / "out").glob("shard_*")}
 
     first = run()
     failures = "shard_0002.failures.csv"  # ethanol is too small
@@ -69,6 +69,8 @@ def test_shards_of_another_file_are_not_continued(tmp_path):
     pack.pack_corpus(tmp_path / "a.csv", tmp_path / "out")
     with pytest.raises(ValueError, match="out: packed from another file; remove the folder"):
         pack.pack_corpus(tmp_path / "b.csv", tmp_path / "out")
+    with pytest.raises(ValueError, match="out: packed with largest=45; remove the folder"):
+        pack.pack_corpus(tmp_path / "a.csv", tmp_path / "out", largest=20)
 
 
 def test_a_shard_without_molecules_is_passed_over(tmp_path, monkeypatch):
