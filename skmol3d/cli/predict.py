@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from skmol3d.cli import library
 from skmol3d.cli.records import find_source, label, label_columns, open_records
+
+if TYPE_CHECKING:
+    from skmol3d.structures import Record
 
 EXAMPLE = "skmol3d predict model.joblib 'library/*.parquet' hits/ --top 1000"
 USAGE = "skmol3d predict MODEL LIBRARY OUTPUT [options]"
@@ -77,9 +81,7 @@ def _to_file(args: argparse.Namespace) -> int:
     if missing:
         raise ValueError(f"--keep: {args.library} has no column {missing[0]!r}; it has {', '.join(named)}")
     first = label_columns(source, [])
-    lost = [
-        name for name in named if name == "smiles" or (name == "id" and args.id_column not in (None, "id"))
-    ]
+    lost = [name for name in named if name in first and any(_another(record, name) for record in every)]
     if lost and not args.keep:
         raise ValueError(
             f"{args.library}: {lost[0]!r} is not the column that OUTPUT calls so, and would be lost; "
@@ -100,3 +102,9 @@ def _to_file(args: argparse.Namespace) -> int:
     print(f"{good} of {len(every)} molecules: {output}", file=sys.stderr)
     library.show_failures([(f.index, every[f.index].name, f.input, f.reason) for f in failures])
     return 0 if good else 1
+
+
+def _another(record: Record, name: str) -> bool:
+    """Whether a column of a record is not what the output has under its name."""
+    value = record.columns.get(name)
+    return value is not None and (name != "id" or str(value).strip() != record.name)

@@ -155,10 +155,9 @@ class CrystalEnergyRegressor(RegressorMixin, BaseEstimator):
         with torch.random.fork_rng():
             torch.manual_seed(int(rng.randint(2**31 - 1)))
             network = CrystalEnergy(config)
-            _standardise(network, X, y)
+            mean, scale = _standardise(network, X, y)
             network.to(device).train()
             rows = torch.tensor(X, device=device)
-            mean, scale = _spread(y)
             wanted = torch.from_numpy(((y - mean) / scale).astype(np.float32)).to(device)
             steps = int(self.epochs) * -(-len(X) // int(self.batch_size))
             optimiser = torch.optim.AdamW(
@@ -334,18 +333,19 @@ def _refuse_crystals(X: Any) -> None:
             )
 
 
-def _spread(values: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Means and deviations of columns; 1 where there is none but the rounding of single precision."""
-    mean, scale = values.mean(0, dtype=float), values.std(0, dtype=float)
-    scale[scale <= 1e-7 * np.abs(mean)] = 1.0
-    return mean, scale
+def _standardise(
+    network: CrystalEnergy, X: NDArray[np.float32], y: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Set the means and scales of a network, and return those of the energies.
 
-
-def _standardise(network: CrystalEnergy, X: NDArray[np.float32], y: NDArray[np.float64]) -> None:
-    """Set the means and scales of a network; columns that never change keep a scale of 1."""
+    What never changes keeps a scale of 1: columns, which are of about one, but for rounding (the cosine of a
+    right angle), energies of any unit to single precision.
+    """
     import torch
 
     for name, values in (("column", X), ("target", y)):
-        mean, scale = _spread(values)
+        mean, scale = values.mean(0, dtype=float), values.std(0, dtype=float)
+        scale[scale < 1e-6 if name == "column" else scale <= 1e-7 * np.abs(mean)] = 1.0
         getattr(network, f"{name}_mean").copy_(torch.from_numpy(mean))
         getattr(network, f"{name}_scale").copy_(torch.from_numpy(scale))
+    return mean, scale

@@ -40,10 +40,10 @@ class KernelRidgeCV(RegressorMixin, _KernelRidge):
 
     Columns that hold whole numbers in training, such as counts of substructures (also as `REM3DIFeaturizer`
     scales them), get the MinMax kernel (Tanimoto's where they are 0 or 1), the others a Gaussian of the
-    distance between standardised rows; both
-    are added where there are both. The weight of the two, the Gaussian's width and the penalty are those with
-    the smallest mean absolute error of every molecule predicted by all the others, which one decomposition of
-    the kernel gives exactly. It is the head ``kernel`` of ``skmol3d benchmark``.
+    distance between standardised rows; both are added where there are both. The weight of the two, the
+    Gaussian's width and the penalty are those with the smallest mean absolute error of every molecule
+    predicted by all the others, which one decomposition of the kernel gives exactly. It is the head
+    ``kernel`` of ``skmol3d benchmark``.
 
     Time grows with the cube of the number of molecules, memory with its square (some five arrays): for much
     more than ten thousand take a linear model.

@@ -43,7 +43,7 @@ def test_columns_of_a_table_stay_as_they_came(folder):
     ("header", "options", "lost"),
     [
         ("parent,smiles", ["--smiles-column", "parent"], "smiles"),
-        ("smiles,id", ["--id-column", "smiles"], "id"),
+        ("smiles,id", ["--id-column", "note"], "id"),
     ],
 )
 def test_no_column_is_lost_to_one_of_the_same_name(folder, header, options, lost, capsys):
