@@ -336,10 +336,9 @@ def _refuse_crystals(X: Any) -> None:
 def _standardise(
     network: CrystalEnergy, X: NDArray[np.float32], y: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Set the means and scales of a network, and return those of the energies.
+    """Set the means and scales of a network, and return those of the energies; 1 for what never changes.
 
-    What never changes keeps a scale of 1: columns, which are of about one, but for rounding (the cosine of a
-    right angle), energies of any unit to single precision.
+    But for rounding: columns, such as cosines, are of about one, and energies of any unit.
     """
     import torch
 
