@@ -79,10 +79,10 @@ def make_method(
         )
         if checkpoint:
             featurizer.set_params(model=checkpoint)
-        return _set(featurizer, settings)
+        return _with_parameters(featurizer, settings)
     counts = ECFPFeaturizer(radius=2, n_bits=2048, count=kind != "ecfp", n_jobs=n_jobs, errors="nan")
     if kind in ("ecfp", "ecfp-count"):
-        return _set(counts, settings)
+        return _with_parameters(counts, settings)
     if settings:
         raise ValueError(f"{kind} has no parameters, got {', '.join(settings)}")
     keep = Memory(cache_dir, verbose=0, compress=True).cache  # keeps nothing where there is no folder
@@ -100,7 +100,7 @@ def _in_chunks(function: Callable, n_jobs: int | None, smiles: list[str]) -> NDA
     return np.vstack(Parallel(n_jobs=n_jobs if len(starts) > 1 else 1)(map(delayed(function), parts)))
 
 
-def _set(featurizer: "MoleculeFeaturizer", settings: list[str]) -> "MoleculeFeaturizer":
+def _with_parameters(featurizer: "MoleculeFeaturizer", settings: list[str]) -> "MoleculeFeaturizer":
     """The featurizer with these parameters, fitted: a misspelt one shows before other methods have run."""
     try:
         return featurizer.set_params(**dict(map(_parameter, settings))).fit([])

@@ -87,8 +87,8 @@ def pack_corpus(
     molecules = [record.structure for record in read_records(source)]
     if count is not None:
         molecules = pd.Series(molecules, dtype=object).sample(count, random_state=seed).tolist()
-    drawn = {"count": count, "largest": largest, "seed": seed if count is not None else None}
-    _write_shards(source, molecules, out, drawn, n_jobs, cache_dir)
+    draw = {"count": count, "largest": largest, "seed": seed if count is not None else None}
+    _write_shards(source, molecules, out, draw, n_jobs, cache_dir)
 
 
 def pack_assays(
@@ -112,31 +112,31 @@ def pack_assays(
     smiles, labels = read_assays(folder)
     drawn = np.random.default_rng(seed).permutation(len(smiles))[:count]
     molecules = [smiles[k] for k in drawn]
-    settings = {"count": count, "largest": largest, "seed": seed}
-    _write_shards(folder / MOLECULES, molecules, out, settings, n_jobs, cache_dir, labels.take(drawn))
+    draw = {"count": count, "largest": largest, "seed": seed}
+    _write_shards(folder / MOLECULES, molecules, out, draw, n_jobs, cache_dir, labels.take(drawn))
 
 
 def _write_shards(
     source: Path,
     molecules: Sequence[object],
     out: Path,
-    drawn: dict[str, int | None],
+    draw: dict[str, int | None],
     n_jobs: int,
     cache_dir: Path | None,
     labels: Labels | None = None,
 ) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    known, note, largest = digest(source), out / DRAWN, drawn["largest"]
+    known, note, largest = digest(source), out / DRAWN, draw["largest"]
     begun = any(out.glob(SHARDS))
     if begun:
         if shards_source(out) not in (None, known):
             raise ValueError(f"{out}: packed from another file; remove the folder to pack {source} anew")
-        before = json.loads(note.read_text(encoding="utf-8")) if note.exists() else drawn
-        if before != drawn:
-            other = ", ".join(f"{k}={v}" for k, v in before.items() if v != drawn[k])
+        before = json.loads(note.read_text(encoding="utf-8")) if note.exists() else draw
+        if before != draw:
+            other = ", ".join(f"{k}={v}" for k, v in before.items() if v != draw[k])
             raise ValueError(f"{out}: packed with {other}; remove the folder to pack {source} anew")
     if not (begun and note.exists()):
-        note.write_text(json.dumps(drawn) + "\n", encoding="utf-8")
+        note.write_text(json.dumps(draw) + "\n", encoding="utf-8")
     for k, start in enumerate(range(0, len(molecules), SHARD)):
         file = out / f"shard_{k:04d}.npz"
         if file.exists():
