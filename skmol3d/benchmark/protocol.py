@@ -20,6 +20,7 @@ from tqdm import tqdm
 from skmol3d.benchmark.heads import HEADS, fit_head
 from skmol3d.benchmark.scores import METRIC, score
 from skmol3d.benchmark.seen import seen
+from skmol3d.structures import StructureError, read_molecule
 
 if TYPE_CHECKING:
     from skmol3d.datasets import Task
@@ -53,8 +54,17 @@ def _features(name: str, method: Any, smiles: list[str]) -> NDArray[np.float32]:
     return matrix.astype(np.float32, copy=False)
 
 
+def parent(smiles: str) -> str:
+    """The same text for all spellings and salts of a molecule; what is no molecule, as it is."""
+    try:
+        return read_molecule(smiles).smiles or smiles
+    except StructureError:
+        return smiles
+
+
 def scaffold(smiles: str) -> str:
-    """Murcko scaffold; the molecule itself where it has no ring, or is none."""
+    """Murcko scaffold of the `parent`; the parent itself where it has no ring, or is none."""
+    smiles = parent(smiles)
     mol = Chem.MolFromSmiles(smiles)
     return smiles if mol is None else MurckoScaffoldSmiles(mol=mol) or smiles
 
@@ -89,8 +99,14 @@ def _splits(
 def _random_folds(
     kind: str, smiles: list[str], y: NDArray, cv: tuple[int, int], seed: int
 ) -> Iterator[tuple[NDArray, NDArray]]:
+    # A molecule that is there twice would be tested by the model that has learned it.
+    _, first, molecules = np.unique([parent(text) for text in smiles], return_index=True, return_inverse=True)
+    order = np.argsort(np.argsort(first))[molecules]  # in the order in which they come first
+    once = y[np.sort(first)]
     family = RepeatedKFold if kind == "reg" else RepeatedStratifiedKFold
-    return family(n_splits=cv[0], n_repeats=cv[1], random_state=seed).split(y, y)
+    for parts in family(n_splits=cv[0], n_repeats=cv[1], random_state=seed).split(once, once):
+        train, test = (np.flatnonzero(np.isin(order, part)) for part in parts)
+        yield train, test
 
 
 def _scaffold_folds(
@@ -138,9 +154,9 @@ def _run(
     return pd.DataFrame(rows), pd.concat(predictions, ignore_index=True)
 
 
-def _key(X: NDArray, y: NDArray, splits: list[Split], head: str, seed: int) -> str:
-    """What a stored result depends on: the very features, targets and splits, head and seed."""
-    digest = hashlib.sha256(repr((PROTOCOL_VERSION, X.shape, head, seed)).encode())
+def _key(X: NDArray, y: NDArray, splits: list[Split], head: str, seed: int, kind: str) -> str:
+    """What a stored result depends on: the very features, targets and splits, head, seed and kind of task."""
+    digest = hashlib.sha256(repr((PROTOCOL_VERSION, X.shape, head, seed, kind)).encode())
     for array in (X, y, *(rows for _, _, *pair in splits for rows in pair)):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()[:16]
@@ -153,10 +169,11 @@ def _run_or_load(folder: Path | None, *job: Any) -> pd.DataFrame:
     # Tasks may be called "Ki, nM/L", and the folder of a checkpoint has slashes, too.
     task, method = (quote(constants[part], safe="+@= ") for part in ("task", "method"))
     # With the key in the name, a run in which other molecules are dropped does not displace this one.
-    name = f"{task}__{method}__{constants['head']}__{_key(*inputs)}.csv"
+    name = f"{task}__{method}__{constants['head']}__{_key(*inputs, constants['kind'])}.csv"
     path, predicted = folder / "results" / name, folder / "predictions" / name
     if path.exists():
-        return pd.read_csv(path)
+        # What the task says of itself may have changed, and "7.4" would be read as a number.
+        return pd.read_csv(path).assign(**constants)
     result, predictions = _run(*job)
     result["predictions"] = name
     # Written beside and renamed, so that an interrupted run leaves no half table behind; the result comes
@@ -210,7 +227,8 @@ def evaluate(
         Show a progress bar over (task, method, head) if not 0.
     folds : {"random", "scaffold"}, default="random"
         Of `cv`: at random, or molecules of one Murcko scaffold together, so that the test part has scaffolds
-        that the training part has not.
+        that the training part has not. Spellings and salts of one molecule are in the same part in any case.
+        (Splits that tasks bring are taken as they are.)
 
     Returns
     -------

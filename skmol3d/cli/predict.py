@@ -76,7 +76,7 @@ def _to_file(args: argparse.Namespace) -> int:
     every = list(open_records(source, args))
     if not every:
         raise ValueError(f"{args.library}: there is no molecule in it")
-    named = list(dict.fromkeys(name for record in every for name in record.columns))
+    named = list(dict.fromkeys(name for record in every for name in record.columns if name))
     missing = [name for name in args.keep if name not in named]
     if missing:
         raise ValueError(f"--keep: {args.library} has no column {missing[0]!r}; it has {', '.join(named)}")
@@ -107,4 +107,4 @@ def _to_file(args: argparse.Namespace) -> int:
 def _another(record: Record, name: str) -> bool:
     """Whether a column of a record is not what the output has under its name."""
     value = record.columns.get(name)
-    return value is not None and (name != "id" or str(value).strip() != record.name)
+    return value is not None and (name != "id" or str(value).strip() != (record.name or "").strip())

@@ -77,9 +77,10 @@ def open_records(source: Source, args: argparse.Namespace) -> Iterator[Record]:
 
 
 def label(record: Record, source: Source, keep: list[str]) -> list[Any]:
-    """What stands beside the row of a record: its name, or else its number; the SMILES; columns to keep."""
+    """What stands beside the row of a record: name, or number where none has one; SMILES; columns to keep."""
     text = [record.structure if isinstance(record.structure, str) else ""] if source.format in AS_TEXT else []
-    return [record.name or str(record.index), *text, *(record.columns.get(name) for name in keep)]
+    name = str(record.index) if record.name is None else record.name
+    return [name, *text, *(record.columns.get(name) for name in keep)]
 
 
 def label_columns(source: Source, keep: list[str]) -> list[str]:

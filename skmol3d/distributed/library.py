@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +21,9 @@ from skmol3d.structures.reading import TABLES, count_records, file_format, is_fi
 from skmol3d.structures.reading.tables import ROWS, find_columns
 
 FIRST = 1024
-"""Records in which the properties of an SD file are looked for."""
+"""Records of each SD file in which properties are looked for."""
+NAMELESS = re.compile("__null_dask_index__|__index_level_[0-9]+__")
+"""How Dask and pandas store an index that has no name."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,7 @@ class Files:
         counted: Mapping[str, int],
     ) -> None:
         self.columns = columns
+        self.paths = paths
         self.hashes = [file_hash(path) for path in paths]
         self.counts = [
             counted[hash] if hash in counted else count_records(path, smiles_column)
@@ -173,6 +177,7 @@ class Frame:
     """A Dask DataFrame, with the partitions that it has."""
 
     molecules = None
+    paths: Sequence[Path] = ()
     counted: Mapping[str, int] = {}
 
     def __init__(self, frame: Any, columns: Columns) -> None:
@@ -180,7 +185,7 @@ class Frame:
 
         self.columns = columns
         self._frame = frame
-        self.identity = {
+        self.identity = {  # by Dask: of the plan, and of files only where a reader of its own looks at them
             "input": tokenize(frame),
             "smiles_column": columns.smiles,
             "id_column": columns.id,
@@ -244,7 +249,7 @@ def open_library(
                 raise ValueError(
                     f"{option}: {formats[0]} has no columns; expected one of {', '.join(TABLES)}"
                 )
-        columns = _made_columns(paths[0], keep)
+        columns = _made_columns(paths, keep)
     else:
         schemas = [read_schema(path) for path in paths]
         for path, schema in zip(paths, schemas, strict=True):
@@ -267,8 +272,11 @@ def find_files(library: Any) -> list[Path]:
     if not isinstance(library, str | os.PathLike):
         paths = [Path(path) for path in library]
     elif Path(library).is_dir():
-        inside = (path for path in Path(library).iterdir() if path.name[0] not in "._")
-        paths = sorted((path for path in inside if is_file_name(path.name)), key=_natural)
+        inside = sorted((p for p in Path(library).iterdir() if p.name[0] not in "._"), key=_natural)
+        paths = [path for path in inside if is_file_name(path.name)]
+        if paths and (others := [path.name for path in inside if path not in paths]):
+            named = ", ".join(others[:5]) + (", ..." if len(others) > 5 else "")
+            warnings.warn(f"{library}: passed over, of unknown types: {named}", UserWarning, stacklevel=3)
     elif Path(library).exists() or not glob.has_magic(os.fspath(library)):
         paths = [Path(library)]
     else:
@@ -301,16 +309,27 @@ def _table_columns(
         _check_known(keep, schema.names)
         schema = pa.schema([field for field in schema if field.name in (text, name, *keep)])
     # A column that is empty so far has no type yet.
-    fields = [pa.field(f.name, pa.string() if pa.types.is_null(f.type) else f.type) for f in schema]
+    fields = [
+        pa.field(f.name, pa.string() if pa.types.is_null(f.type) else f.type)
+        for f in schema
+        if f.name and not NAMELESS.fullmatch(f.name)
+    ]
     return Columns(pa.schema(fields), text, name, True)
 
 
-def _made_columns(path: Path, keep: Sequence[str] | None) -> Columns:
-    records = list(islice(read_records(path), FIRST))
-    known = list(dict.fromkeys(name for record in records for name in record.columns))
-    text = file_format(path) == "smi"
+def _made_columns(paths: Sequence[Path], keep: Sequence[str] | None) -> Columns:
+    known: dict[str, None] = {}
+    for path in paths:
+        for record in islice(read_records(path), FIRST):
+            known |= dict.fromkeys(record.columns)
+            if keep is None and record.columns.get("id", record.name) != record.name:
+                raise ValueError(
+                    f"{path}: a property 'id' that is not the title, and would be lost; "
+                    "say with keep which properties to keep"
+                )
+    text = file_format(paths[0]) == "smi"
     made = ["id", "smiles"] if text else ["id"]
-    _check_known(keep or (), known)
+    _check_known(keep or (), list(known))
     kept = [name for name in known if (keep is None or name in keep) and name not in made]
     return Columns(
         pa.schema([(name, pa.string()) for name in [*made, *kept]]), "smiles" if text else None, "id", False

@@ -3,7 +3,7 @@
 ============================  ==============================================================================
 ``part-0000000.parquet``      results of partition 0, in the order of its molecules
 ``_manifest.json``            the task: only the same is continued
-``_parts/0000000.json``       written after the partition: it is done; its number of molecules, its failures
+``_parts/0000000.json``       written after the partition: it is done; its size, molecules and failures
 ``_failures.csv``             all failures, when all partitions are done
 ============================  ==============================================================================
 
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,6 +77,8 @@ class Output:
         foreign = [file.name for file in path.iterdir() if not _ours(file)]
         if foreign:
             raise ValueError(f"{path}: a folder with something else in it ({foreign[0]}); name a new one")
+        if not (path / PARTS).exists() and any(path.glob("*.parquet")):
+            raise ValueError(f"{path}: there is Parquet of another origin in it; name a new folder")
         (path / PARTS).mkdir(exist_ok=True)
         self._lock = FileLock(path / LOCK)
         try:
@@ -99,8 +102,8 @@ class Output:
                     f"{self.path}: what is there was made with another {named}; the same run would go on, "
                     "a restart discards what there is"
                 )
-        elif any(self.path.glob("*.parquet")):
-            raise ValueError(f"{self.path}: there is Parquet of another origin in it; name a new folder")
+        elif any(self.path.glob("*.parquet")):  # a restart that was killed, or somebody took the manifest
+            raise ValueError(f"{self.path}: there is Parquet without a manifest in it; a restart discards it")
         for file in self.path.rglob(".*.tmp"):
             file.unlink(missing_ok=True)  # what a kill left
         self.manifest: dict[str, Any] = {"task": task}
@@ -125,9 +128,16 @@ class Output:
         with appearing(self.path / MANIFEST) as made:
             made.write_text(json.dumps(self.manifest, indent=1), encoding="utf-8")
 
-    def done(self) -> set[int]:
-        """Numbers of the partitions that are done."""
-        return {int(file.stem) for file in (self.path / PARTS).glob("*.json")}
+    def done(self, final: bool) -> set[int]:
+        """Numbers of the partitions that are done, and are there as they were written."""
+        found = set()
+        for note in (self.path / PARTS).glob("*.json"):
+            number = int(note.stem)
+            part = part_path(self.path, number, final)
+            size = json.loads(note.read_text(encoding="utf-8")).get("bytes")
+            if part.is_file() and part.stat().st_size == size:
+                found.add(number)
+        return found
 
     def finish(self, partitions: int) -> LibraryResult:
         """Write the table of failures."""
@@ -164,11 +174,14 @@ def part_path(folder: Path, number: int, final: bool) -> Path:
 
 
 def _ours(file: Path) -> bool:
-    return file.name in (PARTS, MANIFEST, FAILURES, LOCK, TOP) or file.name.startswith((".", "part-"))
+    part = re.fullmatch(r"part-\d{7,}\.parquet", file.name)  # other programs' parts have longer names
+    return bool(part) or file.name in (PARTS, MANIFEST, FAILURES, LOCK, TOP) or file.name.startswith(".")
 
 
 def _differences(key: str, one: Any, other: Any) -> str:
     """A key, and of input files those that differ."""
+    if key == "input" and isinstance(one, str) and isinstance(other, str):
+        return "input (by the token of the Dask DataFrame)"
     if key != "input" or not (isinstance(one, list) and isinstance(other, list)):
         return key
     before, now = (dict(files) for files in (one, other))

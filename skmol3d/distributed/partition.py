@@ -85,7 +85,8 @@ def work(number: int, source: Any, columns: Columns, job: Job, folder: Path) -> 
         ):
             for table in job.select(pieces):
                 writer.write_table(table, row_group_size=max(1, len(table)))
-        note = {"molecules": pieces.molecules, "failures": pieces.failures}
+        size = part_path(folder, number, job.final).stat().st_size
+        note = {"bytes": size, "molecules": pieces.molecules, "failures": pieces.failures}
         with appearing(note_path(folder, number)) as made:
             made.write_text(json.dumps(note), encoding="utf-8")
         return len(pieces.failures)

@@ -54,6 +54,8 @@ def complete(
     output = output.resolve()  # workers have working directories of their own
     counted = {} if restart else read_manifest(output).get("counted", {})
     opened = open_library(library, smiles_column, id_column, keep, partition_size, counted)
+    if inside := [path for path in opened.paths if path.resolve().parent == output]:
+        raise ValueError(f"{output}: {inside[0].name} of the library is in it; name another folder")
     if not len(opened):
         raise ValueError(f"{library}: there is no molecule in it")
     results = {field.name for field in job.fields}
@@ -62,7 +64,7 @@ def complete(
     task = {**task, **opened.identity}
     with Output(output, task, restart) as out:
         out.note(counted=opened.counted, partitions=len(opened))
-        done = out.done()
+        done = out.done(job.final)
         if len(done) < len(opened):
             with connected(scheduler, processes) as client:
                 run(client, opened, job, output, done, verbose)

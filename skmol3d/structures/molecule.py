@@ -23,6 +23,7 @@ from skmol3d.structures.geometry import (
     perceive_bonds,
     total_charge,
 )
+from skmol3d.structures.hydrogens import add_hydrogens
 from skmol3d.structures.reading import FORMATS, is_file_name, read_records
 from skmol3d.structures.standardise import standardised
 
@@ -73,7 +74,8 @@ def read_molecule(value: object, standardise: str | None = "parent") -> Molecule
 
     - Salts, mixtures and charges: see `skmol3d.structures.standardise`.
     - 3D conformers of a `Mol` or a file are kept; missing hydrogens are added to them at RDKit's ideal
-      positions. A 2D depiction counts as no coordinates.
+      positions, which turn with the molecule (the angles of rotors are arbitrary: bring hydrogens where
+      these matter). A 2D depiction counts as no coordinates.
     - Atom-map numbers are dropped, isotopes kept. Dummy atoms and periodic cells are refused.
     - Stereo marks count on tetrahedral atoms and double bonds. Those of square planar, trigonal
       bipyramidal and octahedral atoms (``@SP1``, ``@TB1``, ``@OH1``) are dropped, since RDKit changes them
@@ -218,7 +220,7 @@ def from_graph(mol: Chem.Mol) -> Molecule:
 
 
 def _with_coordinates(mol: Chem.Mol) -> Molecule:
-    mol = Chem.AddHs(mol, addCoords=True)
+    mol = add_hydrogens(mol)
     _check_size(mol.GetNumAtoms())
     for conformer in mol.GetConformers():
         check_coordinates(_numbers(mol), conformer.GetPositions())

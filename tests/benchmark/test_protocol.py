@@ -204,6 +204,37 @@ def test_stored_results_of_other_inputs_are_not_taken(panel, tmp_path, change, m
     assert calls == settings["heads"]
 
 
+def test_what_a_task_says_of_itself_is_not_taken_from_stored_results(tmp_path):
+    smiles = ["C" * n + end for n in range(1, 11) for end in ("O", "N")]
+    task = Task(name="7.4", kind="reg", unit="nM", smiles=smiles, y=np.arange(20) % 2.0)
+    methods, settings = {"ecfp": ECFPFeaturizer(n_bits=32)}, {"heads": ["default"], "cv": (2, 1)}
+
+    def run(**changes):
+        return evaluate(methods, [replace(task, **changes)], out=tmp_path, **settings)
+
+    first = run()
+    assert run()[["task", "unit", "metric"]].values.tolist() == [["7.4", "nM", "MAE"]] * 2
+    assert run(unit="µM")["unit"].tolist() == ["µM"] * 2
+    np.testing.assert_allclose(run(unit="µM")["score"], first["score"])
+    assert run(kind="cls")["metric"].tolist() == ["AUROC"] * 2
+
+
+@pytest.mark.parametrize("folds", ["random", "scaffold"])
+@pytest.mark.parametrize("kind", ["reg", "cls"])
+def test_spellings_and_salts_of_a_molecule_are_in_one_part(folds, kind, tmp_path):
+    once = ["C" * n + "(N)O" for n in range(2, 12)] + ["c1ccccc1" + "C" * n + "N" for n in range(1, 11)]
+    again = ["OC(N)" + "C" * n for n in range(1, 11)] + [s + ".Cl" for s in once[10:]]
+    smiles = [*once, *again]
+    task = Task(name="task", kind=kind, unit="", smiles=smiles, y=np.arange(40) // 3 % 2.0)
+    evaluate({"ecfp": ECFPFeaturizer(n_bits=32)}, [task], ["default"], (3, 2), out=tmp_path, folds=folds)
+    (file,) = (tmp_path / "predictions").glob("*.csv")
+    predictions = pd.read_csv(file)
+    predictions["molecule"] = predictions["smiles"].map({s: i % 20 for i, s in enumerate(smiles)})
+    for _, repeat in predictions.groupby("repeat"):
+        assert (repeat.groupby("molecule")["fold"].nunique() == 1).all()
+        assert sorted(repeat["smiles"]) == sorted(smiles)
+
+
 def test_workers_change_nothing(panel):
     tasks, X = panel
     one = evaluate({"m": X, "half": X[:, :6]}, tasks, n_jobs=1, heads=["linear"])

@@ -83,9 +83,46 @@ def test_a_folder_with_something_else_in_it_is_left_alone(run, folder):
     (folder / "out" / "thesis.tex").write_text("ten years")
     with pytest.raises(ValueError, match=r"something else in it \(thesis.tex\)"):
         run(restart=True)
-    (folder / "out" / "thesis.tex").rename(folder / "out" / "part-a.parquet")
-    with pytest.raises(ValueError, match="Parquet of another origin"):
+
+
+@pytest.mark.parametrize("name", ["part-00000-abc.snappy.parquet", "part-0000000.parquet"])
+@pytest.mark.parametrize("restart", [False, True])
+def test_parquet_of_others_is_left_alone(run, folder, name, restart):
+    (folder / "out").mkdir()
+    (folder / "out" / name).write_bytes(b"ten years")
+    with pytest.raises(ValueError, match="something else in it|Parquet of another origin"):
+        run(restart=restart)
+    assert (folder / "out" / name).read_bytes() == b"ten years"
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_results_are_not_replaced_by_results_of_themselves(run, folder, restart):
+    run()
+    before = (folder / "out" / "part-0000000.parquet").read_bytes()
+    with pytest.raises(ValueError, match=r"part-0000000.parquet of the library is in it; name another folder"):
+        run("out", ECFPFeaturizer(n_bits=64, radius=1), restart=restart, keep=[])
+    assert (folder / "out" / "part-0000000.parquet").read_bytes() == before
+
+
+def test_a_restart_goes_on_from_one_that_was_killed(run, folder):
+    run()
+    (folder / "out" / "_manifest.json").unlink()  # the first that a restart discards
+    with pytest.raises(ValueError, match="Parquet without a manifest"):
         run()
+    assert run(restart=True).molecules == 30
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut"])
+def test_a_partition_that_is_gone_or_damaged_is_made_again(run, folder, damage):
+    run()
+    part = folder / "out" / "part-0000002.parquet"
+    whole = part.read_bytes()
+    if damage == "gone":
+        part.unlink()
+    else:
+        part.write_bytes(whole[:50])
+    run()
+    assert part.read_bytes() == whole
 
 
 def test_two_processes_do_not_fill_one_folder(run, folder):

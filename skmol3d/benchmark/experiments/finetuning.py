@@ -8,6 +8,8 @@ score. Test parts are looked at once, for the scores; with ``--folds K`` they ar
 means over K folds of the training part: that is for choosing settings (``--set NAME=VALUE``, of the
 estimators). ``--model`` may be a folder with random weights (``experiments.random_checkpoint``), which is a
 network of the same size from scratch with ``--set train=all``; ``--ecfp`` adds a forest on ECFP counts.
+``--fingerprints METHOD``, of `skmol3d benchmark`, puts its rows in the place of REM3DI's, for the heads and
+for the networks (``--set train=head``), on the molecules that have a row of the model.
 
 Prints a Markdown table, of MAE or AUROC, with the share of the networks in the prediction and the CPU seconds
 of fine-tuning (conformers and rows are looked up, where they were made before, and count otherwise). FILE
@@ -29,12 +31,24 @@ from numpy.typing import NDArray
 from sklearn.model_selection import KFold, StratifiedKFold
 
 from skmol3d import ECFPFeaturizer, REM3DIClassifier, REM3DIFeaturizer, REM3DIRegressor
+from skmol3d.benchmark.fingerprint_networks import (
+    FingerprintClassifier,
+    FingerprintRegressor,
+    method_rows,
+)
 from skmol3d.benchmark.heads import fit_head
 from skmol3d.benchmark.report import markdown
 from skmol3d.benchmark.scores import METRIC, better, score
 from skmol3d.datasets import Task, read_panel
 
 KEY = ["task", "fold", "model", "settings"]
+ESTIMATORS: dict[tuple[str, bool], Any] = {
+    ("reg", False): REM3DIRegressor,
+    ("cls", False): REM3DIClassifier,
+    ("reg", True): FingerprintRegressor,
+    ("cls", True): FingerprintClassifier,
+}
+"""By the kind of a task, and whether rows are a fingerprint's."""
 
 
 def parts(task: Task, folds: int | None, seed: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
@@ -58,6 +72,7 @@ def compare(
     heads: Sequence[str],
     ecfp: bool,
     cache_dir: str | None,
+    fingerprints: str | None = None,
 ) -> dict[str, Any]:
     """Scores of one task and split; molecules that fail are left out for all."""
     smiles = np.array(task.smiles, dtype=object)
@@ -65,6 +80,9 @@ def compare(
     X, X_test = featurizer.transform(smiles[train]), featurizer.transform(smiles[test])
     kept, kept_test = (np.isfinite(rows).all(axis=1) for rows in (X, X_test))
     X, X_test, train, test = X[kept], X_test[kept_test], train[kept], test[kept_test]
+    if fingerprints is not None:
+        rows_of = method_rows(fingerprints, cache_dir=cache_dir)
+        X, X_test = rows_of(smiles[train]), rows_of(smiles[test])
     y, y_test = task.y[train], task.y[test]
     row: dict[str, Any] = {"n_train": len(train), "n_test": len(test), "metric": METRIC[task.kind]}
     row["n_failed"] = int((~kept).sum() + (~kept_test).sum())
@@ -83,8 +101,10 @@ def compare(
         row["ecfp_forest"] = score(task.kind, y_test, fit.prediction)
 
     start = time.process_time()
-    family = REM3DIRegressor if task.kind == "reg" else REM3DIClassifier
-    estimator = family(model, cache_dir=cache_dir).set_params(**settings).fit(smiles[train], y)
+    family = ESTIMATORS[task.kind, fingerprints is not None]
+    estimator = (
+        family(fingerprints or model, cache_dir=cache_dir).set_params(**settings).fit(smiles[train], y)
+    )
     if task.kind == "reg":
         predicted = estimator.predict(smiles[test])
     else:
@@ -128,21 +148,24 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--folds", type=int, help="folds of the training part, in place of the test part")
     parser.add_argument("--seed", type=int, default=0, help="of the folds (default: 0)")
     parser.add_argument("--ecfp", action="store_true", help="also a forest on ECFP counts")
+    parser.add_argument("--fingerprints", metavar="METHOD", help="rows in the place of the model's")
     parser.add_argument("--cache-dir")
     args = parser.parse_args(argv)
+    rows_of = args.fingerprints or args.model
     settings = {name: _value(text) for name, _, text in (item.partition("=") for item in args.set)}
     done = pd.read_csv(args.out, dtype={"settings": str}) if args.out.is_file() else pd.DataFrame(columns=KEY)
     for task in read_panel(args.tasks, args.only):
         for fold, (train, test) in enumerate(parts(task, args.folds, args.seed)):
             name = "test" if args.folds is None else f"{fold} of {args.folds}, seed {args.seed}"
-            key = dict(zip(KEY, (task.name, name, args.model, str(settings)), strict=True))
+            key = dict(zip(KEY, (task.name, name, rows_of, str(settings)), strict=True))
             if not (done[KEY] == pd.Series(key)).all(axis=1).any():
-                row = compare(task, train, test, args.model, settings, args.heads, args.ecfp, args.cache_dir)
+                own = (args.model, settings, args.heads, args.ecfp, args.cache_dir, args.fingerprints)
+                row = compare(task, train, test, *own)
                 done = pd.concat([done, pd.DataFrame([key | row])], ignore_index=True)
                 args.out.parent.mkdir(parents=True, exist_ok=True)
                 done.to_csv(args.out, index=False)
                 print(key | row, flush=True)
-    wanted = done[(done["model"] == args.model) & (done["settings"] == str(settings))]
+    wanted = done[(done["model"] == rows_of) & (done["settings"] == str(settings))]
     wanted = wanted[(wanted["fold"] == "test") == (args.folds is None)]
     print(table(wanted))
 

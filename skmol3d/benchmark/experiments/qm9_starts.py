@@ -1,17 +1,17 @@
-"""What pretraining is worth on QM9: orbital energies after fine-tuning, pretrained against random weights.
+"""What pretraining is worth on QM9: orbitals or dipoles after fine-tuning, pretrained against random weights.
 
 ``python -m skmol3d.benchmark.experiments.qm9_starts --geometries xtb/qm9_0.npz xtb/qm9_1.npz``
 ``--labels qm9_10k_rimp2_tzvp.csv.gz --recipe egnn-emgp-small --start FOLDER``
 
 FOLDER is a potential that ``skmol3d pretrain`` made, by the recipe or another one with its architecture. It
 and random weights train for the same steps on the Hartree-Fock energies of the highest occupied and lowest
-unoccupied orbitals (columns ``homo_HF_eV`` and ``lumo_HF_eV``) of the same molecules, at the geometries of
-QM9, with the recipe's settings: once per seed, which draws the molecules, the batches and the random weights.
-The recipe's share ``held_out`` of the training molecules is for validation, and the molecules that are left
-are the test.
+unoccupied orbitals (columns ``homo_HF_eV`` and ``lumo_HF_eV``) of the same molecules, or with ``--targets
+dipole`` on their Hartree-Fock dipole vectors (``dip_HF_x_au`` and so on), at the geometries of QM9, with the
+recipe's settings: once per seed, which draws the molecules, the batches and the random weights. The recipe's
+share ``held_out`` of the training molecules is for validation, and the molecules that are left are the test.
 
-Prints a Markdown table of mean absolute errors (meV), mean ± standard deviation over the seeds. A killed
-command, repeated, goes on from its ``--out``.
+Prints a Markdown table of mean absolute errors (meV; of dipoles the length of the difference, mD), mean ±
+standard deviation over the seeds. A killed command, repeated, goes on from its ``--out``.
 """
 
 import argparse
@@ -30,34 +30,47 @@ from skmol3d.trainer.data.sets import PackedSet
 from skmol3d.trainer.data.xtb import read_xtb
 from skmol3d.trainer.pretrain import read_recipe
 
-LABELS = {"homo": "homo_HF_eV", "lumo": "lumo_HF_eV"}
+LABELS = {"homo": ["homo_HF_eV"], "lumo": ["lumo_HF_eV"], "dipole": [f"dip_HF_{x}_au" for x in "xyz"]}
+BOHR, DEBYE = 0.529177211, 1 / 0.208194333  # Å; D per e·Å
+UNITS = {"homo": ("HOMO (meV)", 1e3), "lumo": ("LUMO (meV)", 1e3), "dipole": ("dipole (mD)", 1e3 * DEBYE)}
 
 
 def read(path: Path, labels: pd.DataFrame) -> PackedSet:
-    """The QM9 geometries of a file that have labels (by QM9's number of the molecule), with these."""
+    """The QM9 geometries of a file that have labels (by QM9's number of the molecule), with these.
+
+    ``labels`` has the columns of some of `LABELS`.
+    """
     data = read_xtb(path)
     known = np.isin(data.group, labels.index)
     rows = np.flatnonzero(known & (data.molecule_targets["kind"] == ConformerKind.QM9))
     found = labels.loc[data.group[rows]]
-    targets = {name: found[column].to_numpy(np.float32) for name, column in LABELS.items()}
+    targets = {
+        name: found[columns].to_numpy(np.float32).squeeze(1 if len(columns) == 1 else ())
+        for name, columns in LABELS.items()
+        if set(columns) <= set(found.columns)
+    }
+    if "dipole" in targets:
+        targets["dipole"] *= np.float32(BOHR)
     return replace(select(data, rows), atom_targets={}, molecule_targets=targets)
 
 
-def table(runs: Sequence[dict[str, dict[str, dict[str, float]]]]) -> str:
+def table(runs: Sequence[dict[str, dict[str, dict[str, float]]]], targets: Sequence[str]) -> str:
     """Markdown from what `forces.compare` returned for each seed; files count by their molecules."""
     lines = []
     for part in ("validation", "test"):
         line = [part]
-        for metric in ("homo_mae", "lumo_mae"):
+        for name in targets:
+            unit = UNITS[name][1]
             errors = [
-                [1000 * _mean(run[start], part, metric) for run in runs] for start in (PRETRAINED, RANDOM)
+                [unit * _mean(run[start], part, f"{name}_mae") for run in runs]
+                for start in (PRETRAINED, RANDOM)
             ]
             line += [spread(e, 0) for e in errors]
             line.append(f"{np.mean(errors[0]) / np.mean(errors[1]):.2f}")
         lines.append(line)
     header = ["molecules"]
-    for what in ("HOMO (meV)", "LUMO (meV)"):
-        header += [f"{what}, {PRETRAINED}", RANDOM, "ratio"]
+    for name in targets:
+        header += [f"{UNITS[name][0]}, {PRETRAINED}", RANDOM, "ratio"]
     return markdown(lines, header)
 
 
@@ -80,13 +93,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--molecules", type=int, default=4000, help="of each file, to train on (default: 4000)"
     )
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--targets", nargs="+", choices=LABELS, default=["homo", "lumo"])
     parser.add_argument("--out", type=Path, help="keeps data, logs and metrics")
     args = parser.parse_args(argv)
-    labels = pd.read_csv(args.labels).set_index("mol_index")[list(LABELS.values())].dropna()
+    columns = [column for name in args.targets for column in LABELS[name]]
+    labels = pd.read_csv(args.labels).set_index("mol_index")[columns].dropna()
     sets = {path.name.partition(".")[0]: read(path, labels) for path in args.geometries}
     sets = {name: data for name, data in sets.items() if len(data)}
     recipe = read_recipe(args.recipe, args.set)
-    recipe = replace(recipe, initial=args.start, weights=dict.fromkeys(LABELS, 1.0))
+    recipe = replace(recipe, initial=args.start, weights=dict.fromkeys(args.targets, 1.0))
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch) / "runs" if args.out is None else args.out
         runs = [
@@ -100,7 +115,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         f"{schedule.steps} steps of at most {recipe.atoms} atoms, peak learning rate "
         f"{schedule.learning_rate:g}; {args.seeds} seeds; pretrained: {args.start}\n"
     )
-    print(table(runs))
+    print(table(runs, args.targets))
 
 
 if __name__ == "__main__":

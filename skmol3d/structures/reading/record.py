@@ -21,7 +21,8 @@ class Record:
     line : int or None
         1-based line of the (unpacked) file where it begins; None for Parquet.
     name : str or None
-        Title line of a MOL block, text after the SMILES of a .smi line, or the value of the id column.
+        Title line of a MOL block or else its property ``id``, text after the SMILES of a .smi line, or the
+        value of the id column, of which an empty one is "".
     structure : str, rdkit.Chem.Mol, ase.Atoms, None or StructureError
         Something for `skmol3d.structures.read_molecule`; text is what the file says, not yet parsed.
     columns : dict of str to object

@@ -57,7 +57,8 @@ def _sdf_record(index: int, first: int, lines: list[str]) -> Record:
     else:
         mol.SetProp("_Name", title)
         structure = mol
-    return Record(index, first, title or None, structure, _properties(lines[end:]))
+    properties = _properties(lines[end:])
+    return Record(index, first, title or properties.get("id") or None, structure, properties)
 
 
 def _properties(lines: list[str]) -> dict[str, str]:

@@ -73,7 +73,7 @@ def read_table(
         else:
             values = dict(zip(header, row, strict=False))  # a short row lacks what it lacks
             structure = values.pop(header[smiles], None)
-            label = None if name is None else values.get(header[name])
+            label = None if name is None else values.get(header[name], "")
             yield Record(index, first, label, structure, values)
         index += 1
 
@@ -124,7 +124,9 @@ def find_columns(
             raise ValueError(f"{what} of SMILES; name one (smiles_column) of: {_listed(header)}")
         smiles = found[0]
     if id_column is not None:
-        return smiles, _named(header, id_column)
+        if (name := _named(header, id_column)) == smiles:
+            raise ValueError(f"the column of the names, {id_column!r}, is that of the structures")
+        return smiles, name
     for wanted in ID_COLUMNS:
         named = [i for i, name in enumerate(header) if name.lower() == wanted and i != smiles]
         if len(named) == 1:
@@ -179,6 +181,7 @@ def read_parquet(
             skipped = min(max(0, start - index), len(batch))
             for i, values in enumerate(batch.slice(skipped).to_pylist(), index + skipped):
                 structure = values.pop(header[smiles])
-                label = values.get(header[name]) if name is not None else None
-                yield Record(i, None, None if label is None else str(label), structure, values)
+                label = None if name is None else values.get(header[name])
+                named = None if name is None else "" if label is None else str(label)
+                yield Record(i, None, named, structure, values)
             index += len(batch)

@@ -30,8 +30,8 @@ ABOUT = """`{backbone}` with an energy head whose gradient is the force. {traine
 below, and no others.
 
 Metrics below: mean absolute errors of force components (`force_mae`, eV/Å, beside `zero_force_mae`, that of
-predicting no force), energy per molecule and per atom (eV), atomic charges (e) and frontier orbitals (eV);
-other columns are training losses.
+predicting no force), energy per molecule and per atom (eV), atomic charges (e), frontier orbitals (eV) and
+dipole vectors (length of the difference, e·Å); other columns are training losses.
 """
 ENERGIES = "Trained on energies (eV) of conformers at positions in Å."
 FORCES = """Trained on forces (eV/Å) but not on energies: its energy (eV) compares conformers of one molecule,

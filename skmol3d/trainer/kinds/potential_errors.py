@@ -17,7 +17,8 @@ def errors(objective: Any, data: PackedSet, index: np.ndarray) -> dict[str, floa
     """Errors on conformers ``index`` in what ``objective`` (`PotentialObjectives`) trains and the set labels.
 
     ``force_mae`` (components, eV/Å), ``energy_mae`` and ``energy_mae_per_atom`` (eV), ``charge_mae`` (e),
-    ``homo_mae`` and ``lumo_mae`` (eV); the losses ``force_centric``, ``efp`` and ``inp``, each time under the
+    ``homo_mae`` and ``lumo_mae`` (eV), ``dipole_mae`` (length of the difference, e·Å, if all molecules of a
+    batch are neutral); the losses ``force_centric``, ``efp`` and ``inp``, each time under the
     same noise; and the number of ``molecules`` (conformers).
     """
     objective.eval()

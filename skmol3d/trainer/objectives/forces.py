@@ -20,7 +20,7 @@ LABELLED = ("forces", "energy", "charges", "dipole", "homo", "lumo")
     Loss("forces", "forces (eV/Å)", "forces"),
     Loss("energy", "energies (eV)", "energy"),
     Loss("charges", "atomic charges (e)", "charges", "charge_mae", per_atom=True),
-    Loss("dipole", "dipoles (e·Å) of neutral molecules", "dipole"),
+    Loss("dipole", "dipoles (e·Å) of neutral molecules", "dipole", "dipole_mae"),
     Loss("homo", "energies of the highest occupied orbital (eV)", "homo", "homo_mae"),
     Loss("lumo", "energies of the lowest unoccupied orbital (eV)", "lumo", "lumo_mae"),
 )
@@ -69,9 +69,12 @@ class PotentialObjective(nn.Module):
         if "charges" in self.names:
             losses["charges"] = (charges - targets["charges"]).abs().mean()
         if "dipole" in self.names:
-            dipole = charges[:, None] * positions + self.atomic_dipole(features.vectors)[:, :, 0]
-            dipole = dipole.new_zeros(len(batch), 3).index_add(0, batch.molecule, dipole)
             neutral = batch.charge == 0  # an ion's dipole depends on the origin
+            # So does that of charges which do not add up to zero.
+            excess = charges.new_zeros(len(batch)).index_add(0, batch.molecule, charges) / batch.counts
+            parts = (charges - excess[batch.molecule])[:, None] * positions
+            parts = parts + self.atomic_dipole(features.vectors)[:, :, 0]
+            dipole = parts.new_zeros(len(batch), 3).index_add(0, batch.molecule, parts)
             distance = (dipole - targets["dipole"]).norm(dim=1)
             losses["dipole"] = (distance * neutral).sum() / neutral.sum().clamp(min=1)
         if "homo" in self.names or "lumo" in self.names:

@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from skmol3d import ECFPFeaturizer
 from skmol3d.benchmark.experiments import finetuning
+from skmol3d.benchmark.heads import fit_head
 from skmol3d.datasets import read_panel
 
 
@@ -34,6 +36,22 @@ def test_a_run_is_kept_and_goes_on(panel, tiny_checkpoint, tmp_path, capsys, mon
     monkeypatch.setattr(finetuning, "compare", None)  # nothing is left to compute
     finetuning.main([str(argument) for argument in arguments])
     assert capsys.readouterr().out.splitlines()[-1] == printed.splitlines()[-1]
+
+
+def test_fingerprints_take_the_place_of_the_rows(panel, tiny_checkpoint, tmp_path, capsys):
+    out = tmp_path / "results.csv"
+    arguments = ["--tasks", panel, "--out", out, "--model", tiny_checkpoint, "--fingerprints", "ecfp-count"]
+    arguments += ["--heads", "kernel", "--set", "train=head", "n_estimators=1", "epochs=2", "width=4"]
+    finetuning.main([str(argument) for argument in arguments])
+    assert "| length | ecfp-count | MAE |" in capsys.readouterr().out
+    table = pd.read_csv(out).set_index("task")
+    length = next(task for task in read_panel(panel) if task.name == "length")
+    (train, test), smiles = finetuning.parts(length, None, 0)[0], np.array(length.smiles)
+    rows = ECFPFeaturizer(count=True)
+    kernel = fit_head(
+        "kernel", "reg", rows.transform(smiles[train]), length.y[train], rows.transform(smiles[test])
+    )
+    assert table.loc["length", "frozen"] == pytest.approx(np.abs(kernel.prediction - length.y[test]).mean())
 
 
 def test_folds_do_not_touch_the_test_part(panel):

@@ -1,5 +1,7 @@
 """Energies, forces, charges, dipoles and orbitals against loops."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -42,7 +44,7 @@ def test_potential_objective(batch):
     dipoles, homos, lumos = [], [], []
     for m in range(b):
         own = batch.molecule == m
-        dipole = charges[own] @ batch.positions[own]
+        dipole = (charges[own] - charges[own].mean()) @ batch.positions[own]
         dipole = dipole + (features.vectors[own] @ objective.atomic_dipole.weight[0]).sum(0)
         dipoles.append((dipole - targets["dipole"][m]).norm().item())
         weights = levels[own, 2:].softmax(0)
@@ -63,3 +65,12 @@ def test_force_loss_trains_the_potential(batch):
     objective(batch, targets)["forces"].backward()
     weight = objective.potential.head[0].weight
     assert weight.grad.abs().amax() > 0  # the gradient of a gradient
+
+
+def test_dipoles_do_not_depend_on_the_origin(batch):
+    """Even where nothing has taught the charges to add up to that of the molecule."""
+    objective = PotentialObjective(Potential(PotentialConfig(BACKBONES[0])), ["dipole"]).double()
+    targets = {"dipole": torch.randn(len(batch), 3, dtype=torch.float64)}
+    moved = replace(batch, positions=batch.positions + torch.tensor([3.0, -2.0, 5.0]))
+    found = [objective(b, targets)["dipole"].item() for b in (batch, moved)]
+    assert found[1] == pytest.approx(found[0])
