@@ -169,7 +169,7 @@ def _run_or_load(folder: Path | None, *job: Any) -> pd.DataFrame:
     # Tasks may be called "Ki, nM/L", and the folder of a checkpoint has slashes, too.
     task, method = (quote(constants[part], safe="+@= ") for part in ("task", "method"))
     # With the key in the name, a run in which other molecules are dropped does not displace this one.
-    name = f"{task}__{method}__{constants['head']}__{_key(*inputs, constants['kind'])}.csv"
+    name = f"{task}__{method}__{constants['head']}__{_key(*inputs, kind=constants['kind'])}.csv"
     path, predicted = folder / "results" / name, folder / "predictions" / name
     if path.exists():
         # What the task says of itself may have changed, and "7.4" would be read as a number.

@@ -88,7 +88,8 @@ class EquivariantRidge(RegressorMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like, shape [n, 4K]
-            Rows of ``Mo3ENetFeaturizer(output="vector")``.
+            Rows of ``Mo3ENetFeaturizer(output="vector")``, not those of its other outputs, and not scaled:
+            a `StandardScaler` before this model would break the equivariance.
         y : array-like, shape [n, 3], [n, 3, 3] or [n, 3, 3, 3]
             Targets in any unit, in the frame of the coordinates that the rows were made from. Tensors must be
             symmetric in all their indices.
@@ -100,7 +101,8 @@ class EquivariantRidge(RegressorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If shapes do not fit, numbers are not finite, or a target is not symmetric (the first is named).
+            If shapes do not fit, numbers are not finite, a target is not symmetric (the first is named), or
+            columns have names that are not those of vector rows.
         """
         if not self.alpha > 0:
             raise ValueError(f"alpha must be positive; got {self.alpha!r}")
@@ -108,6 +110,11 @@ class EquivariantRidge(RegressorMixin, BaseEstimator):
         if self.channels is not None:
             check_integer("channels", self.channels, 1)
         X = validate_data(self, X, dtype=np.float64)
+        names = getattr(self, "feature_names_in_", None)
+        if names is not None and not str(names[0]).endswith("_x_0"):
+            raise ValueError(
+                f"X: {names[0]!r} is no column of vectors; give rows of Mo3ENetFeaturizer(output='vector')"
+            )
         vectors, scalars = split_rows(X)
         targets = _symmetric_tensors(y, len(X))
         self.rank_ = targets.ndim - 1

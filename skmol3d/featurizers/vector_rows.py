@@ -22,7 +22,7 @@ def split_rows(rows: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     if width % 4:
         raise ValueError(f"vector rows have 3K coordinates and K scalars; {width} columns do not divide by 4")
     coordinates = 3 * width // 4
-    return rows[:, :coordinates].reshape(len(rows), 3, -1), rows[:, coordinates:]
+    return rows[:, :coordinates].reshape(len(rows), 3, width // 4), rows[:, coordinates:]
 
 
 def rotate_rows(rows: NDArray[np.float32], R: Any) -> NDArray[np.float32]:
@@ -43,7 +43,7 @@ def rotate_rows(rows: NDArray[np.float32], R: Any) -> NDArray[np.float32]:
         raise ValueError(f"{which} is not orthogonal: R @ R.T differs from the identity")
     vectors, scalars = split_rows(rows)
     turned = (matrices @ vectors).astype(np.float32)
-    return np.concatenate([turned.reshape(len(rows), -1), scalars], axis=1)
+    return np.concatenate([turned.reshape(len(rows), 3 * scalars.shape[1]), scalars], axis=1)
 
 
 def decode_rows(rows: NDArray[np.float32], encoder: Autoencoder, device: torch.device) -> list[Any]:

@@ -170,8 +170,8 @@ def save_pretrained(
 ) -> Path:
     """Write ``encoder`` as a checkpoint folder.
 
-    Files are written under temporary names and renamed at the end, so that an interrupted save leaves an
-    existing checkpoint as it was.
+    Files are written under temporary names and renamed at the end, so that a save that fails leaves an
+    existing checkpoint as it was; one that is killed between the renames is noticed when it is loaded.
 
     Parameters
     ----------

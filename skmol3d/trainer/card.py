@@ -42,6 +42,9 @@ def write_card(recipe: Recipe, logs: Path, encoder: Any, hardware: str) -> str:
     elements = getattr(encoder, "elements", ())
     if elements:
         history.append(f"Elements: {', '.join(chemical_symbols[z] for z in elements)}")
+    command = f"`skmol3d pretrain {recipe.name} --data DATA`"
+    if not _shipped(recipe):
+        command = "`skmol3d pretrain FILE.yaml --data DATA`, where the file has the recipe below"
     as_it_ran = yaml.safe_dump(_settings(recipe), sort_keys=False, default_flow_style=None, width=100)
     lines = [
         HEAD.format(
@@ -51,7 +54,7 @@ def write_card(recipe: Recipe, logs: Path, encoder: Any, hardware: str) -> str:
         "## Data\n",
         *[_entry(entry) for entry in facts],
         "\n## Training\n",
-        f"- Command: `skmol3d pretrain {recipe.name} --data DATA`",
+        f"- Command: {command}",
         *[f"- {item}" for item in history],
         f"- Parameters: {sum(p.numel() for p in encoder.parameters()):,}",
         "- The recipe as it ran:\n",
@@ -61,6 +64,13 @@ def write_card(recipe: Recipe, logs: Path, encoder: Any, hardware: str) -> str:
         _table(metrics if isinstance(next(iter(metrics.values())), dict) else {"held out": metrics}),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _shipped(recipe: Recipe) -> bool:
+    """Whether the package has this very recipe."""
+    from skmol3d.trainer.pretrain import read_recipe, shipped
+
+    return recipe.name in shipped() and bool(read_recipe(recipe.name, []) == recipe)
 
 
 def _settings(recipe: Recipe) -> dict[str, Any]:

@@ -53,3 +53,17 @@ def test_no_column_is_lost_to_one_of_the_same_name(folder, header, options, lost
     assert f"'{lost}' is not the column that OUTPUT calls so" in capsys.readouterr().err
     assert main([*command, "--keep", "note"]) == 0
     assert pd.read_csv("out.csv")["note"].tolist() == ["a"]
+
+
+def test_ids_are_what_the_cells_hold_and_never_the_number_of_a_row(folder):
+    Path("in.csv").write_text("id,smiles,act\n0,CCO,1\n,CCC,2\n 1 ,CCN,3\n")
+    assert main(["predict", "model.joblib", "in.csv", "out.csv"]) == 0
+    assert pd.read_csv("out.csv", dtype=str, keep_default_na=False)["id"].tolist() == ["0", "", " 1 "]
+    assert main(["featurize", "in.csv", "rows.csv", "--model", "ecfp", "--n-bits", "8"]) == 0
+    assert pd.read_csv("rows.csv", dtype=str, keep_default_na=False)["id"].tolist() == ["0", "", " 1 "]
+
+
+def test_the_column_of_the_molecules_is_not_that_of_their_names(folder, capsys):
+    Path("in.csv").write_text("smiles,act\nCCO,1\n")
+    assert main(["predict", "model.joblib", "in.csv", "out.csv", "--id-column", "smiles"]) == 2
+    assert "the column of the names, 'smiles', is that of the structures" in capsys.readouterr().err

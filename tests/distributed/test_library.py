@@ -14,6 +14,9 @@ from skmol3d.distributed.library import find_files, open_library
 def test_files_come_in_the_order_of_their_numbers(tmp_path):
     for name in ("part.10.csv", "part.9.csv", "_manifest.csv", ".hidden.csv", "notes.txt"):
         (tmp_path / name).write_text("smiles\nC\n")
+    with pytest.warns(UserWarning, match=r"passed over, of unknown types: notes\.txt$"):
+        find_files(tmp_path)
+    (tmp_path / "notes.txt").unlink()
     for library in (tmp_path, str(tmp_path / "*part*.csv")):
         assert [path.name for path in find_files(library)] == ["part.9.csv", "part.10.csv"]
     listed = [tmp_path / "part.10.csv", tmp_path / "part.9.csv"]
@@ -86,3 +89,28 @@ def test_what_is_not_installed_is_said_with_what_to_install(missing):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "skmol3d featurize: libraries need dask and pyarrow: pip install 'skmol3d[dask]'" in done.stderr
+
+
+ATOM = "  1  0  0  0  0  0  0  0  0  0999 V2000\n    0.0    0.0    0.0 C   0  0\nM  END\n"
+SD = "{title}\n\n\n" + ATOM + "{items}$$$$\n"
+
+
+def test_properties_of_every_sd_file_are_kept_and_an_id_is_a_name(tmp_path):
+    (tmp_path / "1.sdf").write_text(SD.format(title="", items="> <id>\nX1\n\n> <act>\n5\n\n"))
+    (tmp_path / "2.sdf").write_text(SD.format(title="two", items="> <late>\n7\n\n"))
+    library = open_library(tmp_path)
+    assert library.columns.schema.names == ["id", "act", "late"]
+    records = [record for i in range(2) for record in library.source(i).records()]
+    assert library.columns.arrays(records, 0)[0].to_pylist() == ["X1", "two"]
+    (tmp_path / "3.sdf").write_text(SD.format(title="three", items="> <id>\nX3\n\n"))
+    with pytest.raises(ValueError, match=r"3.sdf: a property 'id' that is not the title, and would be lost"):
+        open_library(tmp_path)
+    assert open_library(tmp_path, keep=["act"]).columns.schema.names == ["id", "act"]
+
+
+def test_columns_without_a_name_are_left_out(tmp_path):
+    (tmp_path / "a.csv").write_text("id,smiles,,\n1,CCO,,\n")
+    assert open_library(tmp_path / "a.csv").columns.schema.names == ["id", "smiles"]
+    table = pd.DataFrame({"smiles": ["C"], "__null_dask_index__": [0]}, index=[3])
+    table.to_parquet(tmp_path / "a.parquet")
+    assert open_library(tmp_path / "a.parquet").columns.schema.names == ["smiles"]

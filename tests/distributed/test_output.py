@@ -90,7 +90,7 @@ def test_a_folder_with_something_else_in_it_is_left_alone(run, folder):
 def test_parquet_of_others_is_left_alone(run, folder, name, restart):
     (folder / "out").mkdir()
     (folder / "out" / name).write_bytes(b"ten years")
-    with pytest.raises(ValueError, match="something else in it|Parquet of another origin"):
+    with pytest.raises(ValueError, match=r"something else in it|Parquet of another origin"):
         run(restart=restart)
     assert (folder / "out" / name).read_bytes() == b"ten years"
 
@@ -99,7 +99,9 @@ def test_parquet_of_others_is_left_alone(run, folder, name, restart):
 def test_results_are_not_replaced_by_results_of_themselves(run, folder, restart):
     run()
     before = (folder / "out" / "part-0000000.parquet").read_bytes()
-    with pytest.raises(ValueError, match=r"part-0000000.parquet of the library is in it; name another folder"):
+    with pytest.raises(
+        ValueError, match=r"part-0000000.parquet of the library is in it; name another folder"
+    ):
         run("out", ECFPFeaturizer(n_bits=64, radius=1), restart=restart, keep=[])
     assert (folder / "out" / "part-0000000.parquet").read_bytes() == before
 

@@ -4,6 +4,7 @@ import pickle
 from itertools import permutations
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.spatial.transform import Rotation
 from sklearn.base import clone
@@ -161,3 +162,11 @@ def test_score_wants_targets_of_the_rank_it_was_fitted_to():
     head = EquivariantRidge().fit(rows, target(1, vectors, scalars))
     with pytest.raises(ValueError, match=r"y must have shape \[40, 3\]; got \[40, 3, 3\]"):
         head.score(rows, target(2, vectors, scalars))
+
+
+def test_columns_that_are_named_are_those_of_vectors():
+    X, y = np.random.default_rng(0).normal(size=(6, 8)), np.zeros((6, 3))
+    vectors = [f"mo3enet_{x}_{k}" for x in "xyz" for k in range(2)] + ["mo3enet_scalar_0", "mo3enet_scalar_1"]
+    EquivariantRidge().fit(pd.DataFrame(X, columns=vectors), y)
+    with pytest.raises(ValueError, match=r"'mo3enet_0' is no column of vectors; .*output='vector'"):
+        EquivariantRidge().fit(pd.DataFrame(X, columns=[f"mo3enet_{i}" for i in range(8)]), y)

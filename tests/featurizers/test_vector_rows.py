@@ -52,3 +52,7 @@ def test_atoms_that_no_bonds_hold_together_are_refused():
     atoms.numbers[1:] = 7
     with pytest.raises(ValueError):  # noqa: PT011 (RDKit's words)
         with_bonds(atoms)
+
+
+def test_no_rows_turn_to_no_rows():
+    assert rotate_rows(np.zeros((0, 8), np.float32), np.eye(3)).shape == (0, 8)

@@ -24,7 +24,19 @@ def moved(mol, turn, shift):
 
 
 # Rotors, a line, two atoms, one atom, an ion, and molecules with symmetries.
-SMILES = ["CCO", "CCN", "CC(C)(C)O", "CC#CC", "CO", "C", "O", "C[NH3+]", "Cc1ccccc1", "OCC(F)(Cl)CN", "CC(=O)NC"]
+SMILES = [
+    "CCO",
+    "CCN",
+    "CC(C)(C)O",
+    "CC#CC",
+    "CO",
+    "C",
+    "O",
+    "C[NH3+]",
+    "Cc1ccccc1",
+    "OCC(F)(Cl)CN",
+    "CC(=O)NC",
+]
 
 
 @pytest.mark.parametrize("smiles", SMILES)
@@ -43,7 +55,9 @@ def test_hydrogens_are_as_far_from_their_atoms_as_those_of_rdkit():
     made, plain = add_hydrogens(mol), Chem.AddHs(mol, addCoords=True)
     for bond in made.GetBonds():
         i, j = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
-        lengths = [np.linalg.norm(np.subtract(*m.GetConformer().GetPositions()[[i, j]])) for m in (made, plain)]
+        lengths = [
+            np.linalg.norm(np.subtract(*m.GetConformer().GetPositions()[[i, j]])) for m in (made, plain)
+        ]
         assert lengths[0] == pytest.approx(lengths[1], abs=1e-6)
 
 

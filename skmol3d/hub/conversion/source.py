@@ -32,10 +32,25 @@ def load_tensors(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
+        _check_pickle(path)
         return None
-    except (OSError, RuntimeError, EOFError) as error:
+    except (OSError, RuntimeError, EOFError, LookupError, ValueError) as error:
+        _check_pickle(path)
         reason = str(error).partition("\n")[0] or "it ends too soon"
         raise CheckpointError(f"{path}: cannot be read as a file of torch: {reason}") from error
+
+
+def _check_pickle(path: Path) -> None:
+    """Raise CheckpointError for what is no pickle: nobody should be asked to trust a failed download."""
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        start = file.read(40)
+    if start[:2] not in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
+        raise CheckpointError(
+            f"{path}: cannot be read as a file of torch: it begins with {start!r} (has the page of an "
+            "error, or the pointer of a file in Git LFS, been downloaded in its place?)"
+        )
 
 
 @contextmanager

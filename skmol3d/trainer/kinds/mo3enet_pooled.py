@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from skmol3d.encoders.atoms import AtomBatch
-from skmol3d.encoders.config import config_from_dict, config_to_dict
+from skmol3d.encoders.config import check_positive, config_from_dict, config_to_dict
 from skmol3d.encoders.mo3enet.pooled import PooledMo3ENet, PooledMo3ENetConfig
 from skmol3d.encoders.potential import Potential
 from skmol3d.trainer.data.batches import Batch, Mixture, bucketed
@@ -34,7 +34,7 @@ EVALUATED = 2048  # padded atoms per batch of them
 ABOUT = """Mo3ENet autoencoder (arXiv:2405.13791) over the frozen potential `{potential}`: {vectors} vectors
 (Å) that turn with the molecule, and as many scalars that do not, are pooled from all atoms by attention and
 learned weights; a decoder puts {atoms} back into place; and linear read-outs of the same rows learn GFN2-xTB
-energies, orbitals, dipoles and quadrupoles, and RDKit's descriptors
+energies, orbitals, dipoles and quadrupoles{descriptors}
 (`skmol3d.encoders.mo3enet.pooled.PooledMo3ENet`).{started}
 
 **Limits.** Elements below only, up to {swarm} {atoms}. Vectors of a molecule with a symmetry are unchanged by
@@ -76,6 +76,10 @@ class PooledMo3ENetRecipe(LoopRecipe):
     decode_every: int = 1
     model: dict[str, Any]
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_positive(self, "decode_every")
+
     def run(self, place: Place) -> PooledMo3ENet:
         """Train the autoencoder; metrics are those of held-out molecules of each set."""
         torch.manual_seed(self.seed)
@@ -86,6 +90,13 @@ class PooledMo3ENetRecipe(LoopRecipe):
         for source in self.data:
             if source.targets is not None:
                 sets[source.path] = with_descriptors(sets[source.path], place.data / source.targets)
+        if self.weights.get("descriptors") and not any(
+            "descriptors" in s.molecule_targets for s in sets.values()
+        ):
+            raise ValueError(
+                "weights: no entry of data has RDKit's descriptors; name their file (targets), or set "
+                "weights.descriptors=0"
+            )
         splits = {
             path: (decodable(sets[path], trained, encoder), decodable(sets[path], held, encoder))
             for path, (trained, held) in self.split(sets).items()
@@ -159,6 +170,7 @@ class PooledMo3ENetRecipe(LoopRecipe):
             vectors=chosen["embedding"],
             swarm=chosen["swarm"],
             atoms=atoms,
+            descriptors=", and RDKit's descriptors" if self.weights.get("descriptors") else "",
             started="" if self.initial is None else f" It started from `{self.initial}`.",
         )
 

@@ -49,8 +49,9 @@ targets; cross-entropies for environments and handedness).
 """
 WORDS = """
 Counts of words: how many atoms have each of the most frequent environments, by the molecular graph, or as a
-linear map of each token names them where there is none; the others folded (`rare`); some also by the
-handedness of the centre next to them."""
+linear map of each token names them where there is none{folded}; some also by the handedness of the centre
+next to them."""
+FOLDED = "; the others folded (`rare`)"
 SURFACE = " Columns of the molecular surface, from charges that are linear in the potential's features."
 
 
@@ -205,9 +206,10 @@ class REM3DIRecipe(LoopRecipe):
 
     def about(self) -> str:
         """The method and its limits."""
+        folded = (self.model.get("words") or {}).get("folded")
         return ABOUT.format(
             potential=self.potential,
-            words=WORDS if self.weights.get("environments") else "",
+            words=WORDS.format(folded=FOLDED if folded else "") if self.weights.get("environments") else "",
             surface=SURFACE if self.model.get("surface") else "",
             started="" if self.initial is None else f" It started from `{self.initial}`.",
         )

@@ -7,8 +7,9 @@ returns these losses by name.
 
 from __future__ import annotations
 
+import math
 import pkgutil
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -71,13 +72,16 @@ def losses(kind: str) -> dict[str, Loss]:
     return {name: loss for name, (loss, _) in _of(kind).items()}
 
 
-def check_weights(kind: str, weights: Collection[str]) -> None:
-    """Raise ValueError unless ``weights`` are of some losses of the kind."""
+def check_weights(kind: str, weights: Mapping[str, float]) -> None:
+    """Raise ValueError unless ``weights`` are of some losses of the kind, finite and not negative."""
     known = losses(kind)
     unknown = sorted(set(weights) - known.keys())
     if unknown or not weights:
         problem = f"no such losses {unknown}; there are" if unknown else "expected weights of some of"
         raise ValueError(f"weights: {problem} {', '.join(known)}")
+    wrong = [name for name, weight in weights.items() if not 0 <= weight < math.inf]
+    if wrong:
+        raise ValueError(f"weights: {wrong[0]} must be finite and not negative, got {weights[wrong[0]]}")
 
 
 def build(kind: str, names: Collection[str], *what: Any) -> nn.ModuleDict:

@@ -53,3 +53,15 @@ def test_options_of_another_kind_of_model_are_refused(tmp_path):
     ):
         with pytest.raises(CheckpointError, match=message):
             convert(tmp_path / name, tmp_path / "made", **options)
+
+
+@pytest.mark.parametrize(
+    "content", [b"hello", b"<!DOCTYPE html>", b"version https://git-lfs.github.com/spec/v1"]
+)
+def test_what_is_no_pickle_is_not_called_one(content, tmp_path):
+    (tmp_path / "x.model").write_bytes(content)
+    with pytest.raises(
+        CheckpointError, match="cannot be read as a file of torch: it begins with b'"
+    ) as error:
+        convert(tmp_path / "x.model", tmp_path / "made")
+    assert "trust_pickle" not in str(error.value)

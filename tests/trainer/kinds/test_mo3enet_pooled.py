@@ -164,3 +164,22 @@ def test_shipped_recipe_is_complete():
     assert sum(p.numel() for p in encoder.parameters()) * 2 < 16e6  # bytes as float16
     assert encoder.config.swarm >= 40
     assert len(encoder.elements) == 13
+
+
+def test_descriptors_that_nothing_teaches_are_neither_claimed_nor_weighted(
+    data_root, tiny_potential, tmp_path
+):
+    recipe = read_recipe("mo3enet-druglike", ["weights.descriptors=0"])
+    assert "RDKit" not in recipe.about()
+    assert "RDKit's descriptors" in read_recipe("mo3enet-druglike", []).about()
+    with pytest.raises(ValueError, match="no entry of data has RDKit's descriptors"):
+        run(
+            RECIPE | {"potential": tiny_potential, "data": [{"path": "labels.npz", "share": 1.0}]},
+            data_root,
+            tmp_path,
+        )
+
+
+def test_one_molecule_of_none_is_not_decoded():
+    with pytest.raises(ValueError, match="decode_every must be positive"):
+        read_recipe("mo3enet-druglike", ["decode_every=0"])

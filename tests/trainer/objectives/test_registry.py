@@ -46,3 +46,10 @@ def test_every_loss_says_what_it_is_about(kind):
     for name, loss in found.items():
         assert name == loss.name
         assert len(loss.about) > 5
+
+
+@pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf")])
+def test_weights_are_finite_and_not_negative(weight):
+    registry.check_weights("potential", {"forces": 0.0, "energy": 1.0})
+    with pytest.raises(ValueError, match="weights: forces must be finite and not negative"):
+        registry.check_weights("potential", {"forces": weight})
