@@ -163,13 +163,13 @@ def _key(X: NDArray, y: NDArray, splits: list[Split], head: str, seed: int, kind
 
 
 def _run_or_load(folder: Path | None, *job: Any) -> pd.DataFrame:
-    *inputs, _, constants = job
+    X, y, splits, head, seed, _, constants = job
     if folder is None:
         return _run(*job)[0]
     # Tasks may be called "Ki, nM/L", and the folder of a checkpoint has slashes, too.
     task, method = (quote(constants[part], safe="+@= ") for part in ("task", "method"))
     # With the key in the name, a run in which other molecules are dropped does not displace this one.
-    name = f"{task}__{method}__{constants['head']}__{_key(*inputs, kind=constants['kind'])}.csv"
+    name = f"{task}__{method}__{constants['head']}__{_key(X, y, splits, head, seed, constants['kind'])}.csv"
     path, predicted = folder / "results" / name, folder / "predictions" / name
     if path.exists():
         # What the task says of itself may have changed, and "7.4" would be read as a number.
