@@ -322,7 +322,8 @@ def _made_columns(paths: Sequence[Path], keep: Sequence[str] | None) -> Columns:
     for path in paths:
         for record in islice(read_records(path), FIRST):
             known |= dict.fromkeys(record.columns)
-            if keep is None and record.columns.get("id", record.name) != record.name:
+            own = record.columns.get("id")
+            if keep is None and own is not None and str(own) != (record.name or ""):
                 raise ValueError(
                     f"{path}: a property 'id' that is not the title, and would be lost; "
                     "say with keep which properties to keep"

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rdkit import Chem
 
+FAR = 1e6  # Å
 TIE = 1e-3
 """Å; of atoms whose distances differ by less the first one counts, as coordinates of files are rounded."""
 
@@ -16,12 +17,13 @@ def add_hydrogens(mol: Chem.Mol) -> Chem.Mol:
     RDKit turns rotors (methyls, hydroxyls) by the axes of the coordinates. So that hydrogens turn with the
     molecule, they are placed in a frame of its own (`own_frame`).
     """
-    if not any(atom.GetTotalNumHs() for atom in mol.GetAtoms()):
+    known = [conformer.GetPositions() for conformer in mol.GetConformers()]
+    # What is not finite, or nearly so, has no frame; it is refused when coordinates are checked.
+    framed = all((np.abs(x) < FAR).all() for x in known)
+    if not framed or not any(atom.GetTotalNumHs() for atom in mol.GetAtoms()):
         return Chem.AddHs(mol, addCoords=True)
     turned = Chem.Mol(mol)
-    known = [conformer.GetPositions() for conformer in mol.GetConformers()]
-    # What is not finite has no frame; it is refused when coordinates are checked.
-    frames = [own_frame(x) if np.isfinite(x).all() else (np.zeros(3), np.eye(3)) for x in known]
+    frames = [own_frame(x) for x in known]
     for conformer, x, (centre, axes) in zip(turned.GetConformers(), known, frames, strict=True):
         conformer.SetPositions((x - centre) @ axes.T)
     turned = Chem.AddHs(turned, addCoords=True)

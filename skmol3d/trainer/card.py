@@ -31,8 +31,11 @@ OTHERS = "They are not the data that the recipe describes, so where they come fr
 BENCHMARK = "## Benchmark"
 
 
-def write_card(recipe: Recipe, logs: Path, encoder: Any, hardware: str) -> str:
-    """Markdown with the Hub's YAML head: what it is, data, training, held-out metrics, limits."""
+def write_card(recipe: Recipe, logs: Path, encoder: Any, hardware: str, shipped: bool) -> str:
+    """Markdown with the Hub's YAML head: what it is, data, training, held-out metrics, limits.
+
+    ``shipped`` says whether the package has this very recipe, so that its name trains the same.
+    """
     import yaml
 
     facts = json.loads((logs / "data.json").read_text(encoding="utf-8"))
@@ -43,7 +46,7 @@ def write_card(recipe: Recipe, logs: Path, encoder: Any, hardware: str) -> str:
     if elements:
         history.append(f"Elements: {', '.join(chemical_symbols[z] for z in elements)}")
     command = f"`skmol3d pretrain {recipe.name} --data DATA`"
-    if not _shipped(recipe):
+    if not shipped:
         command = "`skmol3d pretrain FILE.yaml --data DATA`, where the file has the recipe below"
     as_it_ran = yaml.safe_dump(_settings(recipe), sort_keys=False, default_flow_style=None, width=100)
     lines = [
@@ -64,13 +67,6 @@ def write_card(recipe: Recipe, logs: Path, encoder: Any, hardware: str) -> str:
         _table(metrics if isinstance(next(iter(metrics.values())), dict) else {"held out": metrics}),
     ]
     return "\n".join(lines) + "\n"
-
-
-def _shipped(recipe: Recipe) -> bool:
-    """Whether the package has this very recipe."""
-    from skmol3d.trainer.pretrain import read_recipe, shipped
-
-    return recipe.name in shipped() and bool(read_recipe(recipe.name, []) == recipe)
 
 
 def _settings(recipe: Recipe) -> dict[str, Any]:

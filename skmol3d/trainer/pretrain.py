@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> None:
     used = torch.cuda.get_device_name() if on_gpu else f"CPU, {torch.get_num_threads()} thread(s)"
     processes = args.devices * args.nodes
     hardware = f"{processes} process(es) on {used}, {platform.machine()}"
-    card = write_card(recipe, place.logs, encoder, hardware)
+    card = write_card(recipe, place.logs, encoder, hardware, is_shipped(recipe))
     folder = hub.save_pretrained(encoder, args.out / recipe.name, card, half=recipe.half)
     print(f"{folder}: {sum(f.stat().st_size for f in folder.iterdir()) / 1e6:.1f} MB")
 
@@ -108,6 +108,11 @@ def check_resumed(recipe: Any, logs: Path) -> None:
 def shipped() -> list[str]:
     """Names of the recipes in the package."""
     return sorted(path.stem for path in RECIPES.glob("*.yaml"))
+
+
+def is_shipped(recipe: Any) -> bool:
+    """Whether this very recipe is in the package."""
+    return recipe.name in shipped() and bool(read_recipe(recipe.name, []) == recipe)
 
 
 def read_recipe(name: str, changes: list[str]) -> Any:

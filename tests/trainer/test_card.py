@@ -6,8 +6,7 @@ import pytest
 import yaml
 from recipe_examples import POTENTIAL, run
 
-from skmol3d.trainer.card import _shipped
-from skmol3d.trainer.pretrain import RECIPES, read_recipe
+from skmol3d.trainer.pretrain import RECIPES, is_shipped, read_recipe
 
 CLAIMS = ("ChEMBL", "PubChem", "QM9", "tblite", "license:", "licence", "Mulliken")
 
@@ -80,9 +79,8 @@ def test_forces_at_minima_stand_beside_the_error_of_predicting_none(own):
 def test_the_command_is_one_that_trains_this(own, tmp_path):
     """A recipe of one's own, and a shipped one that was changed, are in the card and not in the package."""
     assert "Command: `skmol3d pretrain FILE.yaml --data DATA`, where the file has the recipe below" in own
-    recipe = read_recipe("ec-xtb-small", [])
-    assert _shipped(recipe)
-    assert not _shipped(read_recipe("ec-xtb-small", ["held_out=0.5"]))
+    assert is_shipped(read_recipe("ec-xtb-small", []))
+    assert not is_shipped(read_recipe("ec-xtb-small", ["held_out=0.5"]))
     text = own.split("```yaml\n")[1].split("```")[0]
     (tmp_path / "again.yaml").write_text(text)
     again = read_recipe(str(tmp_path / "again.yaml"), [])

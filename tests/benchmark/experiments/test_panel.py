@@ -121,9 +121,10 @@ def test_fine_tuning_is_counted_against_the_frozen_row_and_the_better_ecfp(resul
 
 def test_unknown_tables_are_refused(results, tuned):
     with pytest.raises(
-        ValueError, match=r"no table 'x'; there are scores, wins, ridges, .*finetuned, scratch, excerpt"
+        ValueError,
+        match=r"no table 'x'; there are scores, wins, ridges, .*finetuned, scratch, networks, excerpt",
     ):
-        panel.fill("<!-- table: x -->\n<!-- end -->", results, tuned, tuned, results)
+        panel.fill("<!-- table: x -->\n<!-- end -->", results, tuned, tuned, tuned, results)
 
 
 def test_claims_count_regression_tasks_under_each_head(results):
@@ -157,3 +158,20 @@ def test_random_weights_stand_next_to_pretrained_ones(tuned):
     assert made[2] == "| a | MAE | 20 | **1.500** | 2.500 | 3.000 | 2.000 |"
     assert made[3] == "| b | AUROC | 1,000 | 0.850 | 0.860 | 0.800 | **0.900** |"
     assert "ahead on 0 of 2 tasks; its errors of regression are 1.25 times those of" in made[5]
+
+
+def test_networks_on_fingerprints_stand_next_to_rem3di(tuned):
+    networks = pd.DataFrame(
+        {
+            "task": ["a", "b"],
+            "metric": ["MAE", "AUROC"],
+            "frozen": [3.0, 0.8],
+            "fine_tuned": [4.0, 0.83],
+            "share": [0.5, 0.25],
+        }
+    )
+    made = panel.on_fingerprints(tuned, networks).splitlines()
+    assert made[2] == "| a | MAE | 3.000 | 4.000 | 0.50 | **2.500** |"
+    assert made[3] == "| b | AUROC | 0.800 | 0.830 | 0.25 | **0.860** |"
+    assert "ahead of ridge or kernel on 1 of 2 tasks. REM3DI, fine-tuned, is ahead of them on 2;" in made[5]
+    assert "0.62 times theirs" in made[5]

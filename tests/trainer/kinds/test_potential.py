@@ -106,7 +106,7 @@ def test_all_objectives_at_once_over_either_backbone(backbone, data_root, tmp_pa
     assert made.config.backbone.kind == backbone["kind"]
     log = (tmp_path / "tiny.run" / "log.csv").read_text().splitlines()[0].split(",")
     assert set(names) <= set(log)
-    mae = {f"{name}_mae" for name in ("force", "energy", "charge", "homo", "lumo")}
+    mae = {f"{name}_mae" for name in ("force", "energy", "charge", "dipole", "homo", "lumo")}
     others = {"energy_mae_per_atom", "force_centric", "efp", "inp", "molecules"}
     assert set(metrics["labels.npz"]) == mae | others
     assert set(metrics["labels.npz, relaxed"]) == mae | others | {"zero_force_mae"}
