@@ -74,6 +74,8 @@ class Compression(nn.Module):
         standard = ((rows - mean) / scale).clamp(-CLIP, CLIP) * varies
         values, vectors = torch.linalg.eigh(standard.T @ standard / len(rows))
         values, vectors = values.flip(0)[: self.size], vectors.flip(1)[:, : self.size]
+        # Directions have no sign of their own: a fit to the same molecules must find the same columns.
+        vectors = vectors * vectors.gather(0, vectors.abs().argmax(0, keepdim=True)).sign()
         mixing = torch.from_numpy(hadamard(self.size)).double() / self.size**0.5
         matrix = vectors @ mixing / values.mean().sqrt() * varies[:, None]
         self.mean.copy_(mean)
