@@ -100,12 +100,11 @@ def _random_folds(
     kind: str, smiles: list[str], y: NDArray, cv: tuple[int, int], seed: int
 ) -> Iterator[tuple[NDArray, NDArray]]:
     # A molecule that is there twice would be tested by the model that has learned it.
-    _, first, molecules = np.unique([parent(text) for text in smiles], return_index=True, return_inverse=True)
-    order = np.argsort(np.argsort(first))[molecules]  # in the order in which they come first
-    once = y[np.sort(first)]
+    molecules, _ = pd.factorize(np.array([parent(text) for text in smiles], object))
+    once = y[np.unique(molecules, return_index=True)[1]]
     family = RepeatedKFold if kind == "reg" else RepeatedStratifiedKFold
     for parts in family(n_splits=cv[0], n_repeats=cv[1], random_state=seed).split(once, once):
-        train, test = (np.flatnonzero(np.isin(order, part)) for part in parts)
+        train, test = (np.flatnonzero(np.isin(molecules, part)) for part in parts)
         yield train, test
 
 

@@ -167,8 +167,7 @@ def finetuned(results: pd.DataFrame, tuned: pd.DataFrame) -> str:
     """Fine-tuning next to the frozen row and the better ECFP, the best in bold, and how often it is ahead."""
     rows = []
     for task, own in _with_ecfp(results, tuned).iterrows():
-        three = own[["ecfp", "frozen", "fine_tuned"]] * own["sign"]
-        cells = [_bold(f"{abs(v):.3f}", v == three.min()) for v in three]
+        cells = _marked(own, ["ecfp", "frozen", "fine_tuned"])
         facts = [str(task), own["metric"], f"{own['n_train']:,.0f}"]
         rows.append([*facts, *cells, f"{own['share']:.2f}", f"{own['seconds']:.0f}"])
     names = ["task", "metric", "training molecules", "better ECFP", "frozen row", "fine-tuned"]
@@ -181,51 +180,61 @@ def from_scratch(tuned: pd.DataFrame, scratch: pd.DataFrame) -> str:
 
     And how often the pretrained one is ahead, and by how much.
     """
-    rows, wins, ratios = [], 0, []
-    for task, own in scratch.set_index("task").sort_index().iterrows():
-        pretrained = tuned[tuned["task"] == task].iloc[0]
-        sign = 1 if own["metric"] == "MAE" else -1
-        four = [row[name] for row in (pretrained, own) for name in ("frozen", "fine_tuned")]
-        cells = [_bold(f"{v:.3f}", v == sign * min(sign * w for w in four)) for v in four]
-        wins += sign * pretrained["fine_tuned"] < sign * own["fine_tuned"]
-        if sign > 0:
-            ratios.append(pretrained["fine_tuned"] / own["fine_tuned"])
-        rows.append([str(task), own["metric"], f"{own['n_train']:,.0f}", *cells])
+    both = _beside(tuned, scratch)
+    four = ["pretrained_frozen", "pretrained_fine_tuned", "frozen", "fine_tuned"]
+    rows = [
+        [str(task), own["metric"], f"{own['n_train']:,.0f}", *_marked(own, four)]
+        for task, own in both.iterrows()
+    ]
     names = ["task", "metric", "training molecules", "pretrained, frozen row", "fine-tuned"]
     made = markdown(rows, [*names, "random, frozen row", "fine-tuned"])
+    wins, ratio = _gain(both)
     return (
         f"{made}\n\nFine-tuned, the pretrained start is ahead on {wins} of {len(rows)} tasks; its errors of "
-        f"regression are {np.exp(np.mean(np.log(ratios))):.2f} times those of random weights (geometric "
-        "mean)."
+        f"regression are {ratio:.2f} times those of random weights (geometric mean)."
     )
 
 
 def on_fingerprints(tuned: pd.DataFrame, networks: pd.DataFrame) -> str:
     """Fine-tuning next to the same networks on ECFP counts, the best in bold, and how often each is ahead."""
-    rows, own_wins, wins, ratios = [], 0, 0, []
-    for task, own in networks.set_index("task").sort_index().iterrows():
-        rem3di = tuned[tuned["task"] == task].iloc[0]
-        sign = 1 if own["metric"] == "MAE" else -1
-        three = (own["frozen"], own["fine_tuned"], rem3di["fine_tuned"])
-        cells = [_bold(f"{v:.3f}", v == sign * min(sign * w for w in three)) for v in three]
-        own_wins += sign * own["fine_tuned"] < sign * own["frozen"]
-        wins += sign * rem3di["fine_tuned"] < sign * own["fine_tuned"]
-        if sign > 0:
-            ratios.append(rem3di["fine_tuned"] / own["fine_tuned"])
-        rows.append([str(task), own["metric"], cells[0], cells[1], f"{own['share']:.2f}", cells[2]])
-    names = [
-        "task",
-        "metric",
-        "ECFP counts, ridge or kernel",
-        "with networks",
-        "their share",
-        "REM3DI, fine-tuned",
-    ]
+    both = _beside(tuned, networks)
+    rows = []
+    for task, own in both.iterrows():
+        alone, blended, rem3di = _marked(own, ["frozen", "fine_tuned", "pretrained_fine_tuned"])
+        rows.append([str(task), own["metric"], alone, blended, f"{own['share']:.2f}", rem3di])
+    names = ["task", "metric", "ECFP counts, ridge or kernel", "with networks", "their share"]
+    made = markdown(rows, [*names, "REM3DI, fine-tuned"])
+    wins, ratio = _gain(both)
+    own_wins = (both["sign"] * (both["fine_tuned"] - both["frozen"]) < 0).sum()
     return (
-        f"{markdown(rows, names)}\n\nNetworks on ECFP counts are ahead of ridge or kernel on {own_wins} of "
-        f"{len(rows)} tasks. REM3DI, fine-tuned, is ahead of them on {wins}; its errors of regression are "
-        f"{np.exp(np.mean(np.log(ratios))):.2f} times theirs (geometric mean)."
+        f"{made}\n\nNetworks on ECFP counts are ahead of ridge or kernel on {own_wins} of {len(rows)} tasks. "
+        f"REM3DI, fine-tuned, is ahead of them on {wins}; its errors of regression are {ratio:.2f} times "
+        "theirs (geometric mean)."
     )
+
+
+def _beside(tuned: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
+    """Other fits by task, with the scores of fine-tuning from pretrained weights (``pretrained_...``)."""
+    ours = tuned.set_index("task")[["frozen", "fine_tuned"]].add_prefix("pretrained_")
+    return _signed(other.set_index("task").sort_index().join(ours))
+
+
+def _gain(both: pd.DataFrame) -> tuple[int, float]:
+    """How often pretrained, fine-tuned rows are ahead of others, and their errors relative to these."""
+    one, other = both["pretrained_fine_tuned"], both["fine_tuned"]
+    ratios = (one / other)[both["metric"] == "MAE"]
+    return int((both["sign"] * (one - other) < 0).sum()), float(np.exp(np.log(ratios).mean()))
+
+
+def _signed(table: pd.DataFrame) -> pd.DataFrame:
+    """With ``sign``: -1 where more is better, else 1."""
+    return table.assign(sign=np.where(table["metric"] == "MAE", 1, -1))
+
+
+def _marked(own: pd.Series, names: list[str]) -> list[str]:
+    """Scores of a task as text, the best in bold."""
+    best = (own[names] * own["sign"]).min() * own["sign"]
+    return [_bold(f"{own[name]:.3f}", own[name] == best) for name in names]
 
 
 def ahead(results: pd.DataFrame, tuned: pd.DataFrame) -> str:
@@ -241,9 +250,8 @@ def ahead(results: pd.DataFrame, tuned: pd.DataFrame) -> str:
 
 
 def _with_ecfp(results: pd.DataFrame, tuned: pd.DataFrame) -> pd.DataFrame:
-    """Fine-tuned tasks with the score of the better ECFP; ``sign`` is -1 where more is better, else 1."""
-    table = tuned.sort_values(["metric", "task"], ascending=[False, True]).set_index("task")
-    table["sign"] = np.where(table["metric"] == "MAE", 1, -1)
+    """Fine-tuned tasks with the score of the better ECFP."""
+    table = _signed(tuned.sort_values(["metric", "task"], ascending=[False, True]).set_index("task"))
     rivals = _best(results).droplevel("kind").loc[table.index, ["ecfp", "ecfp-count"]]
     table["ecfp"] = rivals.mul(table["sign"], axis=0).min(axis=1) * table["sign"]
     return table

@@ -30,25 +30,18 @@ from skmol3d.trainer.data.sets import PackedSet
 from skmol3d.trainer.data.xtb import read_xtb
 from skmol3d.trainer.pretrain import read_recipe
 
-LABELS = {"homo": ["homo_HF_eV"], "lumo": ["lumo_HF_eV"], "dipole": [f"dip_HF_{x}_au" for x in "xyz"]}
+LABELS = {"homo": "homo_HF_eV", "lumo": "lumo_HF_eV", "dipole": [f"dip_HF_{x}_au" for x in "xyz"]}
 BOHR, DEBYE = 0.529177211, 1 / 0.208194333  # Å; D per e·Å
 UNITS = {"homo": ("HOMO (meV)", 1e3), "lumo": ("LUMO (meV)", 1e3), "dipole": ("dipole (mD)", 1e3 * DEBYE)}
 
 
-def read(path: Path, labels: pd.DataFrame) -> PackedSet:
-    """The QM9 geometries of a file that have labels (by QM9's number of the molecule), with these.
-
-    ``labels`` has the columns of some of `LABELS`.
-    """
+def read(path: Path, labels: pd.DataFrame, names: Sequence[str]) -> PackedSet:
+    """The QM9 geometries of a file that have labels (by QM9's number of the molecule), with those named."""
     data = read_xtb(path)
     known = np.isin(data.group, labels.index)
     rows = np.flatnonzero(known & (data.molecule_targets["kind"] == ConformerKind.QM9))
     found = labels.loc[data.group[rows]]
-    targets = {
-        name: found[columns].to_numpy(np.float32).squeeze(1 if len(columns) == 1 else ())
-        for name, columns in LABELS.items()
-        if set(columns) <= set(found.columns)
-    }
+    targets = {name: found[LABELS[name]].to_numpy(np.float32) for name in names}
     if "dipole" in targets:
         targets["dipole"] *= np.float32(BOHR)
     return replace(select(data, rows), atom_targets={}, molecule_targets=targets)
@@ -96,9 +89,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--targets", nargs="+", choices=LABELS, default=["homo", "lumo"])
     parser.add_argument("--out", type=Path, help="keeps data, logs and metrics")
     args = parser.parse_args(argv)
-    columns = [column for name in args.targets for column in LABELS[name]]
+    columns = [column for name in args.targets for column in np.atleast_1d(LABELS[name])]
     labels = pd.read_csv(args.labels).set_index("mol_index")[columns].dropna()
-    sets = {path.name.partition(".")[0]: read(path, labels) for path in args.geometries}
+    sets = {path.name.partition(".")[0]: read(path, labels, args.targets) for path in args.geometries}
     sets = {name: data for name, data in sets.items() if len(data)}
     recipe = read_recipe(args.recipe, args.set)
     recipe = replace(recipe, initial=args.start, weights=dict.fromkeys(args.targets, 1.0))

@@ -46,8 +46,8 @@ def folder(tmp_path):
 
 
 def test_geometries_of_qm9_with_hartree_fock_labels(folder):
-    labels = pd.read_csv(folder / "labels.csv").set_index("mol_index")[["homo_HF_eV", "lumo_HF_eV"]]
-    data = qm9_starts.read(folder / "qm9_1.npz", labels)
+    labels = pd.read_csv(folder / "labels.csv").set_index("mol_index")
+    data = qm9_starts.read(folder / "qm9_1.npz", labels, ["homo", "lumo"])
     assert len(data) == 11
     np.testing.assert_allclose(data.molecule_targets["homo"], -13.0 - np.arange(11) / 100)
     assert set(data.molecule_targets) == {"homo", "lumo"}
@@ -55,7 +55,7 @@ def test_geometries_of_qm9_with_hartree_fock_labels(folder):
 
 def test_dipoles_of_labels_are_read_in_electrons_and_angstroms(folder):
     labels = pd.read_csv(folder / "labels.csv").set_index("mol_index")
-    dipoles = qm9_starts.read(folder / "qm9_0.npz", labels).molecule_targets["dipole"]
+    dipoles = qm9_starts.read(folder / "qm9_0.npz", labels, ["dipole"]).molecule_targets["dipole"]
     np.testing.assert_allclose(dipoles, np.tile([0.3704, -0.2117, 0.0], (12, 1)), atol=1e-4)
 
 

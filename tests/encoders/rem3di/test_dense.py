@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from encoder_examples import collate, embedded, moved, rem3di
+from scipy.linalg import hadamard
 from sklearn.preprocessing import StandardScaler
 
 from skmol3d import hub
@@ -58,6 +59,14 @@ def test_columns_have_equal_variance(size):
     levels = made(made.standardised(rows)) / STEP
     assert torch.equal(levels, levels.round())
     assert (made(made.standardised(rows)) - unrounded(made, rows)).abs().max() <= STEP / 2
+
+
+def test_directions_do_not_have_the_sign_of_chance():
+    """What `eigh` returns may turn around with the rounding of rows; columns would mean the opposite."""
+    made = fitted(correlated(200, 16), 8)
+    directions = made.matrix.numpy() @ hadamard(8)  # the mixing undone
+    largest = np.abs(directions).argmax(0)
+    assert (directions[largest, range(8)] > 0).all()
 
 
 def test_constant_columns_stay_silent_and_can_be_saved(tmp_path):
