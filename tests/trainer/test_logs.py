@@ -2,6 +2,7 @@
 
 import math
 import sys
+import time
 
 import pytest
 from loop_runs import SHORT, Stop, fit, rows, steps
@@ -27,6 +28,7 @@ def test_logs(tmp_path):
 def test_tensorboard_shows_what_the_tables_say(tmp_path):
     with pytest.raises(Stop):
         fit(tmp_path, stop=11)
+    time.sleep(1)  # files are read by name, which has the second, then a number as text: 10 before 9
     fit(tmp_path, resume=True)  # from step 8: row 10 is written twice
     board = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     for log, column in (("log", "fit"), ("evaluation", "weight")):
