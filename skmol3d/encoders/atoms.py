@@ -110,6 +110,10 @@ class AtomBatch:
         padded[self.molecule, self.slot] = values
         return padded
 
+    def only_atoms(self, values: Tensor) -> Tensor:
+        """Values [N, ...] of atoms, with zeros for any padding that the batch keeps: here there is none."""
+        return values
+
     def unpad(self, padded: Tensor) -> Tensor:
         """Values [N, ...] of the atoms in a padded array [B, longest, ...]: the reverse of `pad`."""
         flat = padded.flatten(0, 1)

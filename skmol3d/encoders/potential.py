@@ -69,7 +69,7 @@ class Potential(nn.Module):
             learned = self.head(self.energy_scalars(features))[:, 0]
         if learned is None:
             raise TypeError(f"{type(self.backbone).__name__} has neither energy_scalars nor energies")
-        atomic = learned + self.element_energy[batch.numbers]
+        atomic = batch.only_atoms(learned + self.element_energy[batch.numbers])
         return atomic.new_zeros(len(batch)).index_add(0, batch.molecule, atomic)
 
     def energy_scalars(self, features: AtomFeatures) -> Tensor:

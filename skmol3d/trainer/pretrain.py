@@ -41,6 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="default: 32-true",
     )
     parser.add_argument(
+        "--recorded",
+        action="store_true",
+        help="for small potentials on one GPU, which waits for the CPU to launch their kernels: replay "
+        "whole steps as CUDA graphs, on conformers that stay in the GPU's memory",
+    )
+    parser.add_argument(
         "--n-jobs",
         type=int,
         default=1,
@@ -64,9 +70,11 @@ def run(args: argparse.Namespace) -> None:
     from skmol3d.trainer.loop import main_process
 
     recipe = read_recipe(args.recipe, args.set)
+    if args.recorded and recipe.kind != "potential":
+        raise ValueError(f"--recorded is for recipes of kind potential, and {recipe.name} is a {recipe.kind}")
     if args.resume:
         check_resumed(recipe, args.out / f"{recipe.name}.run")
-    names = ("device", "devices", "nodes", "precision", "resume", "n_jobs", "data", "out")
+    names = ("device", "devices", "nodes", "precision", "recorded", "resume", "n_jobs", "data", "out")
     place = Place(logs=args.out / f"{recipe.name}.run", **{name: getattr(args, name) for name in names})
     if main_process():
         place.logs.mkdir(parents=True, exist_ok=True)

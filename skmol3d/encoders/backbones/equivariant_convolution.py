@@ -14,10 +14,12 @@ from skmol3d.encoders.atoms import (
     ORGANIC,
     AtomBatch,
     AtomFeatures,
+    Edges,
     full_precision,
     radius_edges,
 )
 from skmol3d.encoders.config import check_elements, check_positive
+from skmol3d.encoders.grid import GridBatch
 from skmol3d.encoders.layers import Bessel, cosine_cutoff
 from skmol3d.encoders.periodic import PeriodicBatch
 
@@ -121,6 +123,8 @@ class EquivariantConvolution(nn.Module):
     def _filters(self, batch: AtomBatch) -> Tensor:
         """φ_k(r_ij) Y_m(r̂_ij) as [B, harmonics, L, L · K]: molecule, m, target, source and filter."""
         edges = radius_edges(batch, self.config.cutoff)
+        if isinstance(batch, GridBatch):
+            return self._all_pairs(edges, len(batch))
         others = (~edges.itself).nonzero()[:, 0]
         source, target = edges.source[others], edges.target[others]
         harmonics = spherical_harmonics(edges.direction.index_select(0, others), self.config.degree)
@@ -138,6 +142,16 @@ class EquivariantConvolution(nn.Module):
         angular = harmonics.new_zeros(size, count).index_copy_(0, place, harmonics)
         angular = angular.view(molecules, -1, count).transpose(1, 2).contiguous()[..., None]
         radial = radial.new_zeros(size, filters).index_copy_(0, place, radial)
+        dense = angular * radial.view(molecules, 1, -1, filters)
+        return dense.view(molecules, count, longest, longest * filters)
+
+    def _all_pairs(self, edges: Edges, molecules: int) -> Tensor:
+        """`_filters` of a grid, where nothing depends on how many neighbours there are."""
+        longest = math.isqrt(len(edges.target) // molecules)
+        harmonics = spherical_harmonics(edges.direction, self.config.degree)
+        radial = self.radial(edges.distance) * ~edges.itself[:, None]
+        count, filters = harmonics.shape[1], radial.shape[1]
+        angular = harmonics.view(molecules, -1, count).transpose(1, 2).contiguous()[..., None]
         dense = angular * radial.view(molecules, 1, -1, filters)
         return dense.view(molecules, count, longest, longest * filters)
 

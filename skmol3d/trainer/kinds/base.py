@@ -39,6 +39,8 @@ class Place:
         Processes that embed molecules.
     device, devices, nodes, precision : str, int, int, str
         As in `skmol3d.trainer.loop.train`.
+    recorded : bool
+        Whether a GPU replays whole steps (`skmol3d.trainer.recorded`).
     """
 
     data: Path
@@ -50,6 +52,7 @@ class Place:
     devices: int = 1
     nodes: int = 1
     precision: str = "32-true"
+    recorded: bool = False
 
     def checkpoint(self, name: str) -> str:
         """A checkpoint's name, or its folder if it was trained here."""

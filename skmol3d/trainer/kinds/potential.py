@@ -22,7 +22,9 @@ from skmol3d.trainer.kinds.base import LoopRecipe, Place, write_metrics
 from skmol3d.trainer.kinds.potential_errors import errors, errors_by_kind
 from skmol3d.trainer.loop import main_process, train
 from skmol3d.trainer.objectives import registry
+from skmol3d.trainer.objectives.forces import LABELLED
 from skmol3d.trainer.objectives.potential import PotentialObjectives
+from skmol3d.trainer.recorded import shelve, train_recorded
 
 ABOUT = """`{backbone}` with an energy head whose gradient is the force. {trained}{started}
 
@@ -84,19 +86,29 @@ class PotentialRecipe(LoopRecipe):
             tests = {name: relative_energies(s, references) for name, s in tests.items()}
         first = self.paths[0]
         shown = np.random.default_rng(0).permutation(splits[first][1])[:300]
-        best = train(
-            PotentialObjectives(potential, list(self.weights)),
-            Mixture(
-                [sets[s.path] for s in self.data],
-                self.shares,
-                rows,
+        objective = PotentialObjectives(potential, list(self.weights))
+        drawn = [sets[s.path] for s in self.data], self.shares, rows
+
+        def evaluate(network: nn.Module) -> dict[str, float]:
+            return errors(network, sets[first], shown)
+
+        if place.recorded:
+            check_recordable(self, place)
+            best = train_recorded(
+                objective,
+                lambda device: shelve(*drawn, list(self.weights), device),
                 self.atoms,
-                self.seed,
-                views=self.views,
-            ),
-            evaluate=lambda objective: errors(objective, sets[first], shown),
-            **self.settings(place),
-        )
+                self.weights,
+                self.schedule,
+                place.logs,
+                evaluate=evaluate,
+                resume=place.resume,
+                device=place.device,
+                seed=self.seed,
+            )
+        else:
+            mixture = Mixture(*drawn, self.atoms, self.seed, views=self.views)
+            best = train(objective, mixture, evaluate=evaluate, **self.settings(place))
         if main_process():
             write_metrics(place, _metrics(best, sets, splits, tests))
         assert isinstance(best.potential, Potential)
@@ -146,6 +158,19 @@ def check_labels(name: str, data: PackedSet, weights: Collection[str]) -> None:
     if missing:
         found = ", ".join(sorted(labels)) or "none"
         raise ValueError(f"{name}: no labels for {', '.join(missing)} of recipe.weights; it has {found}")
+
+
+def check_recordable(recipe: PotentialRecipe, place: Place) -> None:
+    """Raise ValueError if what a step does depends on the numbers in a batch, or several devices make it."""
+    kind, others = recipe.model.backbone.kind, sorted(set(recipe.weights) - set(LABELLED))
+    if kind != "equivariant-convolution":
+        raise ValueError(f"--recorded: potentials of kind equivariant-convolution alone, not {kind}")
+    if others:
+        raise ValueError(f"--recorded: not with {', '.join(others)} in recipe.weights")
+    if max(recipe.views) > 1:
+        raise ValueError("--recorded: conformers are drawn one by one, without views")
+    if place.devices * place.nodes > 1 or place.precision != "32-true":
+        raise ValueError("--recorded: on one device, and in precision 32-true")
 
 
 def start_from(config: PotentialConfig, checkpoint: str) -> Potential:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -54,26 +55,28 @@ class PotentialObjective(nn.Module):
 
     def forward(self, batch: AtomBatch, targets: dict[str, Tensor]) -> dict[str, Tensor]:
         positions = batch.positions.detach().requires_grad_()
-        batch = AtomBatch(batch.numbers, positions, batch.counts, batch.charge)
+        batch = replace(batch, positions=positions)
         features = self.potential.backbone(batch)
         losses = {}
         if "forces" in self.names or "energy" in self.names:
             energy = self.potential.energy(batch, features)
         if "forces" in self.names:
             (gradient,) = torch.autograd.grad(energy.sum(), positions, create_graph=True)
-            losses["forces"] = (gradient + targets["forces"]).norm(dim=1).mean()
+            wrong = batch.only_atoms((gradient + targets["forces"]).norm(dim=1))
+            losses["forces"] = wrong.sum() / batch.counts.sum()
         if "energy" in self.names:
             losses["energy"] = ((energy - targets["energy"]).abs() / batch.counts.sqrt()).mean()
         if "charges" in self.names or "dipole" in self.names:
-            charges = self.charges(features.scalars)[:, 0]
+            charges = batch.only_atoms(self.charges(features.scalars)[:, 0])
         if "charges" in self.names:
-            losses["charges"] = (charges - targets["charges"]).abs().mean()
+            wrong = batch.only_atoms((charges - targets["charges"]).abs())
+            losses["charges"] = wrong.sum() / batch.counts.sum()
         if "dipole" in self.names:
             neutral = batch.charge == 0  # an ion's dipole depends on the origin
             # So does that of charges which do not add up to zero.
             excess = charges.new_zeros(len(batch)).index_add(0, batch.molecule, charges) / batch.counts
             parts = (charges - excess[batch.molecule])[:, None] * positions
-            parts = parts + self.atomic_dipole(features.vectors)[:, :, 0]
+            parts = batch.only_atoms(parts + self.atomic_dipole(features.vectors)[:, :, 0])
             dipole = parts.new_zeros(len(batch), 3).index_add(0, batch.molecule, parts)
             distance = (dipole - targets["dipole"]).norm(dim=1)
             losses["dipole"] = (distance * neutral).sum() / neutral.sum().clamp(min=1)

@@ -1,0 +1,332 @@
+"""Training of potentials in whole steps that a GPU records once and replays: CUDA graphs.
+
+A small network keeps a GPU waiting for the CPU, which launches some thousand kernels for a step; replaying
+them takes one launch. Shapes must be known for that, so conformers lie padded on the device, on one shelf for
+each size, and every size has a step of its own. Without a GPU the same steps run unrecorded.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from skmol3d.encoders.grid import GridBatch
+from skmol3d.trainer.data.sets import PackedSet
+from skmol3d.trainer.logs import SAVE_SECONDS, Logs
+from skmol3d.trainer.loop import NonFiniteLossError
+from skmol3d.trainer.schedule import Schedule
+
+STEP_OF_SIZES = 8
+"""Padded sizes are multiples of this: one step is recorded for each."""
+
+WAIT_EVERY = 25  # steps that are launched ahead
+LOOK_EVERY = 100  # steps: a loss that is not finite is found this late
+
+
+class Shelf(NamedTuple):
+    """Conformers of one padded size L, on the device.
+
+    Attributes
+    ----------
+    numbers : LongTensor [n, L]
+    positions : Tensor [n, L, 3]
+        Å.
+    counts : LongTensor [n]
+    charge : Tensor [n]
+    atom_targets, molecule_targets : dict of Tensor [n, L, ...] and [n, ...]
+    cumulative : ndarray [n]
+        Of the probabilities to be drawn, not normalised.
+    """
+
+    numbers: Tensor
+    positions: Tensor
+    counts: Tensor
+    charge: Tensor
+    atom_targets: dict[str, Tensor]
+    molecule_targets: dict[str, Tensor]
+    cumulative: np.ndarray
+
+    def batch(self, index: Tensor) -> tuple[GridBatch, dict[str, Tensor]]:
+        """Conformers ``index`` as one batch with its targets."""
+        targets = {k: v[index].flatten(0, 1) for k, v in self.atom_targets.items()}
+        targets |= {k: v[index] for k, v in self.molecule_targets.items()}
+        numbers, positions = self.numbers[index].flatten(), self.positions[index].flatten(0, 1)
+        return GridBatch(numbers, positions, self.counts[index], self.charge[index]), targets
+
+
+def shelve(
+    sets: Sequence[PackedSet],
+    shares: Sequence[float],
+    indices: Sequence[np.ndarray],
+    targets: Sequence[str],
+    device: torch.device | str = "cpu",
+) -> list[Shelf]:
+    """Conformers ``indices`` of each set, padded, by size; set k is drawn with probability ``shares[k]``."""
+    total = float(np.sum(shares))
+    sizes = np.concatenate([s.sizes[i] for s, i in zip(sets, indices, strict=True)])
+    places = -(-sizes // STEP_OF_SIZES) * STEP_OF_SIZES
+    owner = np.repeat(np.arange(len(sets)), [len(i) for i in indices])
+    row = np.concatenate(list(indices))
+    drawn = np.array([share / total / len(i) for share, i in zip(shares, indices, strict=True)])[owner]
+    shelves = []
+    for longest in np.unique(places):
+        chosen = np.flatnonzero(places == longest)
+        own = [chosen[owner[chosen] == k] for k in range(len(sets))]
+        parts = [
+            _padded(data, row[rows], int(longest), targets)
+            for data, rows in zip(sets, own, strict=True)
+            if len(rows)
+        ]
+        columns = {k: torch.cat([part[k] for part in parts]).to(device) for k in parts[0]}
+        shelves.append(
+            Shelf(
+                *(columns[name] for name in ("numbers", "positions", "counts", "charge")),
+                atom_targets={k[5:]: v for k, v in columns.items() if k.startswith("atom.")},
+                molecule_targets={k[9:]: v for k, v in columns.items() if k.startswith("molecule.")},
+                cumulative=np.cumsum(drawn[np.concatenate(own)]),
+            )
+        )
+    return shelves
+
+
+def _padded(data: PackedSet, rows: np.ndarray, longest: int, targets: Sequence[str]) -> dict[str, Tensor]:
+    batch, known = data.batch(rows)
+    place = torch.arange(longest).expand(len(rows), -1) < batch.counts[:, None]
+
+    def spread(values: Tensor) -> Tensor:
+        wide = values.new_zeros(len(rows), longest, *values.shape[1:])
+        wide[place] = values
+        return wide
+
+    columns = {"numbers": spread(batch.numbers), "positions": spread(batch.positions)}
+    columns |= {"counts": batch.counts, "charge": batch.charge}
+    columns |= {f"atom.{k}": spread(known[k]) for k in data.atom_targets if k in targets}
+    return columns | {f"molecule.{k}": known[k] for k in data.molecule_targets if k in targets}
+
+
+class Step:
+    """One optimiser step on conformers of one shelf, recorded if there is a GPU.
+
+    Parameters
+    ----------
+    shelf : Shelf
+    atoms : int
+        Of a batch, padding included.
+    run : callable
+        ``run(batch, targets)`` makes the step.
+    """
+
+    def __init__(self, shelf: Shelf, atoms: int, run: Callable[[GridBatch, dict[str, Tensor]], None]) -> None:
+        self.shelf, self.run = shelf, run
+        self.conformers = max(1, atoms // shelf.numbers.shape[1])
+        self.index = torch.zeros(self.conformers, dtype=torch.long, device=shelf.numbers.device)
+        self.graph: Any = None
+
+    @property
+    def share(self) -> float:
+        """How often it is made, not normalised: conformers are drawn by their probability."""
+        return float(self.shelf.cumulative[-1]) / self.conformers
+
+    def make(self) -> None:
+        """The step as it is, on conformers ``index``."""
+        self.run(*self.shelf.batch(self.index))
+
+    def record(self, pool: Any) -> None:
+        """Record it; it must have been made before."""
+        self.graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self.graph, pool=pool):
+            self.make()
+
+    def __call__(self, rng: np.random.Generator) -> None:
+        """Draw conformers and make the step with them."""
+        drawn = rng.random(self.conformers) * self.shelf.cumulative[-1]
+        places = np.searchsorted(self.shelf.cumulative, drawn, side="right")
+        places = np.minimum(places, len(self.shelf.cumulative) - 1)
+        self.index.copy_(torch.from_numpy(places), non_blocking=True)
+        if self.graph is None:
+            self.make()
+        else:
+            self.graph.replay()
+
+
+class Optimiser:
+    """Losses, gradients, AdamW and averaged weights, all of them in tensors that stay where they are.
+
+    Attributes
+    ----------
+    average : Module
+        The exponential moving average of the objective.
+    rate : Tensor
+        Learning rate.
+    measured : Tensor [losses + 1]
+        Losses and gradient norm of the last step.
+    """
+
+    def __init__(self, objective: nn.Module, weights: dict[str, float], schedule: Schedule) -> None:
+        self.objective, self.weights, self.schedule = objective, weights, schedule
+        self.parameters = [p for p in objective.parameters() if p.requires_grad]
+        device = self.parameters[0].device
+        self.average = copy.deepcopy(objective).eval()
+        self.averaged = [p for p in self.average.parameters() if p.requires_grad]
+        self.rate = torch.zeros((), device=device)
+        self.measured = torch.zeros(len(weights) + 1, device=device)
+        on_gpu = device.type == "cuda"
+        self.adam = torch.optim.AdamW(
+            self.parameters,
+            lr=self.rate,
+            weight_decay=schedule.weight_decay,
+            fused=True,
+            capturable=on_gpu,
+        )
+        for parameter in self.parameters:
+            parameter.grad = torch.zeros_like(parameter)
+        self.gradients = [p.grad for p in self.parameters if p.grad is not None]
+
+    def step(self, batch: GridBatch, targets: dict[str, Tensor]) -> None:
+        """One step on a batch."""
+        torch._foreach_zero_(self.gradients)
+        losses = self.objective(batch, targets)
+        total = torch.stack([weight * losses[name] for name, weight in self.weights.items()]).sum()
+        total.backward()
+        norm = nn.utils.clip_grad_norm_(self.parameters, self.schedule.clip, foreach=True)
+        self.adam.step()
+        with torch.no_grad():
+            torch._foreach_lerp_(self.averaged, self.parameters, 1.0 - self.schedule.ema)
+            self.measured.copy_(torch.stack([*(losses[n].detach() for n in self.weights), norm]))
+
+    def reset(self) -> None:
+        """Forget what was learned of the gradients."""
+        for state in self.adam.state.values():
+            for value in state.values():
+                value.zero_()
+
+    def state(self) -> dict[str, Any]:
+        """All that a resumed run needs."""
+        parts = {"objective": self.objective, "average": self.average, "adam": self.adam}
+        return {name: part.state_dict() for name, part in parts.items()}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take over a state, in the tensors that there are: steps may have been recorded."""
+        self.objective.load_state_dict(state["objective"])
+        self.average.load_state_dict(state["average"])
+        kept = state["adam"]["state"]
+        for k, parameter in enumerate(self.parameters):
+            for name, value in self.adam.state[parameter].items():
+                value.copy_(kept[k][name])
+
+
+def train_recorded(
+    objective: nn.Module,
+    shelves: Callable[[torch.device], list[Shelf]],
+    atoms: int,
+    weights: dict[str, float],
+    schedule: Schedule,
+    out: Path,
+    *,
+    evaluate: Callable[[nn.Module], dict[str, float]],
+    resume: bool = False,
+    log_every: int = 500,
+    evaluate_every: int = 4000,
+    device: str = "cpu",
+    seed: int = 0,
+) -> nn.Module:
+    """As `skmol3d.trainer.loop.train`, on one device: the same logs, states and result.
+
+    Parameters
+    ----------
+    objective : Module
+        Its shapes, and what it does, must not depend on values.
+    shelves : callable
+        From a device to what is drawn from.
+    atoms : int
+        Of a batch, padding included.
+
+    Other parameters are those of `skmol3d.trainer.loop.train`.
+
+    Raises
+    ------
+    NonFiniteLossError
+        Names the step and the losses.
+    """
+    gpu = device != "cpu" and torch.cuda.is_available()
+    place = torch.device("cuda" if gpu else "cpu")
+    objective.to(place).train()
+    optimiser = Optimiser(objective, weights, schedule)
+    steps = [Step(shelf, atoms, optimiser.step) for shelf in shelves(place)]
+    shares = np.array([step.share for step in steps])
+    kept = out / "state.pt"
+    state = torch.load(kept, map_location=place, weights_only=True) if resume and kept.exists() else None
+    number, before = (state["step"], state["elapsed"]) if state else (0, 0.0)
+    _prepare(optimiser, steps, gpu)
+    if state:
+        optimiser.load(state["optimiser"])
+    logs = Logs(out, number, print)
+    if not number:
+        logs.evaluation.write(0, 0.0, evaluate(optimiser.average))
+    begun, saved, elapsed = time.monotonic() - before, time.monotonic(), before
+    sums, summed, conformers = torch.zeros_like(optimiser.measured), 0, 0
+    try:
+        while schedule.progress(number, elapsed) < 1.0:
+            rng = np.random.default_rng([seed, number])
+            step = steps[int(rng.choice(len(steps), p=shares / shares.sum()))]
+            optimiser.rate.fill_(schedule.rate(number, elapsed))
+            step(rng)
+            sums += optimiser.measured
+            number, summed, conformers = number + 1, summed + 1, conformers + step.conformers
+            if gpu and number % WAIT_EVERY == 0:
+                torch.cuda.synchronize()
+            elapsed = time.monotonic() - begun
+            ended = schedule.progress(number, elapsed) >= 1.0
+            if number % LOOK_EVERY == 0 or ended:
+                _check(number, optimiser.measured, weights)
+            if number % log_every == 0 or ended:
+                names = [*weights, "gradient_norm"]
+                means = dict(zip(names, (sums / summed).tolist(), strict=True))
+                row = {"rate": schedule.rate(number, elapsed), **means, "molecules": conformers / summed}
+                logs.training.write(number, elapsed, row)
+                sums, summed, conformers = torch.zeros_like(sums), 0, 0
+            if number % evaluate_every == 0 or ended:
+                logs.evaluation.write(number, elapsed, evaluate(optimiser.average))
+            if number % evaluate_every == 0 or ended or time.monotonic() - saved > SAVE_SECONDS:
+                new = kept.with_suffix(".tmp")
+                torch.save({"optimiser": optimiser.state(), "step": number, "elapsed": elapsed}, new)
+                new.replace(kept)
+                saved = time.monotonic()
+    finally:
+        logs.close()
+    return optimiser.average.to("cpu")
+
+
+def _prepare(optimiser: Optimiser, steps: Sequence[Step], gpu: bool) -> None:
+    """Make every step once, at a rate of zero, and record it."""
+    start = copy.deepcopy(optimiser.objective.state_dict())
+    optimiser.rate.fill_(0.0)
+    if gpu:
+        torch.backends.cuda.matmul.allow_tf32 = True
+        aside = torch.cuda.Stream()
+        aside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(aside):  # as recording asks for
+            for step in steps:
+                step.make()
+        torch.cuda.current_stream().wait_stream(aside)
+        pool = torch.cuda.graph_pool_handle()
+        for step in steps:
+            step.record(pool)
+    else:
+        steps[0].make()  # for the optimiser's state
+    optimiser.objective.load_state_dict(start)
+    optimiser.average.load_state_dict(start)
+    optimiser.reset()
+
+
+def _check(step: int, measured: Tensor, weights: dict[str, float]) -> None:
+    values = dict(zip([*weights, "gradient_norm"], measured.tolist(), strict=True))
+    if not all(np.isfinite(value) for value in values.values()):
+        raise NonFiniteLossError(f"step {step}: {values}")
