@@ -237,7 +237,7 @@ def train_recorded(
     device: str = "cpu",
     seed: int = 0,
 ) -> nn.Module:
-    """As `skmol3d.trainer.loop.train`, on one device: the same logs, states and result.
+    """Train ``objective`` as `skmol3d.trainer.loop.train` does: the same logs, states and result.
 
     Parameters
     ----------
@@ -247,8 +247,10 @@ def train_recorded(
         From a device to what is drawn from.
     atoms : int
         Of a batch, padding included.
-
-    Other parameters are those of `skmol3d.trainer.loop.train`.
+    weights, schedule, out, evaluate, resume, log_every, evaluate_every, seed
+        As there; without a GPU a resumed run is the same, bit for bit.
+    device : str
+        "cpu", or else a GPU if there is one.
 
     Raises
     ------

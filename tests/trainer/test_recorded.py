@@ -1,0 +1,145 @@
+"""Recorded training: the losses of ragged batches, drawn as shares say, resumed, and replayed on a GPU."""
+
+import copy
+import csv
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from set_examples import random_set
+
+from skmol3d.encoders import Potential, PotentialConfig
+from skmol3d.encoders.backbones import EquivariantConvolutionConfig
+from skmol3d.trainer import logs
+from skmol3d.trainer.loop import NonFiniteLossError
+from skmol3d.trainer.objectives.forces import LABELLED
+from skmol3d.trainer.objectives.potential import PotentialObjectives
+from skmol3d.trainer.recorded import Step, shelve, train_recorded
+from skmol3d.trainer.schedule import Schedule
+
+CONVOLUTION = EquivariantConvolutionConfig(width=12, vectors=6, layers=2, filters=4, radial=8)
+WEIGHTS = dict.fromkeys(LABELLED, 1.0)
+SIZES = [5, 8, 9, 3, 16, 12, 7, 8]
+
+
+def labelled(sizes=SIZES, seed=0):
+    """A set of random atoms with random labels of all kinds."""
+    data, rng = random_set(sizes, seed=seed), np.random.default_rng(seed)
+    molecules, atoms = len(sizes), sum(sizes)
+    whole = {name: rng.normal(size=molecules) for name in ("energy", "homo", "lumo")}
+    own = {"charges": rng.normal(size=atoms), "forces": rng.normal(size=(atoms, 3))}
+    return replace(
+        data, atom_targets=own, molecule_targets=whole | {"dipole": rng.normal(size=(molecules, 3))}
+    )
+
+
+def objective():
+    torch.manual_seed(0)
+    return PotentialObjectives(Potential(PotentialConfig(CONVOLUTION)), LABELLED)
+
+
+def shelves(device="cpu"):
+    data = labelled()
+    return shelve([data], [1.0], [np.arange(len(data))], LABELLED, device)
+
+
+def train(out, steps=12, *, rows=shelves, schedule=None, **more):
+    schedule = schedule or Schedule(steps, learning_rate=1e-2, warmup=1, ema=0.5)
+    settings = {"log_every": 4, "evaluate_every": 4, "evaluate": lambda _: {"seen": 1.0}}
+    return train_recorded(objective(), rows, 32, WEIGHTS, schedule, out, **settings | more)
+
+
+def table(file):
+    with file.open(newline="") as text:
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(text)]
+
+
+def test_losses_and_gradients_are_those_of_ragged_batches():
+    data, network = labelled(), objective()
+    found = shelves()
+    assert [s.numbers.shape for s in found] == [(5, 8), (3, 16)]
+    places = [np.flatnonzero(data.sizes <= 8), np.flatnonzero(data.sizes > 8)]
+    for shelf, rows in zip(found, places, strict=True):
+        results = []
+        for batch, targets in (shelf.batch(torch.arange(len(rows))), data.batch(rows)):
+            network.zero_grad()
+            losses = network(batch, targets)
+            sum(losses.values()).backward()
+            results.append((losses, [p.grad for p in network.parameters() if p.grad is not None]))
+        (own, own_gradients), (expected, gradients) = results
+        torch.testing.assert_close(own, expected, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(own_gradients, gradients, rtol=1e-3, atol=1e-4)
+
+
+def test_conformers_are_drawn_as_often_as_shares_say():
+    first, second = labelled(), labelled([6, 15, 16], seed=1)
+    found = shelve([first, second], [3.0, 1.0], [np.arange(8), np.array([0, 2])], LABELLED)
+    steps = [Step(shelf, 32, lambda *_: None) for shelf in found]
+    shares = np.array([s.share for s in steps]) / sum(s.share for s in steps)
+    energies, rng = [], np.random.default_rng(0)
+    for step in rng.choice(len(steps), 4000, p=shares):
+        steps[step](rng)
+        energies += steps[step].shelf.molecule_targets["energy"][steps[step].index].tolist()
+    counted = [np.isclose(energies, e).mean() for e in first.molecule_targets["energy"]]
+    np.testing.assert_allclose(counted, 0.75 / 8, rtol=0.1)
+    counted = [np.isclose(energies, e).mean() for e in second.molecule_targets["energy"]]
+    np.testing.assert_allclose(counted, [0.125, 0.0, 0.125], rtol=0.1)
+
+
+def test_losses_fall_and_the_average_follows(tmp_path):
+    trained = train(tmp_path, 60)
+    rows = table(tmp_path / "log.csv")
+    assert [row["step"] for row in rows] == [str(k) for k in range(4, 61, 4)]
+    assert float(rows[-1]["energy"]) < 0.8 * float(rows[0]["energy"])
+    assert [row["step"] for row in table(tmp_path / "evaluation.csv")][:2] == ["0", "4"]
+    moved = zip(trained.parameters(), objective().parameters(), strict=True)
+    assert not all(torch.equal(a, b) for a, b in moved)
+
+
+def test_nothing_is_learned_before_the_first_step(tmp_path):
+    still = Schedule(1, learning_rate=1e-30, weight_decay=0.0, warmup=1, ema=0.5)
+    trained = train(tmp_path, schedule=still)
+    torch.testing.assert_close(trained.state_dict(), objective().state_dict())
+
+
+class Stop(Exception):
+    pass
+
+
+def test_a_stopped_run_resumes_bit_for_bit(tmp_path, monkeypatch):
+    expected = train(tmp_path / "whole")
+    monkeypatch.setattr(logs, "SAVE_SECONDS", 0.0)
+
+    def stopping(network, after=[2]):  # noqa: B006 - counts calls
+        after[0] -= 1
+        if after[0] < 0:
+            raise Stop
+        return {"seen": 1.0}
+
+    with pytest.raises(Stop):
+        train(tmp_path / "parts", evaluate=stopping)
+    assert torch.load(tmp_path / "parts" / "state.pt", weights_only=True)["step"] == 4
+    found = train(tmp_path / "parts", resume=True)
+    assert all(torch.equal(a, b) for a, b in zip(found.parameters(), expected.parameters(), strict=True))
+    for name in ("log.csv", "evaluation.csv"):
+        assert table(tmp_path / "parts" / name) == table(tmp_path / "whole" / name)
+
+
+def test_losses_that_are_not_finite_end_the_run(tmp_path):
+    broken = labelled()
+    broken.molecule_targets["energy"][:] = np.nan
+
+    def rows(device):
+        return shelve([broken], [1.0], [np.arange(len(broken))], LABELLED, device)
+
+    with pytest.raises(NonFiniteLossError, match=r"step 12: .*'energy': nan"):
+        train(tmp_path, rows=rows)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_a_gpu_replays_what_the_cpu_does(tmp_path):
+    expected = train(tmp_path / "cpu", 40)
+    found = train(tmp_path / "gpu", 40, device="cuda")
+    for name, value in copy.deepcopy(found).state_dict().items():
+        torch.testing.assert_close(value, expected.state_dict()[name], rtol=0.05, atol=0.02)
