@@ -87,7 +87,10 @@ def shelve(
         columns = {k: torch.cat([part[k] for part in parts]).to(device) for k in parts[0]}
         shelves.append(
             Shelf(
-                *(columns[name] for name in ("numbers", "positions", "counts", "charge")),
+                columns["numbers"],
+                columns["positions"],
+                columns["counts"],
+                columns["charge"],
                 atom_targets={k[5:]: v for k, v in columns.items() if k.startswith("atom.")},
                 molecule_targets={k[9:]: v for k, v in columns.items() if k.startswith("molecule.")},
                 cumulative=np.cumsum(drawn[np.concatenate(own)]),
@@ -171,10 +174,10 @@ class Optimiser:
 
     def __init__(self, objective: nn.Module, weights: dict[str, float], schedule: Schedule) -> None:
         self.objective, self.weights, self.schedule = objective, weights, schedule
-        self.parameters = [p for p in objective.parameters() if p.requires_grad]
+        self.parameters: list[Tensor] = [p for p in objective.parameters() if p.requires_grad]
         device = self.parameters[0].device
         self.average = copy.deepcopy(objective).eval()
-        self.averaged = [p for p in self.average.parameters() if p.requires_grad]
+        self.averaged: list[Tensor] = [p for p in self.average.parameters() if p.requires_grad]
         self.rate = torch.zeros((), device=device)
         self.measured = torch.zeros(len(weights) + 1, device=device)
         on_gpu = device.type == "cuda"
@@ -209,7 +212,7 @@ class Optimiser:
 
     def state(self) -> dict[str, Any]:
         """All that a resumed run needs."""
-        parts = {"objective": self.objective, "average": self.average, "adam": self.adam}
+        parts: dict[str, Any] = {"objective": self.objective, "average": self.average, "adam": self.adam}
         return {name: part.state_dict() for name, part in parts.items()}
 
     def load(self, state: dict[str, Any]) -> None:

@@ -65,6 +65,8 @@ class PotentialRecipe(LoopRecipe):
 
         The evaluation curve is measured on some of the first entry's.
         """
+        if place.recorded:
+            check_recordable(self, place)
         torch.manual_seed(self.seed)
         sets = self.read(place)
         tests = {name: read_set(place.data / name) for name in self.test}
@@ -93,7 +95,6 @@ class PotentialRecipe(LoopRecipe):
             return errors(network, sets[first], shown)
 
         if place.recorded:
-            check_recordable(self, place)
             best = train_recorded(
                 objective,
                 lambda device: shelve(*drawn, list(self.weights), device),
