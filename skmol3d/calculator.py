@@ -40,7 +40,7 @@ class PotentialCalculator(Calculator):
     Parameters
     ----------
     potential : str, path or Potential
-        What `skmol3d.hub.from_pretrained` takes, e.g. "ec-xtb-small", or what it returns, of which a copy is
+        What `skmol3d.hub.from_pretrained` takes, e.g. "ec-xtb-forces", or what it returns, of which a copy is
         used.
     device : str, default="auto"
         "auto" (a CUDA device, or else the CPU) or a torch device.
@@ -62,7 +62,7 @@ class PotentialCalculator(Calculator):
     >>> from ase.optimize import BFGS
     >>> from skmol3d import PotentialCalculator
     >>> water = molecule("H2O")
-    >>> water.calc = PotentialCalculator("ec-xtb-small", device="cpu")
+    >>> water.calc = PotentialCalculator("ec-xtb-forces", device="cpu")
     >>> water.get_forces().shape
     (3, 3)
     >>> bool(BFGS(water, logfile=None).run(fmax=0.01))

@@ -1,37 +1,25 @@
-"""Recorded training: the losses of ragged batches, drawn as shares say, resumed, and replayed on a GPU."""
+"""Recorded training: conformers drawn as shares say, resumed, and replayed on a GPU."""
 
 import copy
 import csv
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from set_examples import random_set
+from set_examples import labelled_set
 
 from skmol3d.encoders import Potential, PotentialConfig
 from skmol3d.encoders.backbones import EquivariantConvolutionConfig
 from skmol3d.trainer import logs
+from skmol3d.trainer.data.shelves import shelve
 from skmol3d.trainer.loop import NonFiniteLossError
 from skmol3d.trainer.objectives.forces import LABELLED
 from skmol3d.trainer.objectives.potential import PotentialObjectives
-from skmol3d.trainer.recorded import Step, shelve, train_recorded
+from skmol3d.trainer.recorded import Step, train_recorded
 from skmol3d.trainer.schedule import Schedule
 
 CONVOLUTION = EquivariantConvolutionConfig(width=12, vectors=6, layers=2, filters=4, radial=8)
 WEIGHTS = dict.fromkeys(LABELLED, 1.0)
-SIZES = [5, 8, 9, 3, 16, 12, 7, 8]
-
-
-def labelled(sizes=SIZES, seed=0):
-    """A set of random atoms with random labels of all kinds."""
-    data, rng = random_set(sizes, seed=seed), np.random.default_rng(seed)
-    molecules, atoms = len(sizes), sum(sizes)
-    whole = {name: rng.normal(size=molecules) for name in ("energy", "homo", "lumo")}
-    own = {"charges": rng.normal(size=atoms), "forces": rng.normal(size=(atoms, 3))}
-    return replace(
-        data, atom_targets=own, molecule_targets=whole | {"dipole": rng.normal(size=(molecules, 3))}
-    )
 
 
 def objective():
@@ -40,7 +28,7 @@ def objective():
 
 
 def shelves(device="cpu"):
-    data = labelled()
+    data = labelled_set()
     return shelve([data], [1.0], [np.arange(len(data))], LABELLED, device)
 
 
@@ -55,25 +43,8 @@ def table(file):
         return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(text)]
 
 
-def test_losses_and_gradients_are_those_of_ragged_batches():
-    data, network = labelled(), objective()
-    found = shelves()
-    assert [s.numbers.shape for s in found] == [(5, 8), (3, 16)]
-    places = [np.flatnonzero(data.sizes <= 8), np.flatnonzero(data.sizes > 8)]
-    for shelf, rows in zip(found, places, strict=True):
-        results = []
-        for batch, targets in (shelf.batch(torch.arange(len(rows))), data.batch(rows)):
-            network.zero_grad()
-            losses = network(batch, targets)
-            sum(losses.values()).backward()
-            results.append((losses, [p.grad for p in network.parameters() if p.grad is not None]))
-        (own, own_gradients), (expected, gradients) = results
-        torch.testing.assert_close(own, expected, rtol=1e-4, atol=1e-5)
-        torch.testing.assert_close(own_gradients, gradients, rtol=1e-3, atol=1e-4)
-
-
 def test_conformers_are_drawn_as_often_as_shares_say():
-    first, second = labelled(), labelled([6, 15, 16], seed=1)
+    first, second = labelled_set(), labelled_set([6, 15, 16], seed=1)
     found = shelve([first, second], [3.0, 1.0], [np.arange(8), np.array([0, 2])], LABELLED)
     steps = [Step(shelf, 32, lambda *_: None) for shelf in found]
     shares = np.array([s.share for s in steps]) / sum(s.share for s in steps)
@@ -127,7 +98,7 @@ def test_a_stopped_run_resumes_bit_for_bit(tmp_path, monkeypatch):
 
 
 def test_losses_that_are_not_finite_end_the_run(tmp_path):
-    broken = labelled()
+    broken = labelled_set()
     broken.molecule_targets["energy"][:] = np.nan
 
     def rows(device):

@@ -262,7 +262,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("train", type=Path, nargs="?")
     parser.add_argument("--test", type=Path, nargs="+", default=[])
     parser.add_argument(
-        "--start", action="append", help="pretrained potential; repeatable (default: ec-xtb-small)"
+        "--start", action="append", help="pretrained potential; repeatable (default: ec-xtb-forces)"
     )
     parser.add_argument("--recipe", default="finetune-aspirin", help="settings (default: finetune-aspirin)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change the recipe")
@@ -280,7 +280,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     else:
         if args.train is None:
             parser.error(f"{args.out} has no results: give the frames to train on")
-        starts = args.start or ["ec-xtb-small"]
+        starts = args.start or ["ec-xtb-forces"]
         recipe = read_recipe(args.recipe, args.set)
         first = hub.from_pretrained(starts[0])
         if not isinstance(first, Potential):

@@ -15,8 +15,7 @@ standard error) and the share of the variance within molecules that is explained
 share of all their variance. Rows that see no geometry (ECFP; the words, where the input has a graph) are
 the same for all conformers of a molecule, and have zero within molecules by construction. Next to them
 stand one or two numbers that are models of the label themselves: the energy that MMFF94 (which relaxed
-these conformers) gives with the dipole of Gasteiger's charges, and the energy of the potential beneath
-the encoder.
+these conformers) gives with the dipole of Gasteiger's charges, and the energies of potentials.
 """
 
 import argparse
@@ -169,7 +168,7 @@ def classical(mol: Chem.Mol) -> tuple[float, float]:
 
 
 def all_rows(
-    mols: Sequence[Chem.Mol], model: str, potential: str, cache: Path
+    mols: Sequence[Chem.Mol], model: str, potentials: Sequence[str], cache: Path
 ) -> Iterator[tuple[str, NDArray]]:
     """Rows of each method, one method after the other."""
     ours = REM3DIFeaturizer(model=model, cache_dir=str(cache), verbose=1)
@@ -178,8 +177,9 @@ def all_rows(
     yield "REM3DI, all columns", rows
     for block in dict.fromkeys(name.split("_")[1] for name in names):
         yield f"REM3DI, {block}", rows[:, [name.split("_")[1] == block for name in names]]
-    pooled = PotentialFeaturizer(model=potential, cache_dir=str(cache), verbose=1)
-    yield f"{potential}, pooled", pooled.fit_transform(mols)
+    for potential in potentials:
+        pooled = PotentialFeaturizer(model=potential, cache_dir=str(cache), verbose=1)
+        yield f"{potential}, pooled", pooled.fit_transform(mols)
     yield "ECFP counts", ECFPFeaturizer(count=True).fit_transform(mols)
     yield "RDKit shape", descriptors(mols, SHAPE)
     yield "RDKit autocorrelation, RDF, MoRSE, WHIM", descriptors(mols, FIELDS)
@@ -188,9 +188,10 @@ def all_rows(
         Atoms([atom.GetAtomicNum() for atom in mol.GetAtoms()], mol.GetConformer().GetPositions())
         for mol in mols
     ]
-    encoder = from_pretrained(potential)
-    assert isinstance(encoder, Potential)  # PotentialFeaturizer took it
-    yield f"energy of {potential}", potential_energies(encoder, atoms)[:, None]
+    for potential in potentials:
+        encoder = from_pretrained(potential)
+        assert isinstance(encoder, Potential)  # PotentialFeaturizer took it
+        yield f"energy of {potential}", potential_energies(encoder, atoms)[:, None]
 
 
 def predicted(
@@ -216,7 +217,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--molecules", type=int, default=300)
     parser.add_argument("--conformers", type=int, default=8, help="of each molecule")
     parser.add_argument("--model", default="rem3di-small")
-    parser.add_argument("--potential", default="ec-xtb-small")
+    parser.add_argument("--potential", nargs="+", default=["ec-xtb-small", "ec-xtb-forces"])
     parser.add_argument("--n-jobs", type=int, help="processes that label (default: 1)")
     args = parser.parse_args(argv)
     smiles = drawn(args.input, args.molecules)

@@ -17,6 +17,7 @@ from skmol3d.encoders.potential import Potential, PotentialConfig
 from skmol3d.trainer.data.batches import Mixture, bucketed
 from skmol3d.trainer.data.energies import element_energies, relative_energies
 from skmol3d.trainer.data.sets import PackedSet
+from skmol3d.trainer.data.shelves import shelve
 from skmol3d.trainer.data.sources import read_set
 from skmol3d.trainer.kinds.base import LoopRecipe, Place, write_metrics
 from skmol3d.trainer.kinds.potential_errors import errors, errors_by_kind
@@ -24,7 +25,7 @@ from skmol3d.trainer.loop import main_process, train
 from skmol3d.trainer.objectives import registry
 from skmol3d.trainer.objectives.forces import LABELLED
 from skmol3d.trainer.objectives.potential import PotentialObjectives
-from skmol3d.trainer.recorded import shelve, train_recorded
+from skmol3d.trainer.recorded import train_recorded
 
 ABOUT = """`{backbone}` with an energy head whose gradient is the force. {trained}{started}
 
