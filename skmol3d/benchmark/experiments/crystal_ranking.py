@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--name", default="ID_origin", help="field of the header")
     parser.add_argument("--symprec", type=float, default=0.1)
     parser.add_argument("--model", default="mo3enet-druglike", help="of the rows with molecule='mo3enet'")
-    parser.add_argument("--potential", default="ec-xtb-forces")
+    parser.add_argument("--potential", default="ec-xtb-small")
     args = parser.parse_args(argv)
     crystals, energies, names, refused = [], [], [], []
     record: Any

@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("file", type=Path)
     parser.add_argument("--energies", default="crystal-energy-small", help="checkpoint of crystal energies")
-    parser.add_argument("--potential", default="ec-xtb-forces")
+    parser.add_argument("--potential", default="ec-xtb-small")
     args = parser.parse_args(argv)
     records: list[Any] = list(iter_crystals(args.file))
     crystals = [MolecularCrystal.read(record) for record in records]
