@@ -244,8 +244,9 @@ def _wins(tables: dict[str, pd.DataFrame], ours: str) -> str:
     """Wins of one method, a column for each of the tables."""
     cells: dict[tuple[str, str], list[str]] = {}
     for table in tables.values():
-        if {"ecfp", "ecfp-count"} <= set(table.columns):
-            table = better_of(table, ["ecfp", "ecfp-count"], "better of ecfp, ecfp-count")
+        fingerprints = ["ecfp", "ecfp-count"]
+        if {*fingerprints} <= {*table.columns} and ours not in fingerprints:
+            table = better_of(table, fingerprints, "better of ecfp, ecfp-count")
         for kind in [k for k in METRIC if k in table.index.get_level_values("kind")]:
             comparison = paired(table[table.index.get_level_values("kind") == kind])
             for pair in comparison[comparison["method"] == ours].to_dict("records"):

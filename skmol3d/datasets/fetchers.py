@@ -157,7 +157,7 @@ def _fetcher_of_endpoints(name: str, prefix: str, summary: str, references: str)
         as_frame: bool = False,
     ) -> Any:
         known = _endpoints(prefix)
-        table = known.get(_endpoint(endpoint))
+        table = known.get(_endpoint(endpoint)) if isinstance(endpoint, str) else None
         if table is None:
             raise ValueError(f"unknown endpoint {endpoint!r}, choose from {', '.join(known)}")
         return _fetch(table, data_home, download_if_missing, base_url, return_X_y, as_frame)

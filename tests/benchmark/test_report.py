@@ -102,6 +102,9 @@ def test_wins_are_told_for_each_head_and_for_the_heads_shown(results):
     assert "Head: forest." in alone
     assert "| rem3di – better of ecfp, ecfp-count | MAE | 1/1/0 | 1 |" in alone
     assert "| **1.000** | 2.000 | 3.000 |" in alone
+    fingerprints = render(results[results["method"] != "rem3di"])
+    assert "| ecfp – ecfp-count | MAE |" in fingerprints
+    assert "better of" not in fingerprints  # nothing is set against itself
 
 
 def test_seeds_of_conformers_are_an_error_bar(results):

@@ -69,6 +69,8 @@ def test_target_in_any_case(mirror, home, name):
 
 
 def test_unknown_endpoint_lists_the_known_ones():
+    with pytest.raises(ValueError, match="unknown endpoint 3, choose from hlm"):
+        datasets.fetch_biogen_adme(3)
     with pytest.raises(ValueError, match="unknown endpoint 'pka', choose from hlm"):
         datasets.fetch_biogen_adme("pka")
 
