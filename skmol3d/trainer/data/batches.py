@@ -76,7 +76,11 @@ def mixed(
     views = views or [1] * len(sets)
     empty = [k for k, index in enumerate(indices) if _most(sets[k].group[index]) < views[k]]
     if empty:
-        raise ValueError(f"nothing to draw from set(s) {empty}, as {[views[k] for k in empty]} view(s)")
+        needed = [views[k] for k in empty]
+        raise ValueError(
+            f"nothing to draw from set(s) {empty} (entries of data, from 0): of the conformers to train on, "
+            f"no molecule has {', '.join(map(str, needed))}"
+        )
     streams: list[Any] = [iter(()) for _ in sets]
     while True:
         k = int(rng.choice(len(sets), p=np.asarray(shares) / np.sum(shares)))

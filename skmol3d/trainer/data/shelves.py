@@ -54,7 +54,12 @@ def shelve(
     targets: Sequence[str],
     device: torch.device | str = "cpu",
 ) -> list[Shelf]:
-    """Conformers ``indices`` of each set, padded, by size; set k is drawn with probability ``shares[k]``."""
+    """Conformers ``indices`` of each set, padded, by size; set k is drawn with probability ``shares[k]``.
+
+    ValueError if a set has nothing to draw.
+    """
+    if empty := [k for k, index in enumerate(indices) if not len(index)]:
+        raise ValueError(f"nothing to draw from set(s) {empty} (entries of data, from 0)")
     total = float(np.sum(shares))
     sizes = np.concatenate([s.sizes[i] for s, i in zip(sets, indices, strict=True)])
     places = -(-sizes // STEP_OF_SIZES) * STEP_OF_SIZES

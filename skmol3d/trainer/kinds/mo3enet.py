@@ -22,6 +22,7 @@ from skmol3d.trainer.data.fragments import Augmentation, Augmented, suitable
 from skmol3d.trainer.data.sets import PackedSet
 from skmol3d.trainer.kinds.base import LoopRecipe, Place, write_metrics
 from skmol3d.trainer.loop import main_process, train
+from skmol3d.trainer.objectives import registry
 from skmol3d.trainer.objectives.reconstruction import Reconstruction, summarise
 
 CURVE = 500  # held-out molecules behind each point of the evaluation curve
@@ -78,6 +79,12 @@ class Mo3ENetRecipe(LoopRecipe):
     augment: Augmentation
     objective: Assignment
     model: Mo3ENetConfig
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        missing = sorted(registry.losses(self.kind).keys() - self.weights.keys())
+        if missing:
+            raise ValueError(f"weights: {', '.join(missing)} missing (0 leaves one out)")
 
     def run(self, place: Place) -> Mo3ENet:
         """Train the autoencoder; deviations are those of the held-out molecules of each set.

@@ -46,3 +46,8 @@ def test_probabilities_are_those_of_shares():
 def test_only_targets_of_losses_are_kept(targets):
     shelf = shelve([labelled_set()], [1.0], [np.arange(4)], targets)[0]
     assert {*shelf.atom_targets, *shelf.molecule_targets} == set(targets)
+
+
+def test_a_set_with_nothing_to_draw_is_named():
+    with pytest.raises(ValueError, match=r"nothing to draw from set\(s\) \[1\]"):
+        shelve([labelled_set()] * 2, [1.0, 1.0], [np.arange(4), np.arange(0)], LABELLED)

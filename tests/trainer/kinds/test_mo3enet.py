@@ -263,3 +263,9 @@ def test_shipped_recipe_is_complete():
     size = sum(p.numel() for p in encoder.parameters()) * 2
     assert size < 16e6  # bytes as float16
     assert set(recipe.weights) == set(RECIPE["weights"])
+
+
+def test_all_losses_have_weights():
+    some = {name: weight for name, weight in RECIPE["weights"].items() if name not in ("nearest", "balance")}
+    with pytest.raises(ValueError, match=r"weights: balance, nearest missing \(0 leaves one out\)"):
+        pretrain.parse_recipe(RECIPE | {"weights": some})
