@@ -72,13 +72,14 @@ def run(args: argparse.Namespace) -> None:
     recipe = read_recipe(args.recipe, args.set)
     if args.recorded and recipe.kind != "potential":
         raise ValueError(f"--recorded is for recipes of kind potential, and {recipe.name} is a {recipe.kind}")
+    began_with = settings(recipe) | ({"--recorded": True} if args.recorded else {})
     if args.resume:
-        check_resumed(recipe, args.out / f"{recipe.name}.run")
+        check_resumed(began_with, args.out / f"{recipe.name}.run")
     names = ("device", "devices", "nodes", "precision", "recorded", "resume", "n_jobs", "data", "out")
     place = Place(logs=args.out / f"{recipe.name}.run", **{name: getattr(args, name) for name in names})
     if main_process():
         place.logs.mkdir(parents=True, exist_ok=True)
-        (place.logs / SETTINGS).write_text(json.dumps(settings(recipe), indent=1) + "\n", encoding="utf-8")
+        (place.logs / SETTINGS).write_text(json.dumps(began_with, indent=1) + "\n", encoding="utf-8")
     encoder: Any = recipe.run(place)
     if not main_process():
         return
@@ -99,9 +100,9 @@ def settings(recipe: Any) -> dict[str, Any]:
     return plain
 
 
-def check_resumed(recipe: Any, logs: Path) -> None:
+def check_resumed(now: dict[str, Any], logs: Path) -> None:
     """Raise ValueError if the run in ``logs`` began with other settings: its card would not be true."""
-    began, now = logs / SETTINGS, settings(recipe)
+    began = logs / SETTINGS
     if not (logs / "state.pt").exists() or not began.exists():
         return
     before = json.loads(began.read_text(encoding="utf-8"))

@@ -153,7 +153,9 @@ def train_recorded(
     device: str = "cpu",
     seed: int = 0,
 ) -> nn.Module:
-    """Train ``objective`` as `skmol3d.trainer.loop.train` does: the same logs, states and result.
+    """Train ``objective`` as `skmol3d.trainer.loop.train` does, to the same logs and result.
+
+    On a GPU, products of matrices have the ten bits of TF32.
 
     Parameters
     ----------
@@ -174,6 +176,7 @@ def train_recorded(
         Names the step and the losses.
     """
     gpu = device != "cpu" and torch.cuda.is_available()
+    precise = torch.backends.cuda.matmul.allow_tf32
     place = torch.device("cuda" if gpu else "cpu")
     objective.to(place).train()
     optimiser = Optimiser(objective, weights, schedule)
@@ -202,7 +205,9 @@ def train_recorded(
                 torch.cuda.synchronize()
             elapsed = time.monotonic() - begun
             ended = schedule.progress(number, elapsed) >= 1.0
-            if number % LOOK_EVERY == 0 or ended:
+            shown = number % evaluate_every == 0 or ended
+            saving = shown or time.monotonic() - saved > SAVE_SECONDS
+            if number % LOOK_EVERY == 0 or saving:
                 _check(number, optimiser.measured, weights)
             if number % log_every == 0 or ended:
                 names = [*weights, "gradient_norm"]
@@ -210,15 +215,16 @@ def train_recorded(
                 row = {"rate": schedule.rate(number, elapsed), **means, "molecules": conformers / summed}
                 logs.training.write(number, elapsed, row)
                 sums, summed, conformers = torch.zeros_like(sums), 0, 0
-            if number % evaluate_every == 0 or ended:
+            if shown:
                 logs.evaluation.write(number, elapsed, evaluate(optimiser.average))
-            if number % evaluate_every == 0 or ended or time.monotonic() - saved > SAVE_SECONDS:
+            if saving:
                 new = kept.with_suffix(".tmp")
                 torch.save({"optimiser": optimiser.state(), "step": number, "elapsed": elapsed}, new)
                 new.replace(kept)
                 saved = time.monotonic()
     finally:
         logs.close()
+        torch.backends.cuda.matmul.allow_tf32 = precise
     return optimiser.average.to("cpu")
 
 

@@ -23,13 +23,13 @@ CONVOLUTION = {
 RECIPE = POTENTIAL | {"name": "recorded", "model": {"backbone": CONVOLUTION}}
 
 
-def run(recipe, data, out, *flags):
+def run(recipe, data, out, *flags, recorded=True):
     path = out / "recipe.yaml"
     path.write_text(yaml.safe_dump(recipe), encoding="utf-8")
     parser = argparse.ArgumentParser()
     pretrain.add_arguments(parser)
-    given = [str(path), "--data", str(data), "--out", str(out), "--device", "cpu", "--recorded", *flags]
-    pretrain.run(parser.parse_args(given))
+    given = [str(path), "--data", str(data), "--out", str(out), "--device", "cpu", *flags]
+    pretrain.run(parser.parse_args([*given, "--recorded"] if recorded else given))
 
 
 def test_a_recipe_ends_in_a_checkpoint(data_root, tmp_path):
@@ -64,3 +64,10 @@ def test_what_cannot_be_recorded_is_refused(recipe, flags, message, data_root, t
     with pytest.raises(ValueError, match=message):
         run(recipe, data_root, tmp_path, *flags)
     assert not (tmp_path / f"{recipe['name']}.run" / "data.json").exists()  # nothing was read
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_run_goes_on_as_it_began(recorded, data_root, tmp_path):
+    run(RECIPE, data_root, tmp_path, recorded=recorded)
+    with pytest.raises(ValueError, match="began with another --recorded"):
+        run(RECIPE, data_root, tmp_path, "--resume", recorded=not recorded)
