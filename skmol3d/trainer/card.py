@@ -31,10 +31,13 @@ OTHERS = "They are not the data that the recipe describes, so where they come fr
 BENCHMARK = "## Benchmark"
 
 
-def write_card(recipe: Recipe, logs: Path, encoder: Any, hardware: str, shipped: bool) -> str:
+def write_card(
+    recipe: Recipe, logs: Path, encoder: Any, hardware: str, shipped: bool, flags: str = ""
+) -> str:
     """Markdown with the Hub's YAML head: what it is, data, training, held-out metrics, limits.
 
-    ``shipped`` says whether the package has this very recipe, so that its name trains the same.
+    ``shipped`` says whether the package has this very recipe, so that its name trains the same; ``flags`` are
+    those of the command.
     """
     import yaml
 
@@ -45,9 +48,9 @@ def write_card(recipe: Recipe, logs: Path, encoder: Any, hardware: str, shipped:
     elements = getattr(encoder, "elements", ())
     if elements:
         history.append(f"Elements: {', '.join(chemical_symbols[z] for z in elements)}")
-    command = f"`skmol3d pretrain {recipe.name} --data DATA`"
+    command = f"`skmol3d pretrain {recipe.name} --data DATA{flags}`"
     if not shipped:
-        command = "`skmol3d pretrain FILE.yaml --data DATA`, where the file has the recipe below"
+        command = f"`skmol3d pretrain FILE.yaml --data DATA{flags}`, where the file has the recipe below"
     as_it_ran = yaml.safe_dump(_settings(recipe), sort_keys=False, default_flow_style=None, width=100)
     lines = [
         HEAD.format(

@@ -70,15 +70,16 @@ def run(args: argparse.Namespace) -> None:
     from skmol3d.trainer.loop import main_process
 
     recipe = read_recipe(args.recipe, args.set)
-    if args.recorded and recipe.kind != "potential":
-        raise ValueError(f"--recorded is for recipes of kind potential, and {recipe.name} is a {recipe.kind}")
     began_with = settings(recipe) | ({"--recorded": True} if args.recorded else {})
     if args.resume:
         check_resumed(began_with, args.out / f"{recipe.name}.run")
     names = ("device", "devices", "nodes", "precision", "recorded", "resume", "n_jobs", "data", "out")
     place = Place(logs=args.out / f"{recipe.name}.run", **{name: getattr(args, name) for name in names})
+    recipe.check(place)
     if main_process():
         place.logs.mkdir(parents=True, exist_ok=True)
+        if not args.resume:  # else --resume could go on from the state of a run with other settings
+            (place.logs / "state.pt").unlink(missing_ok=True)
         (place.logs / SETTINGS).write_text(json.dumps(began_with, indent=1) + "\n", encoding="utf-8")
     encoder: Any = recipe.run(place)
     if not main_process():
@@ -87,7 +88,8 @@ def run(args: argparse.Namespace) -> None:
     used = torch.cuda.get_device_name() if on_gpu else f"CPU, {torch.get_num_threads()} thread(s)"
     processes = args.devices * args.nodes
     hardware = f"{processes} process(es) on {used}, {platform.machine()}"
-    card = write_card(recipe, place.logs, encoder, hardware, is_shipped(recipe))
+    flags = " --recorded" if args.recorded else ""
+    card = write_card(recipe, place.logs, encoder, hardware, is_shipped(recipe), flags)
     folder = hub.save_pretrained(encoder, args.out / recipe.name, card, half=recipe.half)
     print(f"{folder}: {sum(f.stat().st_size for f in folder.iterdir()) / 1e6:.1f} MB")
 

@@ -11,20 +11,21 @@ import copy
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from skmol3d.encoders.grid import GridBatch
+from skmol3d.inference import find_device
 from skmol3d.trainer.data.shelves import Shelf
 from skmol3d.trainer.logs import SAVE_SECONDS, Logs
 from skmol3d.trainer.loop import NonFiniteLossError
 from skmol3d.trainer.schedule import Schedule
 
 WAIT_EVERY = 25  # steps that are launched ahead
-LOOK_EVERY = 100  # steps: a loss that is not finite is found this late
+LOOK_EVERY = 100  # steps: a loss that is not finite is found this late, and in no state
 
 
 class Step:
@@ -138,6 +139,14 @@ class Optimiser:
                 value.copy_(kept[k][name])
 
 
+def training_device(name: str) -> torch.device:
+    """The device of that name; ValueError if this machine lacks it."""
+    device = find_device(name)
+    if device is None:
+        raise ValueError(f"--device {name} is not available on this machine")
+    return device
+
+
 def train_recorded(
     objective: nn.Module,
     shelves: Callable[[torch.device], list[Shelf]],
@@ -168,64 +177,91 @@ def train_recorded(
     weights, schedule, out, evaluate, resume, log_every, evaluate_every, seed
         As there; without a GPU a resumed run is the same, bit for bit.
     device : str
-        "cpu", or else a GPU if there is one.
+        "cpu", "cuda", or "auto" for a GPU if there is one.
 
     Raises
     ------
     NonFiniteLossError
         Names the step and the losses.
+    ValueError
+        There is no such device.
     """
-    gpu = device != "cpu" and torch.cuda.is_available()
+    place = training_device(device)
+    gpu = place.type == "cuda"
     precise = torch.backends.cuda.matmul.allow_tf32
-    place = torch.device("cuda" if gpu else "cpu")
     objective.to(place).train()
     optimiser = Optimiser(objective, weights, schedule)
     steps = [Step(shelf, atoms, optimiser.step) for shelf in shelves(place)]
     shares = np.array([step.share for step in steps])
     kept = out / "state.pt"
     state = torch.load(kept, map_location=place, weights_only=True) if resume and kept.exists() else None
-    number, before = (state["step"], state["elapsed"]) if state else (0, 0.0)
     _prepare(optimiser, steps, gpu)
+    number, elapsed, since = 0, 0.0, Since(torch.zeros_like(optimiser.measured))
     if state:
         optimiser.load(state["optimiser"])
+        number, elapsed, since = state["step"], state["elapsed"], Since(*state["since"])
     logs = Logs(out, number, print)
     if not number:
         logs.evaluation.write(0, 0.0, evaluate(optimiser.average))
-    begun, saved, elapsed = time.monotonic() - before, time.monotonic(), before
-    sums, summed, conformers = torch.zeros_like(optimiser.measured), 0, 0
+    begun, saved = time.monotonic() - elapsed, time.monotonic()
     try:
         while schedule.progress(number, elapsed) < 1.0:
             rng = np.random.default_rng([seed, number])
             step = steps[int(rng.choice(len(steps), p=shares / shares.sum()))]
-            optimiser.rate.fill_(schedule.rate(number, elapsed))
+            rate = schedule.rate(number, elapsed)
+            optimiser.rate.fill_(rate)
             step(rng)
-            sums += optimiser.measured
-            number, summed, conformers = number + 1, summed + 1, conformers + step.conformers
+            since = since.add(optimiser.measured, step.conformers)
+            number += 1
             if gpu and number % WAIT_EVERY == 0:
                 torch.cuda.synchronize()
             elapsed = time.monotonic() - begun
             ended = schedule.progress(number, elapsed) >= 1.0
-            shown = number % evaluate_every == 0 or ended
+            logged, shown = number % log_every == 0 or ended, number % evaluate_every == 0 or ended
             saving = shown or time.monotonic() - saved > SAVE_SECONDS
-            if number % LOOK_EVERY == 0 or saving:
-                _check(number, optimiser.measured, weights)
-            if number % log_every == 0 or ended:
-                names = [*weights, "gradient_norm"]
-                means = dict(zip(names, (sums / summed).tolist(), strict=True))
-                row = {"rate": schedule.rate(number, elapsed), **means, "molecules": conformers / summed}
-                logs.training.write(number, elapsed, row)
-                sums, summed, conformers = torch.zeros_like(sums), 0, 0
+            if logged or saving or number % LOOK_EVERY == 0:
+                means = since.means(weights)
+                if not all(np.isfinite(value) for value in means.values()):
+                    raise NonFiniteLossError(f"step {number}: means of {since.steps} steps {means}")
+            if logged:
+                logs.training.write(number, elapsed, {"rate": rate, **means})
+                since = Since(torch.zeros_like(since.sums))
             if shown:
                 logs.evaluation.write(number, elapsed, evaluate(optimiser.average))
             if saving:
                 new = kept.with_suffix(".tmp")
-                torch.save({"optimiser": optimiser.state(), "step": number, "elapsed": elapsed}, new)
+                own = {"optimiser": optimiser.state(), "since": tuple(since)}
+                torch.save(own | {"step": number, "elapsed": elapsed}, new)
                 new.replace(kept)
                 saved = time.monotonic()
     finally:
         logs.close()
         torch.backends.cuda.matmul.allow_tf32 = precise
     return optimiser.average.to("cpu")
+
+
+class Since(NamedTuple):
+    """What was measured since the last row of the log.
+
+    Attributes
+    ----------
+    sums : Tensor [losses + 1]
+        Of losses and gradient norms. Once there was one that is not finite, its sum is not.
+    steps, conformers : int
+    """
+
+    sums: Tensor
+    steps: int = 0
+    conformers: int = 0
+
+    def add(self, measured: Tensor, conformers: int) -> Since:
+        """With one step more."""
+        return Since(self.sums + measured, self.steps + 1, self.conformers + conformers)
+
+    def means(self, weights: dict[str, float]) -> dict[str, float]:
+        """Per step, by name; those of losses, the gradient norm and the number of conformers."""
+        values = dict(zip([*weights, "gradient_norm"], (self.sums / self.steps).tolist(), strict=True))
+        return values | {"molecules": self.conformers / self.steps}
 
 
 def _prepare(optimiser: Optimiser, steps: Sequence[Step], gpu: bool) -> None:
@@ -248,9 +284,3 @@ def _prepare(optimiser: Optimiser, steps: Sequence[Step], gpu: bool) -> None:
     optimiser.objective.load_state_dict(start)
     optimiser.average.load_state_dict(start)
     optimiser.reset()
-
-
-def _check(step: int, measured: Tensor, weights: dict[str, float]) -> None:
-    values = dict(zip([*weights, "gradient_norm"], measured.tolist(), strict=True))
-    if not all(np.isfinite(value) for value in values.values()):
-        raise NonFiniteLossError(f"step {step}: {values}")

@@ -104,8 +104,12 @@ def test_a_kind_ends_in_a_checkpoint_with_a_card(example, monkeypatch, data_root
 def test_a_format_of_training_data(example, monkeypatch, tmp_path):
     made = example("A data set", "skmol3d.trainer.data.table")
     monkeypatch.setattr(sources, "FORMATS", (*sources.FORMATS, made.FORMAT))
-    (tmp_path / "water.atoms").write_text("8 0 0 0\n1 0.96 0 0\n1 -0.24 0.93 0\n")
-    batch, _ = sources.read_set(tmp_path / "water.atoms").batch(np.array([0]))
+    water = "7 -2.5 8 0 0 0\n7 -2.5 1 0.96 0 0\n7 -2.5 1 -0.24 0.93 0\n"
+    (tmp_path / "water.atoms").write_text(water + "9 -1.5 1 0 0 0\n9 -1.5 1 0.74 0 0\n")
+    read = sources.read_set(tmp_path / "water.atoms")
+    batch, targets = read.batch(np.array([0]))
+    assert targets["energy"].tolist() == [-2.5]
+    assert read.group.tolist() == [7, 9]
     assert batch.numbers.tolist() == [8, 1, 1]
     assert batch.positions[1, 0].item() == pytest.approx(0.96)
     assert torch.is_floating_point(batch.positions)

@@ -9,6 +9,7 @@ from set_examples import labelled_set
 
 from skmol3d.encoders import Potential, PotentialConfig
 from skmol3d.encoders.backbones import EquivariantConvolutionConfig
+from skmol3d.trainer import recorded
 from skmol3d.trainer.data.shelves import shelve
 from skmol3d.trainer.loop import NonFiniteLossError
 from skmol3d.trainer.objectives.forces import LABELLED
@@ -76,34 +77,47 @@ class Stop(Exception):
     pass
 
 
-def test_a_stopped_run_resumes_bit_for_bit(tmp_path):
-    expected = train(tmp_path / "whole")
+@pytest.mark.parametrize(("seconds", "step"), [(180.0, 4), (-1.0, 7)])
+def test_a_stopped_run_resumes_bit_for_bit(tmp_path, monkeypatch, seconds, step):
+    expected = train(tmp_path / "whole", log_every=5)
+    monkeypatch.setattr(recorded, "SAVE_SECONDS", seconds)
+    left = iter([1, 2])
 
-    def stopping(network, after=[2]):  # noqa: B006 - counts calls
-        after[0] -= 1
-        if after[0] < 0:
+    def stopping(network):
+        if next(left, None) is None:
             raise Stop
         return {"seen": 1.0}
 
-    with pytest.raises(Stop):
-        train(tmp_path / "parts", evaluate=stopping)
-    assert torch.load(tmp_path / "parts" / "state.pt", weights_only=True)["step"] == 4
-    found = train(tmp_path / "parts", resume=True)
+    with pytest.raises(Stop):  # at step 8
+        train(tmp_path / "parts", evaluate=stopping, log_every=5)
+    assert torch.load(tmp_path / "parts" / "state.pt", weights_only=True)["step"] == step
+    found = train(tmp_path / "parts", resume=True, log_every=5)
     assert all(torch.equal(a, b) for a, b in zip(found.parameters(), expected.parameters(), strict=True))
     for name in ("log.csv", "evaluation.csv"):
         assert table(tmp_path / "parts" / name) == table(tmp_path / "whole" / name)
 
 
-def test_losses_that_are_not_finite_end_the_run(tmp_path):
+@pytest.mark.parametrize("seconds", [180.0, -1.0])
+@pytest.mark.parametrize("label", ["energy", "forces"])
+def test_one_loss_that_is_not_finite_ends_the_run(tmp_path, monkeypatch, label, seconds):
+    """The gradient of an absolute error of NaN is zero: weights do not tell, nor do later steps."""
+    monkeypatch.setattr(recorded, "SAVE_SECONDS", seconds)
     broken = labelled_set()
-    broken.molecule_targets["energy"][:] = np.nan
+    (broken.atom_targets | broken.molecule_targets)[label][0] = np.nan
 
     def rows(device):
         return shelve([broken], [1.0], [np.arange(len(broken))], LABELLED, device)
 
-    with pytest.raises(NonFiniteLossError, match=r"step 4: .*'energy': nan"):
-        train(tmp_path, rows=rows)
-    assert not (tmp_path / "state.pt").exists()
+    with pytest.raises(NonFiniteLossError, match=rf"means of .*'{label}': nan"):
+        train(tmp_path, 200, rows=rows, log_every=50, evaluate_every=1000)
+    if (tmp_path / "state.pt").exists():
+        state = torch.load(tmp_path / "state.pt", weights_only=True)["optimiser"]["objective"]
+        assert all(torch.isfinite(value).all() for value in state.values())
+
+
+def test_a_device_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="--device cuda:77 is not available"):
+        train(tmp_path, device="cuda:77")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")

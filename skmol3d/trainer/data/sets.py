@@ -115,8 +115,20 @@ class Row:
 
 
 def stack(rows: Sequence[Row]) -> PackedSet:
-    """Put conformers that have the same targets side by side; bonds are kept if all have them."""
+    """Put conformers that have the same targets side by side; bonds are kept if all have them.
+
+    ValueError if there is none, or one has other numbers of positions or of atoms' targets than of atoms; it
+    names the row.
+    """
+    if not rows:
+        raise ValueError("no conformers to put side by side")
     first = rows[0]
+    for k, row in enumerate(rows):
+        atoms = len(row.numbers)
+        if np.shape(row.positions) != (atoms, 3):
+            raise ValueError(f"row {k}: {atoms} atoms, but positions of shape {np.shape(row.positions)}")
+        if wrong := [name for name, values in row.atom_targets.items() if len(values) != atoms]:
+            raise ValueError(f"row {k}: {atoms} atoms, but {len(row.atom_targets[wrong[0]])} {wrong[0]}")
     bonds = [row.bonds for row in rows if row.bonds is not None]
     bonded = len(bonds) == len(rows)
     return PackedSet(

@@ -102,6 +102,11 @@ class Recipe:
         if Path(self.name).name != self.name or self.name in ("", ".."):
             raise ValueError(f"name: {self.name!r} is not the name of a folder")
 
+    def check(self, place: Place) -> None:
+        """Raise ValueError if the recipe cannot run there."""
+        if place.recorded:
+            raise ValueError(f"--recorded is for recipes of kind potential, and {self.name} is a {self.kind}")
+
     def run(self, place: Place) -> Any:
         """Train and return the encoder; leaves ``data.json`` and ``metrics.json`` in ``place.logs``."""
         raise NotImplementedError

@@ -25,7 +25,7 @@ from skmol3d.trainer.loop import main_process, train
 from skmol3d.trainer.objectives import registry
 from skmol3d.trainer.objectives.forces import LABELLED
 from skmol3d.trainer.objectives.potential import PotentialObjectives
-from skmol3d.trainer.recorded import train_recorded
+from skmol3d.trainer.recorded import train_recorded, training_device
 
 ABOUT = """`{backbone}` with an energy head whose gradient is the force. {trained}{started}
 
@@ -61,13 +61,16 @@ class PotentialRecipe(LoopRecipe):
     test: tuple[str, ...] = ()
     model: PotentialConfig
 
+    def check(self, place: Place) -> None:
+        """Raise ValueError if steps are to be recorded that cannot be."""
+        if place.recorded:
+            check_recordable(self, place)
+
     def run(self, place: Place) -> Potential:
         """Train the potential; errors are of the held-out molecules (or frames) and of the files in ``test``.
 
         The evaluation curve is measured on some of the first entry's.
         """
-        if place.recorded:
-            check_recordable(self, place)
         torch.manual_seed(self.seed)
         sets = self.read(place)
         tests = {name: read_set(place.data / name) for name in self.test}
@@ -173,6 +176,7 @@ def check_recordable(recipe: PotentialRecipe, place: Place) -> None:
         raise ValueError("--recorded: conformers are drawn one by one, without views")
     if place.devices * place.nodes > 1 or place.precision != "32-true":
         raise ValueError("--recorded: on one device, and in precision 32-true")
+    training_device(place.device)
 
 
 def start_from(config: PotentialConfig, checkpoint: str) -> Potential:
@@ -203,17 +207,19 @@ def reference_energies(
 ) -> np.ndarray:
     """Reference energies [119] of the first set, completed by those of the others for elements it lacks.
 
-    They fit what ``potential``, whose own are zero, leaves of the energies, so that training starts with
-    energies that are right on average. Its part is fitted on at most ``sample`` conformers of each set.
+    They fit what ``potential``, whose own are zero, leaves of the energies of at most ``sample`` conformers
+    of each set, so that training starts with energies that are right on average. Elements that these lack
+    are fitted to all of the set's energies as they are.
     """
     energies = np.zeros(119)
     for data, index in reversed(parts):
-        learned = np.zeros(len(data))
+        left = data.molecule_targets["energy"].astype(np.float64)
         chosen = np.random.default_rng(0).permutation(index)[:sample]
         for part in bucketed(data.sizes, chosen, 4096, np.random.default_rng(0)):
             with torch.no_grad():
-                learned[part] = potential.energy(data.batch(part)[0]).numpy()
-        predicted = dataclasses.replace(data, molecule_targets={"energy": learned})
-        fit = element_energies([(data, index)]) - element_energies([(predicted, chosen)])
-        energies = np.where(fit != 0, fit, energies)
+                left[part] -= potential.energy(data.batch(part)[0]).numpy()
+        rest = dataclasses.replace(data, molecule_targets={"energy": left})
+        # One fit of the difference: the errors of two on different conformers would not cancel.
+        for fit in (element_energies([(data, index)]), element_energies([(rest, chosen)])):
+            energies = np.where(fit != 0, fit, energies)
     return energies

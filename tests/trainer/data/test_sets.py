@@ -5,6 +5,8 @@ import pytest
 import torch
 from set_examples import random_set
 
+from skmol3d.trainer.data.sets import Row, stack
+
 
 def test_batch_is_what_was_stored():
     data = random_set([3, 5, 2, 4])
@@ -35,3 +37,20 @@ def test_split_keeps_the_conformers_of_a_molecule_together():
 def test_split_leaves_no_side_empty(fraction):
     with pytest.raises(ValueError, match="leaves one side empty"):
         random_set([2] * 10).split(fraction)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([], "no conformers"),
+        ([(2, 2, 2), (2, 3, 2)], r"row 1: 2 atoms, but positions of shape \(3, 3\)"),
+        ([(2, 2, 3)], "row 0: 2 atoms, but 3 charges"),
+    ],
+)
+def test_rows_of_other_shapes_are_named(rows, message):
+    made = [
+        Row(np.ones(n, np.uint8), np.zeros((p, 3), np.float32), 0.0, 0, atom_targets={"charges": np.zeros(c)})
+        for n, p, c in rows
+    ]
+    with pytest.raises(ValueError, match=message):
+        stack(made)

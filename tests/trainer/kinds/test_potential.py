@@ -222,6 +222,21 @@ def test_references_leave_no_mean_error(trajectories):
     np.testing.assert_allclose(np.diff(targets["energy"]), np.diff(whole), atol=1e-5)
 
 
+def test_a_potential_that_knows_its_labels_keeps_its_references(data_root):
+    data = read_xtb(data_root / "labels.npz")
+    torch.manual_seed(0)
+    made = Potential(PotentialConfig(BACKBONES[0])).double()
+    batch = data.batch(np.arange(len(data)))[0]
+    double = dataclasses.replace(batch, positions=batch.positions.double(), charge=batch.charge.double())
+    known = dataclasses.replace(data, molecule_targets={"energy": made.energy(double).detach().numpy()})
+    expected = np.where(np.bincount(data.numbers, minlength=119) > 0, np.arange(119.0), 0.0)
+    known = relative_energies(known, -expected)
+    # Of few conformers, whose labels would be fitted with an error of their own.
+    references = reference_energies([(known, np.arange(len(known)))], made.float(), sample=10)
+    found = references[np.unique(data.numbers[: data.offsets[1]])]
+    np.testing.assert_allclose(found, np.unique(data.numbers[: data.offsets[1]]), atol=0.01)
+
+
 def test_errors_of_noise_losses_are_repeatable(data_root):
     data = read_xtb(data_root / "labels.npz")
     objective = PotentialObjectives(Potential(PotentialConfig(BACKBONES[0])), ["efp", "inp", "force_centric"])

@@ -11,6 +11,7 @@ from recipe_examples import ENCODER, POTENTIAL
 
 from skmol3d import hub
 from skmol3d.trainer import pretrain
+from skmol3d.trainer.kinds.potential import PotentialRecipe
 
 CONVOLUTION = {
     "kind": "equivariant-convolution",
@@ -37,7 +38,9 @@ def test_a_recipe_ends_in_a_checkpoint(data_root, tmp_path):
     made = hub.from_pretrained(str(tmp_path / "recorded"))
     metrics = json.loads((tmp_path / "recorded.run" / "metrics.json").read_text())
     assert np.isfinite(list(metrics["labels.npz"].values())).all()
-    assert "6 steps" in (tmp_path / "recorded" / "README.md").read_text(encoding="utf-8")
+    card = (tmp_path / "recorded" / "README.md").read_text(encoding="utf-8")
+    assert "6 steps" in card
+    assert "--data DATA --recorded`" in card
     longer = RECIPE | {"schedule": RECIPE["schedule"] | {"steps": 9}}
     run(longer, data_root, tmp_path, "--resume")
     more = hub.from_pretrained(str(tmp_path / "recorded"))
@@ -57,13 +60,14 @@ VIEWS = {"data": [{"path": "labels.npz", "share": 1.0, "views": 2}]}
         (RECIPE | VIEWS, (), "one by one, without views"),
         (RECIPE, ("--precision", "bf16-mixed"), "in precision 32-true"),
         (RECIPE, ("--devices", "2"), "on one device"),
+        (RECIPE, ("--device", "cuda:77"), "--device cuda:77 is not available"),
         (ENCODER, (), "kind potential, and tiny-rem3di is a rem3di"),
     ],
 )
 def test_what_cannot_be_recorded_is_refused(recipe, flags, message, data_root, tmp_path):
     with pytest.raises(ValueError, match=message):
         run(recipe, data_root, tmp_path, *flags)
-    assert not (tmp_path / f"{recipe['name']}.run" / "data.json").exists()  # nothing was read
+    assert not (tmp_path / f"{recipe['name']}.run").exists()
 
 
 @pytest.mark.parametrize("recorded", [True, False])
@@ -71,3 +75,16 @@ def test_a_run_goes_on_as_it_began(recorded, data_root, tmp_path):
     run(RECIPE, data_root, tmp_path, recorded=recorded)
     with pytest.raises(ValueError, match="began with another --recorded"):
         run(RECIPE, data_root, tmp_path, "--resume", recorded=not recorded)
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_new_run_leaves_no_state_of_an_older_one(recorded, data_root, tmp_path, monkeypatch):
+    run(RECIPE, data_root, tmp_path, recorded=recorded)
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(PotentialRecipe, "read", killed)  # before anything is trained
+    with pytest.raises(KeyboardInterrupt):
+        run(RECIPE | {"seed": 7}, data_root, tmp_path, recorded=recorded)
+    assert not (tmp_path / "recorded.run" / "state.pt").exists()
