@@ -93,7 +93,7 @@ class EncoderFeaturizer(MoleculeFeaturizer):
             If the checkpoint cannot be found or is damaged.
         """
         self._check_params()
-        self.checkpoint_, _ = loaded.find_checkpoint(str(self.model), self.revision)
+        self.checkpoint_, _ = loaded.find_checkpoint(self.model, self.revision)
         return self
 
     def _check_params(self) -> None:
@@ -130,7 +130,7 @@ class EncoderFeaturizer(MoleculeFeaturizer):
         if fitted is not None and (fitted.model, fitted.revision) != (str(self.model), self.revision):
             fitted = None  # set_params after fit: the new model counts
         checkpoint, folder = loaded.find_checkpoint(
-            str(self.model), self.revision, None if fitted is None else fitted.commit
+            self.model, self.revision, None if fitted is None else fitted.commit
         )
         if fitted is not None and checkpoint.fingerprint != fitted.fingerprint:
             raise ValueError(

@@ -37,12 +37,14 @@ class Checkpoint:
     fingerprint: str
 
 
-def find_checkpoint(model: str, revision: str | None, commit: str | None = None) -> tuple[Checkpoint, Path]:
+def find_checkpoint(
+    model: str | Path, revision: str | None, commit: str | None = None
+) -> tuple[Checkpoint, Path]:
     """Locate a checkpoint (downloading it if need be) without loading its weights.
 
     Parameters
     ----------
-    model : str
+    model : str or path
         Bundled name, folder or Hub repository id.
     revision : str or None
         Branch, tag or commit on the Hub.
@@ -58,10 +60,18 @@ def find_checkpoint(model: str, revision: str | None, commit: str | None = None)
     ------
     skmol3d.hub.CheckpointError
         If there is none, or it is damaged.
+    TypeError
+        If it is no name, but an encoder, for example.
     """
     from skmol3d.hub.folder import fingerprint
     from skmol3d.hub.names import locate
 
+    if not isinstance(model, str | Path):
+        raise TypeError(
+            f"model must be the name or folder of a checkpoint, not a {type(model).__name__}; "
+            "skmol3d.hub.save_pretrained makes a folder of a loaded encoder"
+        )
+    model = str(model)
     name = model, commit or revision
     found = _commits.get(name) or locate(*name)
     if found.commit is not None:

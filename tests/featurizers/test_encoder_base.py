@@ -218,6 +218,11 @@ def test_hub_branch_is_pinned_by_fit(make, tiny_checkpoint, tmp_path, monkeypatc
     assert (make(model="someone/molecules").transform(SMILES) != rows).any()
 
 
+def test_a_loaded_encoder_is_no_name(make, tiny_checkpoint):
+    with pytest.raises(TypeError, match=r"name or folder of a checkpoint, not a REM3DI; .*save_pretrained"):
+        make(model=hub.from_pretrained(tiny_checkpoint)).fit(SMILES)
+
+
 def test_unknown_model_names_itself(make):
     with pytest.raises(hub.CheckpointError, match="no-such-model"):
         make(model="no-such-model").transform(["C"])
