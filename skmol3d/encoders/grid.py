@@ -74,6 +74,6 @@ def _(batch: GridBatch, cutoff: float) -> Edges:
     other = other & ~torch.eye(longest, dtype=torch.bool, device=other.device)
     itself = ~other.view(-1)
     distance = torch.where(itself, 1.0, difference.square().sum(-1)).sqrt()
-    # Padding lies at the origin: between it and an atom there is a difference, but no direction.
+    # Between padding and an atom there is a difference, but no direction.
     direction = torch.where(itself[:, None], 0.0, difference / distance[:, None])
     return Edges(source, target, torch.where(itself, 0.0, distance), direction, itself)

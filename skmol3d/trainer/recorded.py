@@ -94,13 +94,12 @@ class Optimiser:
         self.averaged: list[Tensor] = [p for p in self.average.parameters() if p.requires_grad]
         self.rate = torch.zeros((), device=device)
         self.measured = torch.zeros(len(weights) + 1, device=device)
-        on_gpu = device.type == "cuda"
         self.adam = torch.optim.AdamW(
             self.parameters,
             lr=self.rate,
             weight_decay=schedule.weight_decay,
             fused=True,
-            capturable=on_gpu,
+            capturable=device.type == "cuda",
         )
         for parameter in self.parameters:
             parameter.grad = torch.zeros_like(parameter)

@@ -14,7 +14,6 @@ from skmol3d.encoders.atoms import (
     ORGANIC,
     AtomBatch,
     AtomFeatures,
-    Edges,
     full_precision,
     radius_edges,
 )
@@ -123,8 +122,10 @@ class EquivariantConvolution(nn.Module):
     def _filters(self, batch: AtomBatch) -> Tensor:
         """φ_k(r_ij) Y_m(r̂_ij) as [B, harmonics, L, L · K]: molecule, m, target, source and filter."""
         edges = radius_edges(batch, self.config.cutoff)
-        if isinstance(batch, GridBatch):
-            return self._all_pairs(edges, len(batch))
+        if isinstance(batch, GridBatch):  # all pairs are there, in their places
+            harmonics = spherical_harmonics(edges.direction, self.config.degree)
+            radial = self.radial(edges.distance) * ~edges.itself[:, None]
+            return _products(harmonics, radial, *batch.flat_index.shape)
         others = (~edges.itself).nonzero()[:, 0]
         source, target = edges.source[others], edges.target[others]
         harmonics = spherical_harmonics(edges.direction.index_select(0, others), self.config.degree)
@@ -139,21 +140,17 @@ class EquivariantConvolution(nn.Module):
             dense = values.new_zeros(size * count, filters).index_add_(0, place, values)
             return dense.view(molecules, count, longest, longest * filters)
         place = batch.molecule[target] * longest**2 + slots
-        angular = harmonics.new_zeros(size, count).index_copy_(0, place, harmonics)
-        angular = angular.view(molecules, -1, count).transpose(1, 2).contiguous()[..., None]
+        harmonics = harmonics.new_zeros(size, count).index_copy_(0, place, harmonics)
         radial = radial.new_zeros(size, filters).index_copy_(0, place, radial)
-        dense = angular * radial.view(molecules, 1, -1, filters)
-        return dense.view(molecules, count, longest, longest * filters)
+        return _products(harmonics, radial, molecules, longest)
 
-    def _all_pairs(self, edges: Edges, molecules: int) -> Tensor:
-        """`_filters` of a grid, where nothing depends on how many neighbours there are."""
-        longest = math.isqrt(len(edges.target) // molecules)
-        harmonics = spherical_harmonics(edges.direction, self.config.degree)
-        radial = self.radial(edges.distance) * ~edges.itself[:, None]
-        count, filters = harmonics.shape[1], radial.shape[1]
-        angular = harmonics.view(molecules, -1, count).transpose(1, 2).contiguous()[..., None]
-        dense = angular * radial.view(molecules, 1, -1, filters)
-        return dense.view(molecules, count, longest, longest * filters)
+
+def _products(harmonics: Tensor, radial: Tensor, molecules: int, longest: int) -> Tensor:
+    """Filters of all pairs of places, from harmonics [B · L · L, M] and radial functions [B · L · L, K]."""
+    count, filters = harmonics.shape[1], radial.shape[1]
+    angular = harmonics.view(molecules, -1, count).transpose(1, 2).contiguous()[..., None]
+    dense = angular * radial.view(molecules, 1, -1, filters)
+    return dense.view(molecules, count, longest, longest * filters)
 
 
 class Filters(NamedTuple):

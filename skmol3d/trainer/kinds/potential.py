@@ -62,9 +62,19 @@ class PotentialRecipe(LoopRecipe):
     model: PotentialConfig
 
     def check(self, place: Place) -> None:
-        """Raise ValueError if steps are to be recorded that cannot be."""
-        if place.recorded:
-            check_recordable(self, place)
+        """Raise ValueError if steps are to be recorded that depend on what is in a batch, or on devices."""
+        if not place.recorded:
+            return
+        kind, others = self.model.backbone.kind, sorted(set(self.weights) - set(LABELLED))
+        if kind != "equivariant-convolution":
+            raise ValueError(f"--recorded: potentials of kind equivariant-convolution alone, not {kind}")
+        if others:
+            raise ValueError(f"--recorded: not with {', '.join(others)} in recipe.weights")
+        if max(self.views) > 1:
+            raise ValueError("--recorded: conformers are drawn one by one, without views")
+        if place.devices * place.nodes > 1 or place.precision != "32-true":
+            raise ValueError("--recorded: on one device, and in precision 32-true")
+        training_device(place.device)
 
     def run(self, place: Place) -> Potential:
         """Train the potential; errors are of the held-out molecules (or frames) and of the files in ``test``.
@@ -163,20 +173,6 @@ def check_labels(name: str, data: PackedSet, weights: Collection[str]) -> None:
     if missing:
         found = ", ".join(sorted(labels)) or "none"
         raise ValueError(f"{name}: no labels for {', '.join(missing)} of recipe.weights; it has {found}")
-
-
-def check_recordable(recipe: PotentialRecipe, place: Place) -> None:
-    """Raise ValueError if what a step does depends on the numbers in a batch, or several devices make it."""
-    kind, others = recipe.model.backbone.kind, sorted(set(recipe.weights) - set(LABELLED))
-    if kind != "equivariant-convolution":
-        raise ValueError(f"--recorded: potentials of kind equivariant-convolution alone, not {kind}")
-    if others:
-        raise ValueError(f"--recorded: not with {', '.join(others)} in recipe.weights")
-    if max(recipe.views) > 1:
-        raise ValueError("--recorded: conformers are drawn one by one, without views")
-    if place.devices * place.nodes > 1 or place.precision != "32-true":
-        raise ValueError("--recorded: on one device, and in precision 32-true")
-    training_device(place.device)
 
 
 def start_from(config: PotentialConfig, checkpoint: str) -> Potential:
