@@ -162,6 +162,8 @@ class StructureFeaturizer(TransformerMixin, BaseEstimator, ABC):
             while chunk := list(islice(inputs, chunk_size)):
                 rows = np.full((len(chunk), width), np.nan, np.float32)
                 reasons = self._compute(chunk, rows, bar.update)
+                if not isinstance(reasons, dict):
+                    raise TypeError(f"{name}._compute must return a dict of reasons; got {reasons!r}")
                 failures += [
                     Failure(start + i, describe_input(chunk[i]), reasons[i]) for i in sorted(reasons)
                 ]

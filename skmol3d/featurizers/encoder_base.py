@@ -141,8 +141,7 @@ class EncoderFeaturizer(MoleculeFeaturizer):
         encoder = loaded.load_encoder(checkpoint, folder, device)
         if encoder.name not in (self.encoder_name, *self.other_encoders):
             raise ValueError(
-                f"{type(self).__name__} needs a {self.encoder_name!r} checkpoint; "
-                f"{self.model!r} holds {encoder.name!r}"
+                f"model: expected a {self.encoder_name!r} checkpoint, {self.model!r} holds {encoder.name!r}"
             )
         return encoder, checkpoint, device
 

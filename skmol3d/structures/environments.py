@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from rdkit import Chem
@@ -24,17 +26,20 @@ def atom_environments(mol: Chem.Mol) -> NDArray[np.uint32]:
     Columns are radius 0, 1, 2 over atom types (as in ECFP) and again over pharmacophoric features (FCFP).
     """
     heavy = Chem.RemoveHs(mol)
-    identifiers = np.zeros((heavy.GetNumAtoms(), len(GENERATORS) * (RADIUS + 1)), np.uint32)
-    for k, generator in enumerate(GENERATORS):
-        output = rdFingerprintGenerator.AdditionalOutput()
-        output.AllocateBitInfoMap()
-        generator.GetSparseCountFingerprint(heavy, additionalOutput=output)
-        for bit, places in output.GetBitInfoMap().items():
-            for atom, radius in places:
-                identifiers[atom, k * (RADIUS + 1) + radius] = max(bit, 1)  # 0 means that there is no label
+    identifiers = np.concatenate([_identifiers(heavy, generator) for generator in GENERATORS], 1)
     out = np.zeros((mol.GetNumAtoms(), identifiers.shape[1]), np.uint32)
     kept = [a.GetIdx() for a in atoms_of(mol) if a.GetAtomicNum() > 1]
     # RemoveHs keeps some hydrogens (isotopes, H2): then there are no labels.
     if len(kept) == heavy.GetNumAtoms():
         out[kept] = identifiers
     return out
+
+
+def _identifiers(heavy: Chem.Mol, generator: Any) -> NDArray[np.uint32]:
+    """Identifiers by radius [N, 3]; 0 where there is none, around lone atoms."""
+    output = rdFingerprintGenerator.AdditionalOutput()
+    output.AllocateAtomToBits()
+    generator.GetSparseCountFingerprint(heavy, additionalOutput=output)
+    # In lists: an array takes longer to be told number by number. Features can have the identifier 0.
+    rows = [[max(bit, 1) for bit in bits] for bits in output.GetAtomToBits()]
+    return np.array([row + [0] * (RADIUS + 1 - len(row)) for row in rows], np.uint32).reshape(-1, RADIUS + 1)

@@ -119,3 +119,20 @@ def test_a_name_is_taken_once(crowding):
     impostor = type("Impostor", (Crowding,), {"Config": EGNNConfig})
     with pytest.raises(ValueError, match="'egnn' is already the name of the backbone EGNN"):
         register_backbone(impostor)
+
+
+@dataclass(frozen=True)
+class Nameless:
+    elements: tuple[int, ...] = (1, 6)
+
+
+@dataclass(frozen=True)
+class Elementless:
+    kind: str = "elementless"
+
+
+@pytest.mark.parametrize("config", [None, object, Nameless, Elementless])
+def test_a_backbone_without_what_checkpoints_need_is_refused(config):
+    crippled = type("Crippled", (Crowding,), {"Config": config})
+    with pytest.raises(TypeError, match=r"Crippled.Config must be a frozen dataclass with the fields kind"):
+        register_backbone(crippled)

@@ -1,4 +1,4 @@
-"""drop_failures over every kind of container."""
+"""drop_failures over every kind of container; what subclasses of the base must do."""
 
 import numpy as np
 import pandas as pd
@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 import scipy.sparse
 
-from skmol3d import drop_failures
+from skmol3d import ECFPFeaturizer, drop_failures
 
 ROWS = np.array([[1.0, 2.0], [np.nan, np.nan], [np.nan, 3.0], [0.0, 0.0]], dtype=np.float32)
 KEPT = ROWS[[0, 2, 3]]
@@ -54,3 +54,12 @@ def test_index_of_series_stays():
 def test_lengths_must_agree():
     with pytest.raises(ValueError, match="inconsistent"):
         drop_failures(ROWS, [1, 2, 3])
+
+
+def test_reasons_that_a_subclass_forgets_are_asked_for():
+    class Silent(ECFPFeaturizer):
+        def _compute(self, inputs, rows, advance):
+            rows[:] = 1.0
+
+    with pytest.raises(TypeError, match="Silent._compute must return a dict of reasons; got None"):
+        Silent().transform(["C"])

@@ -204,7 +204,7 @@ def test_invalid_parameters(make, params, error, message):
 
 
 def test_checkpoint_of_another_encoder_is_refused(make, tiny_checkpoint):
-    with pytest.raises(ValueError, match="needs a 'mo3enet' checkpoint"):
+    with pytest.raises(ValueError, match="expected a 'mo3enet' checkpoint"):
         make(model=tiny_checkpoint).transform(["C"])
 
 

@@ -68,7 +68,7 @@ def test_wrong_pooling_is_named(make, pooling, error, message):
 
 
 def test_other_checkpoints_are_refused_by_name(make):
-    with pytest.raises(ValueError, match=r"PotentialFeaturizer needs a 'potential' checkpoint; .* 'rem3di'"):
+    with pytest.raises(ValueError, match=r"expected a 'potential' checkpoint, .* 'rem3di'"):
         make(model="rem3di-small").transform(["C"])
 
 

@@ -2,9 +2,10 @@
 
 ``python -m skmol3d.benchmark.experiments.speed [--input FILE] [--n 1000] [--n-jobs 1]``
 
-Prints molecules per second for parsing, conformers and encoding (of Mo3ENet also decoding to atoms), and what
-encoding costs in units of conformer generation. Parsing always runs on one core, and so do default batches
-through the encoder. On one core seconds are those of the processor, so that others who use it count less.
+Prints molecules per second for parsing, conformers and encoding (of REM3DI with the words of the graph, of
+Mo3ENet also decoding to atoms), and what encoding costs in units of conformer generation. Parsing always
+runs on one core, and so do default batches through the encoder. On one core seconds are those of the
+processor, so that others who use it count less.
 
 On one core also the whole way: from text to row through a featurizer, next to RDKit's ``EmbedMolecule`` alone
 (ETKDGv3, the same seeds, molecules with hydrogens ready), in blocks of both by turns.
@@ -32,6 +33,7 @@ from skmol3d.structures import (
     Conformers,
     ConformerSettings,
     StructureError,
+    atom_environments,
     generate,
     read_molecule,
     read_records,
@@ -80,6 +82,20 @@ def whole_way(
     return alone, rows
 
 
+def items_of(encoder: Any, worked: Sequence[tuple[Molecule, Conformers]]) -> list[Item]:
+    """What featurizers give the encoder of molecules it knows: words of REM3DI are read from the graph."""
+    most, least = 0, 0
+    if isinstance(encoder, Autoencoder):  # it decodes so many atoms, of atomic numbers above the least
+        most, least = encoder.config.swarm, 0 if encoder.config.hydrogens else 1
+    items = []
+    for molecule, made in worked:
+        fits = not most or (made.numbers > least).sum() <= most
+        if fits and set(made.numbers.tolist()) <= set(encoder.elements):
+            words = atom_environments(molecule.mol) if encoder.name == "rem3di" and molecule.mol else None
+            items.append(Item(made.numbers, made.positions[0], made.charge, made.bonds, words))
+    return items
+
+
 @torch.no_grad()
 def decoding(encoder: Autoencoder, items: list[Item], clock: Callable[[], float]) -> float:
     """Seconds from embeddings to atoms, in batches of 64 molecules."""
@@ -123,30 +139,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     parsed = clock()
     results = list(generate(molecules, ConformerSettings(), args.n_jobs))
     embedded = clock()
-    made = [result for result in results if isinstance(result, Conformers)]
-    known = set(encoder.elements)  # type: ignore[arg-type]
-    most, least = max((len(c.numbers) for c in made), default=0), 0
-    if isinstance(encoder, Autoencoder):  # it decodes so many atoms, of atomic numbers above the least
-        most, least = encoder.config.swarm, 0 if encoder.config.hydrogens else 1
-    items = [
-        Item(c.numbers, c.positions[0], c.charge, c.bonds)
-        for c in made
-        if set(c.numbers.tolist()) <= known and (c.numbers > least).sum() <= most
-    ]
-    encode(encoder, items[:64], torch.device("cpu"), args.batch_size)  # torch's first call sets things up
+    worked = [(m, c) for m, c in zip(molecules, results, strict=True) if isinstance(c, Conformers)]
+    encode(encoder, items_of(encoder, worked[:64]), torch.device("cpu"), args.batch_size)  # sets torch up
     ready = clock()
+    items = items_of(encoder, worked)
     encode(encoder, items, torch.device("cpu"), args.batch_size)
     encoded = clock()
 
     stages = [
         ("parse", len(inputs), len(molecules), parsed - start),
-        ("conformers (ETKDGv3)", len(molecules), len(made), embedded - parsed),
+        ("conformers (ETKDGv3)", len(molecules), len(worked), embedded - parsed),
         ("encode", len(items), len(items), encoded - ready),
     ]
     if isinstance(encoder, Autoencoder):
         stages.append(("decode", len(items), len(items), decoding(encoder, items, clock)))
     rows = [[name, str(n), str(ok), f"{t:.2f}", f"{n / t:.0f}"] for name, n, ok, t in stages]
-    atoms = sum(len(c.numbers) for c in made) / max(1, len(made))
+    atoms = sum(len(m.numbers) for m, _ in worked) / max(1, len(worked))
     print(
         f"{len(inputs)} molecules, {atoms:.1f} atoms each on average, {cores} core(s), model {args.model}\n"
     )
@@ -156,11 +164,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     classes: list[Any] = [REM3DIFeaturizer, PotentialFeaturizer, Mo3ENetFeaturizer]
     for featurizer in [c for c in classes if cores == 1 and c.encoder_name == encoder.name]:
         settings = {"device": "cpu", "batch_size": args.batch_size, "errors": "nan"}
-        worked = [m for m, result in zip(molecules, results, strict=True) if isinstance(result, Conformers)]
+        own = [molecule for molecule, _ in worked]
         alone, whole = whole_way(
-            featurizer(args.model, **settings).fit(()), [molecule.smiles for molecule in worked], worked
+            featurizer(args.model, **settings).fit(()), [molecule.smiles for molecule in own], own
         )
-        n = len(worked)
+        n = len(own)
         print(
             f"text to row / bare ETKDGv3: {whole / alone:.3f} "
             f"({1000 * whole / n:.1f} and {1000 * alone / n:.1f} ms for each of {n} molecules)"

@@ -5,6 +5,7 @@ A new one is a module as `skmol3d.encoders.protocols.Backbone` describes it, wit
 and checkpoints, pooled by REM3DI, and it carries a potential.
 """
 
+from dataclasses import fields, is_dataclass
 from typing import Annotated, Any, TypeVar
 
 from skmol3d.encoders.backbones.aimnet2 import AIMNet2, AIMNet2Config
@@ -62,10 +63,19 @@ def register_backbone(backbone: _B) -> _B:
 
     Raises
     ------
+    TypeError
+        If its ``Config`` is no frozen dataclass with a name as the default of ``kind``, and ``elements``.
     ValueError
         If another class has taken the name.
     """
-    kind = vars(backbone.Config)["kind"]
+    config: Any = getattr(backbone, "Config", None)
+    defaults = {field.name: field.default for field in fields(config)} if is_dataclass(config) else {}
+    kind = defaults.get("kind")
+    if not isinstance(kind, str) or not ("elements" in defaults or hasattr(config, "elements")):
+        raise TypeError(
+            f"{backbone.__name__}.Config must be a frozen dataclass with the fields kind: str = 'its name' "
+            "and elements: tuple[int, ...]"
+        )
     if BACKBONES.setdefault(kind, backbone) is not backbone:
         raise ValueError(f"{kind!r} is already the name of the backbone {BACKBONES[kind].__name__}")
     return backbone

@@ -17,6 +17,8 @@ from typing import Any, TypeVar
 
 from torch import nn
 
+from skmol3d.trainer.kinds import KINDS
+
 Module = TypeVar("Module", bound=type[nn.Module])
 
 
@@ -53,8 +55,10 @@ def objective(kind: str, *losses: Loss) -> Callable[[Module], Module]:
     Raises
     ------
     ValueError
-        If another objective of the kind has a loss of the same name.
+        If there is no such kind of recipe, or another objective of it has a loss of the same name.
     """
+    if kind not in KINDS:
+        raise ValueError(f"no kind of recipe {kind!r}; there are {', '.join(KINDS)}")
 
     def register(cls: Module) -> Module:
         known = _registered.setdefault(kind, {})

@@ -3,6 +3,7 @@
 import pytest
 from torch import nn
 
+from skmol3d.trainer.kinds import KINDS
 from skmol3d.trainer.objectives import registry
 from skmol3d.trainer.objectives.registry import Loss, objective
 
@@ -10,6 +11,9 @@ from skmol3d.trainer.objectives.registry import Loss, objective
 def test_an_objective_is_found_by_its_losses(monkeypatch):
     registry.losses("rem3di")  # ours are registered by now
     monkeypatch.setattr(registry, "_registered", {})
+    with pytest.raises(ValueError, match=r"no kind of recipe 'test'; there are potential, rem3di, "):
+        objective("test", Loss("near", "near things"))
+    monkeypatch.setitem(KINDS, "test", "TestRecipe")
 
     @objective("test", Loss("near", "near things", "label"), Loss("far", "far things"))
     class Distances(nn.Module):
