@@ -63,7 +63,7 @@ def test_help_of_featurize_needs_no_torch():
 
 
 def test_verbs_are_run_as_a_module():
-    command = [sys.executable, "-m", "skmol3d.cli", "--version"]
+    command = [sys.executable, "-m", "skmol3d", "--version"]
     printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert printed == f"skmol3d {skmol3d.__version__}\n"
 
@@ -110,7 +110,7 @@ def test_signals_give_one_line(number, status, word, monkeypatch, capsys):
 @pytest.mark.slow
 def test_a_closed_pipe_is_quiet(tmp_path):
     (tmp_path / "in.smi").write_text("CCO\n" * 3000)
-    command = f"{sys.executable} -m skmol3d.cli featurize in.smi - --model ecfp --n-bits 64"
+    command = f"{sys.executable} -m skmol3d featurize in.smi - --model ecfp --n-bits 64"
     done = subprocess.run(
         ["bash", "-c", f"{command} | head -n 1; echo ${{PIPESTATUS[0]}}"],
         cwd=tmp_path,

@@ -166,7 +166,7 @@ def test_a_command_that_is_stopped_says_what_is_done(number, folder, monkeypatch
     joblib.dump(model, "model.joblib")
     monkeypatch.setenv("SLOW", "0.5")  # 30 partitions: the signal comes long before the last of them
     command = ["predict", "model.joblib", "library", "out", "--dask", "local:1", "--partition-size", "1"]
-    process = spawn([sys.executable, "-m", "skmol3d.cli", *command], folder)
+    process = spawn([sys.executable, "-m", "skmol3d", *command], folder)
     wait_for_parts(process, folder, 1)
     process.send_signal(number)
     _, error = process.communicate()

@@ -61,5 +61,5 @@ def test_reasons_that_a_subclass_forgets_are_asked_for():
         def _compute(self, inputs, rows, advance):
             rows[:] = 1.0
 
-    with pytest.raises(TypeError, match="Silent._compute must return a dict of reasons; got None"):
+    with pytest.raises(TypeError, match=r"Silent._compute must return a dict of reasons; got None"):
         Silent().transform(["C"])

@@ -231,5 +231,5 @@ def test_unknown_model_names_itself(make):
 def test_checkpoint_of_another_encoder_is_refused(make, tmp_path):
     backbone = EquivariantTransformerConfig(width=8, layers=1, heads=2, radial=4)
     folder = hub.save_pretrained(Potential(PotentialConfig(backbone)), tmp_path, card="a potential")
-    with pytest.raises(ValueError, match="expected a 'rem3di' checkpoint, .* holds 'potential'"):
+    with pytest.raises(ValueError, match=r"expected a 'rem3di' checkpoint, .* holds 'potential'"):
         make(model=str(folder)).transform(["C"])

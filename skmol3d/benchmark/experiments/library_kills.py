@@ -27,7 +27,7 @@ from skmol3d.structures import read_records
 def command(library: Path, out: Path, model: str, workers: int, partition: int) -> list[str]:
     """The command line that is killed."""
     settings = ["--model", model, "--dask", f"local:{workers}", "--partition-size", str(partition)]
-    return [sys.executable, "-m", "skmol3d.cli", "featurize", str(library), str(out), *settings]
+    return [sys.executable, "-m", "skmol3d", "featurize", str(library), str(out), *settings]
 
 
 def cut(file: Path, molecules: int, library: Path) -> int:

@@ -1,4 +1,4 @@
-"""``python -m skmol3d.cli``."""
+"""``python -m skmol3d``, where the command ``skmol3d`` is not on the path."""
 
 import sys
 
