@@ -147,6 +147,8 @@ def run(args: argparse.Namespace) -> int:
     source = find_source(args)
     records = open_records(source, args)
     featurizer = make_featurizer(args.model, source.crystals, given_parameters(args))
+    if twice := sorted(set(args.keep).intersection(featurizer.get_feature_names_out())):
+        raise ValueError(f"--keep {twice[0]}: the rows have a column of that name")
     if output is None:
         outcome = _to_stdout(args, source, records, featurizer)
     else:
@@ -172,7 +174,8 @@ def _chunks(
     chunk = list(islice(records, CHUNK))
     known = {name: None for record in chunk for name in record.columns}
     if not done and chunk and (missing := [name for name in keep if name not in known]):
-        raise ValueError(f"--keep {missing[0]}: no such column; there are: {', '.join(known) or 'none'}")
+        first = f"in the first {len(chunk)} records" if len(chunk) == CHUNK else "there"
+        raise ValueError(f"--keep {missing[0]}: no such column; {first} are: {', '.join(known) or 'none'}")
     with tqdm(initial=done, unit=f" {featurizer.item}s", disable=not sys.stderr.isatty()) as bar:
         while chunk:
             rows = featurizer.transform([record.structure for record in chunk])

@@ -55,6 +55,8 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError(
             "--clear-cache rows needs --cache-dir DIR: conformers and rows are in no other folder"
         )
+    if args.cache_dir is not None and not Path(args.cache_dir).is_dir():
+        raise ValueError(f"--cache-dir {args.cache_dir}: no such folder")
     caches = _caches(args.cache_dir)
     if args.clear_cache:
         for name in dict.fromkeys(args.clear_cache):

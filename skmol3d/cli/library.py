@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import os
 import sys
 from collections.abc import Sequence
 from itertools import islice
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from skmol3d.distributed import LibraryResult
 
+FILES = (".csv", ".tsv", ".parquet", ".npy", ".smi", ".sdf")
 SHOWN = 10
 """Failures that a command shows; a file has all of them."""
 
@@ -72,11 +74,20 @@ def featurize(args: argparse.Namespace) -> int:
     for option, given in unfit.items():
         if given:
             raise ValueError(f"{option}: not with --dask, where failures are in OUTPUT/_failures.csv")
+    check_folder(args.output)
     featurizer = make_featurizer(args.model, False, given_parameters(args))
     result = featurize_library(
         args.input, args.output, featurizer, dtype=args.dtype or "float32", **settings(args)
     )
     return report(args, result)
+
+
+def check_folder(output: str) -> None:
+    """Raise ValueError if what is to be a folder has the name of a file."""
+    if output.lower().removesuffix(".gz").endswith(FILES) and not os.path.isdir(output):
+        raise ValueError(
+            f"{output}: OUTPUT of a library is a folder of partitions, and this the name of a file"
+        )
 
 
 def report(args: argparse.Namespace, result: LibraryResult) -> int:

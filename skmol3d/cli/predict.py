@@ -47,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
         return _to_file(args)
     from skmol3d.distributed import predict_library
 
+    library.check_folder(args.output)
     args.dask = args.dask or "local"
     best = {"top": args.top, "by": args.by, "lowest": args.lowest}
     settings = best | library.settings(args)

@@ -15,5 +15,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Train what the recipe describes."""
     from skmol3d.trainer import pretrain
+    from skmol3d.trainer.logs import CollapseError
+    from skmol3d.trainer.loop import NonFiniteLossError
 
-    pretrain.run(args)
+    try:
+        pretrain.run(args)
+    except (CollapseError, NonFiniteLossError) as error:  # of the recipe and its data, not of the program
+        raise ValueError(str(error)) from error

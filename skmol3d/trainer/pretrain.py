@@ -6,6 +6,7 @@ import argparse
 import json
 import platform
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ from skmol3d.trainer.card import write_card
 from skmol3d.trainer.kinds import KINDS, recipe_class
 
 RECIPES = Path(__file__).parent / "recipes"
-SETTINGS = "recipe.json"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,6 +66,7 @@ def run(args: argparse.Namespace) -> None:
     import torch
 
     from skmol3d import hub
+    from skmol3d.inference import find_device
     from skmol3d.trainer.kinds.base import Place
     from skmol3d.trainer.loop import main_process
 
@@ -74,13 +75,18 @@ def run(args: argparse.Namespace) -> None:
     if args.resume:
         check_resumed(began_with, args.out / f"{recipe.name}.run")
     names = ("device", "devices", "nodes", "precision", "recorded", "resume", "n_jobs", "data", "out")
-    place = Place(logs=args.out / f"{recipe.name}.run", **{name: getattr(args, name) for name in names})
+    place = Place(
+        logs=args.out / f"{recipe.name}.run",
+        settings=began_with,
+        **{name: getattr(args, name) for name in names},
+    )
+    if args.devices < 1 or args.nodes < 1:
+        raise ValueError(f"--devices and --nodes must be at least 1, got {args.devices} and {args.nodes}")
+    if find_device(args.device) is None:
+        raise ValueError(f"--device {args.device} is not available on this machine")
     recipe.check(place)
-    if main_process():
-        place.logs.mkdir(parents=True, exist_ok=True)
-        if not args.resume:  # else --resume could go on from the state of a run with other settings
-            (place.logs / "state.pt").unlink(missing_ok=True)
-        (place.logs / SETTINGS).write_text(json.dumps(began_with, indent=1) + "\n", encoding="utf-8")
+    if args.resume and not place.continued:
+        print(f"--resume: {place.logs} has no state to go on from; the run begins", file=sys.stderr)
     encoder: Any = recipe.run(place)
     if not main_process():
         return
@@ -104,8 +110,10 @@ def settings(recipe: Any) -> dict[str, Any]:
 
 def check_resumed(now: dict[str, Any], logs: Path) -> None:
     """Raise ValueError if the run in ``logs`` began with other settings: its card would not be true."""
+    from skmol3d.trainer.kinds.base import SETTINGS, STATE
+
     began = logs / SETTINGS
-    if not (logs / "state.pt").exists() or not began.exists():
+    if not (logs / STATE).exists() or not began.exists():
         return
     before = json.loads(began.read_text(encoding="utf-8"))
     differing = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
@@ -153,37 +161,54 @@ def read_recipe(name: str, changes: list[str]) -> Any:
         place = plain
         for parent in parents:
             place = place.get(parent, {}) if isinstance(place, dict) else {}
-        if not separator or not isinstance(place, dict) or last not in place:
+        if not separator:
+            raise ValueError(f"--set {change}: expected KEY=VALUE")
+        if not isinstance(place, dict) or last not in place:
             raise ValueError(f"--set {change}: the recipe has no such key")
-        place[last] = _plain(value)
+        place[last] = _plain(value, f"--set {change}")
     keys = [change.partition("=")[0] for change in changes]
     if "data" in keys and "licence" not in keys:
         plain["licence"] = None  # it was for the recipe's data
     return parse_recipe(plain)
 
 
-def _plain(text: str) -> Any:
-    """What YAML says, and 1e-3, which is a number in YAML 1.2 alone."""
+def _plain(text: str, where: str) -> Any:
+    """What YAML says, and 1e-3, which is a number in YAML 1.2 alone; ValueError names ``where`` it stands."""
     import yaml
 
     class Loader(yaml.SafeLoader):
-        pass
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+            twice = sorted({str(key) for key in keys if keys.count(key) > 1})
+            if twice:
+                raise ValueError(f"{where}: {', '.join(twice)} is there twice")
+            return super().construct_mapping(node, deep)
 
     exponent = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$")
     Loader.add_implicit_resolver("tag:yaml.org,2002:float", exponent, list("-+0123456789"))
-    return yaml.load(text, Loader)
+    try:
+        return yaml.load(text, Loader)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{where}: not YAML: {' '.join(str(error).split())}") from error
 
 
-def _read(name: str) -> tuple[Path, Any]:
+def _read(name: str, above: tuple[Path, ...] = ()) -> tuple[Path, Any]:
     """File of a recipe, and its plain values with those of its ``base``, which may lie beside it."""
     path = Path(name) if Path(name).suffix in (".yaml", ".yml") else RECIPES / f"{name}.yaml"
     if not path.exists():
         raise ValueError(f"no recipe {name!r}; shipped: {', '.join(shipped())}")
-    plain = _plain(path.read_text(encoding="utf-8"))
+    if path in above:
+        raise ValueError(f"{path}: its base leads back to itself")
+    try:
+        plain = _plain(path.read_text(encoding="utf-8"), str(path))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not text in UTF-8: {error}") from error
     if isinstance(plain, dict) and "base" in plain:
         named = str(plain.pop("base"))
         beside = path.parent / named
-        _, base = _read(str(beside) if beside.suffix and beside.exists() else named)
+        _, base = _read(str(beside) if beside.suffix and beside.exists() else named, (*above, path))
+        if not isinstance(base, dict):
+            raise ValueError(f"{path}: its base {named} is no recipe")
         if "data" in plain:
             base = base | {"licence": None}  # it was for the base's data
         # Not its data, which are a mapping where they are paths and shares.

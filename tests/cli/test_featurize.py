@@ -241,6 +241,8 @@ def test_if_nothing_works_there_is_no_output_and_the_status_is_one(folder, capsy
         ("in.csv out.npy --id-column name", "no column 'name'; there are: id, SMILES, y"),
         ("in.csv out.npy --model ecfp --keep z", "--keep z: no such column; there are: id, y"),
         ("in.csv out.npy --model ecfp --keep id", "--keep id: OUTPUT has a column of that name already"),
+        ("ours.csv out.csv --model ecfp --keep ecfp_0", "--keep ecfp_0: the rows have a column of that name"),
+        ("in.csv out.parquet --dask local --model ecfp", "out.parquet: OUTPUT of a library is a folder"),
         ("one.smi out.npy --id-column y", "--id-column: smi has no columns"),
         ("in.csv out.npy --crystals", "--crystals: csv holds none; expected one of cif, extxyz, xyz"),
         ("- out.npy --format cif", "CIF is read from files, not from stdin"),
@@ -256,6 +258,7 @@ def test_if_nothing_works_there_is_no_output_and_the_status_is_one(folder, capsy
 def test_mistakes_give_messages_not_tracebacks(arguments, message, folder, capsys):
     (folder / "folder.npy").mkdir()
     (folder / "one.smi").write_text("CCO\n")
+    (folder / "ours.csv").write_text("SMILES,ecfp_0\nCCO,1\n")
     (folder / "empty.csv").write_text("SMILES,id\n")
     (folder / "utf16.csv").write_text("SMILES\nCCO\n", encoding="utf-16")
     (folder / "twice.csv").write_text("SMILES,SMILES\nCCO,CCN\n")

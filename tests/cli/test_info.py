@@ -124,3 +124,8 @@ def test_of_a_package_that_is_on_the_path_but_not_installed_all_else_is_told(cap
     text = printed(capsys)
     assert "packages:\n  unknown: skmol3d is on the path, but not installed\n" in text
     assert "  auto is " in text
+
+
+def test_a_folder_that_is_not_there_has_no_rows_to_clear(tmp_path, capsys):
+    assert main(["info", "--cache-dir", str(tmp_path / "nodir"), "--clear-cache", "rows"]) == 2
+    assert "nodir: no such folder" in capsys.readouterr().err

@@ -34,3 +34,12 @@ def test_what_is_there_is_not_written_over(tmp_path, capsys):
     assert error.startswith("skmol3d label: ")
     assert error.count("\n") == 1
     assert out.read_bytes() == b"labels of another day"
+
+
+def test_a_file_without_molecules_is_in_nobody_s_way(tmp_path, capsys):
+    source, out = tmp_path / "in.csv", tmp_path / "out.npz"
+    source.write_text("smiles\n")
+    assert main(["label", str(source), str(out)]) == 2
+    assert "in.csv: there is no molecule in it" in capsys.readouterr().err
+    source.write_text("smiles\nO\n")
+    assert main(["label", str(source), str(out), "--relax", "none"]) == 0

@@ -20,6 +20,8 @@ def test_the_best_of_a_library_are_found(tmp_path, monkeypatch, in_process, caps
     assert main(["predict", "model.joblib", "in.smi", "hits", "--top", "1"]) == 0
     assert pd.read_parquet("hits")["id"].tolist() == ["one"]
     assert "3 of 4 molecules: hits\n1 failed" in capsys.readouterr().err
+    assert main(["predict", "model.joblib", "in.smi", "hits.parquet"]) == 2
+    assert "hits.parquet: OUTPUT of a library is a folder" in capsys.readouterr().err
     assert main(["predict", "model.joblib", "in.smi", "hits", "--top", "1", "--by", "pki"]) == 2
     assert "the model gives no column 'pki'; there are: prediction" in capsys.readouterr().err
 

@@ -156,29 +156,6 @@ def test_backbone_features_are_standardised(trained, data_root):
     assert 0.5 < tokens.scalars[tokens.real].std(0).median() < 1.5
 
 
-def test_resume(trained, data_root, tmp_path):
-    recipe = write(
-        ENCODER | {"name": "again", "potential": str(trained / "tiny-potential"), "probe": None},
-        tmp_path / "again.yaml",
-    )
-    run(recipe, data_root, tmp_path, "--set", "schedule.steps=2")
-    run(recipe, data_root, tmp_path, "--resume", "--set", "schedule.steps=4")
-    lines = (tmp_path / "again.run" / "evaluation.csv").read_text().splitlines()
-    assert [line.split(",")[0] for line in lines] == ["step", "0", "2", "4"]
-    card = (tmp_path / "again" / "README.md").read_text()
-    more = ("--resume", "--set", "schedule.steps=6")
-    for change in ("seed=7", "held_out=0.5", "weights={environments: 2.0}"):
-        with pytest.raises(ValueError, match=f"began with another {change.partition('=')[0]};"):
-            run(recipe, data_root, tmp_path, *more, "--set", change)
-    other = tmp_path / "other"
-    shutil.copytree(data_root, other)
-    with np.load(other / "labels.npz") as labels:
-        np.savez_compressed(other / "labels.npz", **labels)
-    with pytest.raises(ValueError, match=r"labels\.npz is not the file that the run in .* began with"):
-        run(recipe, other, tmp_path, *more)
-    assert (tmp_path / "again" / "README.md").read_text() == card
-
-
 def test_mixed_precision(trained, data_root, tmp_path):
     recipe = ENCODER | {"name": "mixed", "potential": str(trained / "tiny-potential")}
     path = write(recipe, tmp_path / "mixed.yaml")
@@ -250,11 +227,33 @@ def test_a_recipe_has_from_its_base_what_it_does_not_say(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "change",
-    ["schedule.stepz=7", "stepz=7", "schedule.steps", "schedule.steps.more=7", "nowhere.steps=7", "=3", ""],
+    "change", ["schedule.stepz=7", "stepz=7", "schedule.steps.more=7", "nowhere.steps=7", "=3"]
 )
 def test_set_refuses_what_the_recipe_has_not(change):
     with pytest.raises(ValueError, match="the recipe has no such key"):
+        read_recipe("rem3di-small", [change])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("schedule.steps", "--set schedule.steps: expected KEY=VALUE"),
+        ("data=[{path: t.xyz", r"--set data=\[\{path: t.xyz: not YAML: while parsing"),
+        ("held_out=-0.2", "held_out is a share, from 0 and below 1; got -0.2"),
+        ("held_out=.nan", "held_out is a share, from 0 and below 1; got nan"),
+        ("seed=-1", "seed must not be negative, got -1"),
+        ("atoms=0", "atoms must be positive, got 0"),
+        ("masked=5", "masked is a share, from 0 and below 1; got 5"),
+        ("targets.bits=0", "bits must be positive, got 0"),
+        ("targets.classes=[]", r"classes must be positive numbers, got \[\]"),
+        ("probe={sets: x, every: 0}", "every must be positive, got 0"),
+        ("online={smiles: x, workers: 1, share: 2.0}", "share is of the batches, at most 1; got 2.0"),
+        ("weights={environments: 0}", "weights: all are zero"),
+        ("data=[{path: x, targets: a}, {path: x, targets: b}]", "x is named twice, with other targets"),
+    ],
+)
+def test_settings_that_make_no_sense(change, message):
+    with pytest.raises(ValueError, match=message):
         read_recipe("rem3di-small", [change])
 
 
@@ -274,11 +273,22 @@ def test_set_refuses_what_the_recipe_has_not(change):
         ),
         (yaml.safe_dump(POTENTIAL | {"data": []}), "recipe: data: there is no entry"),
         (yaml.safe_dump(POTENTIAL | {"colour": 1}), r"recipe: unknown field\(s\) 'colour'"),
+        ("kind: potential\n\tname: a", "recipe.yaml: not YAML: while scanning for the next token"),
+        (yaml.safe_dump(POTENTIAL) + "seed: 3\n", "recipe.yaml: seed is there twice"),
+        ("base: recipe.yaml", "recipe.yaml: its base leads back to itself"),
+        ("base: list.yaml", "recipe.yaml: its base list.yaml is no recipe"),
     ],
 )
 def test_recipes_that_are_none(text, message, tmp_path):
     (tmp_path / "recipe.yaml").write_text(text)
+    (tmp_path / "list.yaml").write_text("[1, 2]")
     with pytest.raises(ValueError, match=message):
+        read_recipe(str(tmp_path / "recipe.yaml"), [])
+
+
+def test_a_recipe_in_another_encoding(tmp_path):
+    (tmp_path / "recipe.yaml").write_text("name: Å", encoding="latin-1")
+    with pytest.raises(ValueError, match=r"recipe.yaml: not text in UTF-8"):
         read_recipe(str(tmp_path / "recipe.yaml"), [])
 
 

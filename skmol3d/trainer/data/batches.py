@@ -127,7 +127,13 @@ class Mixture:
         """Batches ``start``, ``start + stride``, ...; targets tell ``set``, ``row`` and ``group`` [B].
 
         Earlier batches are drawn again, though not built: some ten seconds for a million.
+
+        Raises
+        ------
+        ValueError
+            If no batch of a set is as large as the smallest that counts: there would never be one.
         """
+        self._check()
         rng = np.random.default_rng(self.seed)
         order = mixed(self.sets, self.shares, self.indices, self.atoms, rng, self.views)
         kept = ((k, index) for k, index in order if len(index) >= self.smallest)
@@ -136,6 +142,16 @@ class Mixture:
             source = {"set": torch.full((len(index),), k), "row": torch.from_numpy(index)}
             source["group"] = torch.from_numpy(np.asarray(self.sets[k].group[index]))
             yield batch, targets | source
+
+    def _check(self) -> None:
+        for k, (data, index) in enumerate(zip(self.sets, self.indices, strict=True)):
+            together = max(self.smallest, (self.views or [1] * len(self.sets))[k])
+            needed = together * np.sort(data.sizes[index])[together - 1 : together]
+            if self.smallest > 1 and not (needed <= self.atoms).any():
+                raise ValueError(
+                    f"set {k} (entries of data, from 0): no {together} of its {len(index)} conformers to "
+                    f"train on make a batch of at most {self.atoms} atoms"
+                )
 
 
 def one_by_one(batch: Batch) -> Iterator[Batch]:

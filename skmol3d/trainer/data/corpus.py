@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from skmol3d.encoders.atoms import AtomBatch
+from skmol3d.files import appearing
 from skmol3d.trainer.data.assays import AssayStatistics
 from skmol3d.trainer.data.sets import PackedSet
 from skmol3d.trainer.data.shards import ATOM_TARGETS, check_targets
@@ -124,7 +125,8 @@ class CorpusStatistics:
         arrays: dict[str, Any] = {f"vocabulary_{k}": v for k, v in enumerate(self.vocabularies)}
         tensors = {k: getattr(self, k).numpy() for k in ("mean", "std", "bit_mean", "bit_scale")}
         arrays |= {f"assay_{k}": v for k, v in asdict(self.assays).items()}
-        np.savez(folder / "statistics.npz", bits=self.bits, **arrays, **tensors)
+        with appearing(folder / "statistics.npz") as path, path.open("wb") as file:
+            np.savez(file, bits=self.bits, **arrays, **tensors)
 
     @classmethod
     def load(cls, folder: Path) -> CorpusStatistics | None:

@@ -4,8 +4,8 @@
 
 FILE is a labelled set (``xtb/drugs.npz``), COUNT how many of its neutral molecules are taken at random; there
 can be several pairs. Of each molecule the conformer relaxed in GFN2-xTB is taken where there is one, or else
-that of MMFF94 or QM9, never a noisy one. Positions are rounded to 0.004 Å and charges to 0.01 e: a file that
-travels.
+that of QM9, of MMFF94, of a file or of ETKDG, never a noisy one. Positions are rounded to 0.004 Å and charges
+to 0.01 e: a file that travels.
 """
 
 from __future__ import annotations
@@ -21,7 +21,13 @@ from skmol3d.trainer.data.conformer_kinds import ConformerKind
 from skmol3d.trainer.data.xtb import read_xtb
 
 UNIT = 0.004  # Å
-PREFERRED = (ConformerKind.RELAXED, ConformerKind.QM9, ConformerKind.MMFF)
+PREFERRED = (
+    ConformerKind.RELAXED,
+    ConformerKind.QM9,
+    ConformerKind.MMFF,
+    ConformerKind.BROUGHT,
+    ConformerKind.ETKDG,
+)
 
 
 def choose(path: Path, count: int, seed: int) -> list[tuple[NDArray, NDArray, NDArray]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -153,6 +154,9 @@ def label_file(
         for start, size, result in _in_processes(todo(), settings, workers, cache_dir):
             _save(_part(parts, start), _arrays(*result))
             bar.update(size)
+    if not counts["inputs"]:
+        shutil.rmtree(parts)
+        raise ValueError(f"{source}: there is no molecule in it")
     merged, failures = _merge(parts, counts["inputs"])
     record = out.with_name(out.name + ".failures.csv")
     if failures:

@@ -40,6 +40,7 @@ from skmol3d.trainer.data.xtb import read_xtb
 SHARD = 4000
 DRAWN = "drawn.json"  # beside the shards: which molecules they are of
 SMALLEST, LARGEST = 4, 45  # heavy atoms
+LONGEST_BOND = 2.6  # Å; between atoms in the wrong order there are longer ones
 
 
 def pack_smiles(
@@ -76,7 +77,7 @@ def pack_corpus(
     out : path
         Folder. ``shard_0000.failures.csv`` (index, input, reason) lists what shard 0000 leaves out.
     count : int or None
-        Molecules drawn at random; None takes all in their order.
+        Molecules drawn at random, if there are more; None takes all in their order.
     largest : int
         Heavy atoms of the largest molecule; the smallest has 4.
     n_jobs, seed : int
@@ -86,7 +87,8 @@ def pack_corpus(
     """
     molecules = [record.structure for record in read_records(source)]
     if count is not None:
-        molecules = pd.Series(molecules, dtype=object).sample(count, random_state=seed).tolist()
+        drawn = pd.Series(molecules, dtype=object)
+        molecules = drawn.sample(min(count, len(drawn)), random_state=seed).tolist()
     draw = {"count": count, "largest": largest, "seed": seed if count is not None else None}
     _write_shards(source, molecules, out, draw, n_jobs, cache_dir)
 
@@ -160,16 +162,37 @@ def _write_shards(
 
 
 def pack_xtb(labels: Path, smiles: Path, out: Path) -> None:
-    """The corpus's targets for labelled conformers whose atoms stand in SMILES order."""
+    """The corpus's targets for labelled conformers.
+
+    Parameters
+    ----------
+    labels : path
+        Of ``skmol3d label``, or conformers whose atoms stand in the order of their SMILES.
+    smiles : path
+        Table with the columns ``smiles`` and, unless it is what was labelled, ``row``, the numbers of its
+        molecules in ``labels``.
+    out : path
+        ``.npz``.
+
+    Raises
+    ------
+    ValueError
+        If ``out`` is no such file, or the molecules of the table are not those of the labels.
+    """
+    if out.suffix != ".npz":
+        raise ValueError(f"{out}: targets go to a .npz file")
     data = read_xtb(labels)
-    texts = pd.read_csv(smiles).set_index("row")["smiles"]
+    table = pd.read_csv(smiles)
+    texts = (table.set_index("row") if "row" in table.columns else table)["smiles"]
     atom_targets: list[dict[str, np.ndarray]] = []
     labels_of: dict[int, dict[str, np.ndarray]] = {}
     descriptors: dict[int, np.ndarray] = {}
     for m, row in enumerate(data.group.tolist()):
-        mol = Chem.AddHs(Chem.MolFromSmiles(texts[row]))
         atoms = slice(data.offsets[m], data.offsets[m + 1])
-        if not np.array_equal(_atomic_numbers(mol), data.numbers[atoms]):
+        if row not in texts.index:
+            raise ValueError(f"{smiles}: no molecule has the row {row} of conformer {m}")
+        mol = _graph_of(texts[row], data.numbers[atoms], data.positions[atoms] * POSITION_UNIT)
+        if mol is None:
             raise ValueError(f"conformer {m}: its atoms are not those of SMILES {texts[row]!r} (row {row})")
         if row not in descriptors:
             descriptors[row] = molecular_descriptors(mol)
@@ -178,6 +201,18 @@ def pack_xtb(labels: Path, smiles: Path, out: Path) -> None:
         atom_targets.append(labels_of[row] | {"handedness": chirality})
     flat: dict[str, Any] = {k: np.concatenate([t[k] for t in atom_targets]) for k in atom_targets[0]}
     np.savez(out, descriptors=np.stack([descriptors[row] for row in data.group.tolist()]), **flat)
+
+
+def _graph_of(text: str, numbers: np.ndarray, positions: np.ndarray) -> Chem.Mol | None:
+    """The graph of a SMILES with the atoms of a conformer in their order: its own, or the canonical one."""
+    for mol in (Chem.MolFromSmiles(text), read_molecule(text).mol):
+        graph = None if mol is None else Chem.AddHs(mol)
+        if graph is not None and np.array_equal(_atomic_numbers(graph), numbers):
+            bonds = np.array([[b.GetBeginAtomIdx(), b.GetEndAtomIdx()] for b in graph.GetBonds()], int)
+            ends = positions[bonds.reshape(-1, 2)]
+            if (np.linalg.norm(ends[:, 0] - ends[:, 1], axis=1) < LONGEST_BOND).all():
+                return graph
+    return None
 
 
 def pack_probes(
@@ -199,6 +234,10 @@ def pack_probes(
             joblib.delayed(_embedded)(text, cache_dir) for text in smiles
         )
         good = [(c, y) for c, y in zip(conformers, task.y[chosen], strict=True) if c is not None]
+        if not good:
+            raise ValueError(
+                f"{task.name}: none of {len(smiles)} molecules of its training part has a conformer"
+            )
         sizes = [len(c.numbers) for c, _ in good]
         np.savez(
             out / f"{task.name}.npz",

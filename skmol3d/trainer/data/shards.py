@@ -43,7 +43,6 @@ def read_shards(folder: Path) -> PackedSet:
     if not parts:
         raise ValueError(f"{folder}: no molecule in its shards")
     whole = {name: np.concatenate(values) for name, values in parts.items()}
-    count = len(whole["sizes"])
     molecule_targets = {"descriptors": whole["descriptors"]}
     if assays:
         if len(assays) != len(parts["sizes"]):
@@ -54,10 +53,25 @@ def read_shards(folder: Path) -> PackedSet:
         positions=whole["positions"],
         offsets=np.concatenate([[0], np.cumsum(whole["sizes"])]),
         charge=whole["charge"],
-        group=np.arange(count),
+        group=_first(whole),
         atom_targets={name: whole[name] for name in ATOM_TARGETS},
         molecule_targets=molecule_targets,
     )
+
+
+def _first(whole: dict[str, np.ndarray]) -> np.ndarray:
+    """Of each molecule the place of the first that is the same: rows that repeat share a side of a split.
+
+    Atoms come in the order of the canonical SMILES, and so are the same where the molecules are.
+    """
+    ends = np.cumsum(whole["sizes"])
+    seen: dict[bytes, int] = {}
+    own = [whole[name] for name in ("numbers", "environments", "handedness")]
+    keys = (
+        b"".join(values[a:b].tobytes() for values in own)
+        for a, b in zip(ends - whole["sizes"], ends, strict=True)
+    )
+    return np.array([seen.setdefault(key, k) for k, key in enumerate(keys)], np.int64)
 
 
 def write_shard(file: Path, data: PackedSet | None, source: str) -> None:

@@ -31,7 +31,7 @@ class Source:
         Names of `ConformerKind`, in lower case: the conformers to train on; by default all. Which molecules
         are held out does not depend on it.
     targets : str or None
-        File of ``pack xtb`` with the targets of labelled conformers (REM3DI alone).
+        File of ``pack xtb`` with the targets of labelled conformers (of kinds rem3di and mo3enet_pooled).
     views : int
         Conformers of one molecule, drawn at random, that a batch holds; molecules with fewer are not drawn.
         With 1 conformers are drawn independently.
@@ -135,9 +135,12 @@ def read_set(path: Path) -> PackedSet:
 
 
 def digest(path: Path) -> str | None:
-    """SHA-256 of a file, or of what a folder of shards comes from; None if it is unknown."""
+    """SHA-256 of a file, of a packed folder's files, or of what shards come from; None if they do not say."""
+    if path.is_dir() and any(path.glob(SHARDS)):
+        return shards_source(path)
     if path.is_dir():
-        return shards_source(path) if any(path.glob(SHARDS)) else None
+        files = [(file.name, digest(file)) for file in sorted(path.iterdir()) if file.is_file()]
+        return hashlib.sha256(repr(files).encode()).hexdigest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

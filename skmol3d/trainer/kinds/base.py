@@ -13,12 +13,18 @@ import numpy as np
 import pandas as pd
 
 from skmol3d import hub
+from skmol3d.encoders.config import check_positive
 from skmol3d.encoders.potential import Potential
+from skmol3d.files import appearing
 from skmol3d.trainer.data.sets import PackedSet
 from skmol3d.trainer.data.sources import SMILES, Source, describe, digest, read_set
 from skmol3d.trainer.loop import main_process
 from skmol3d.trainer.objectives import registry
 from skmol3d.trainer.schedule import Schedule
+
+STATE = "state.pt"
+SETTINGS = "recipe.json"
+LEFT = (STATE, "statistics.npz")  # by an earlier run: another one must not go on from them
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,8 @@ class Place:
         As in `skmol3d.trainer.loop.train`.
     recorded : bool
         Whether a GPU replays whole steps (`skmol3d.trainer.recorded`).
+    settings : dict or None
+        What the run is begun with, for ``recipe.json``.
     """
 
     data: Path
@@ -53,6 +61,12 @@ class Place:
     nodes: int = 1
     precision: str = "32-true"
     recorded: bool = False
+    settings: dict[str, Any] | None = None
+
+    @property
+    def continued(self) -> bool:
+        """Whether there is a state to go on from."""
+        return self.resume and (self.logs / STATE).exists()
 
     def checkpoint(self, name: str) -> str:
         """A checkpoint's name, or its folder if it was trained here."""
@@ -101,6 +115,14 @@ class Recipe:
             raise ValueError("data: there is no entry")
         if Path(self.name).name != self.name or self.name in ("", ".."):
             raise ValueError(f"name: {self.name!r} is not the name of a folder")
+        if self.seed < 0:
+            raise ValueError(f"seed must not be negative, got {self.seed}")
+        if not 0 <= self.held_out < 1:
+            raise ValueError(f"held_out is a share, from 0 and below 1; got {self.held_out}")
+        targets = {source.path: source.targets for source in reversed(self.data)}
+        for source in self.data:
+            if source.targets != targets[source.path]:
+                raise ValueError(f"data: {source.path} is named twice, with other targets")
 
     def check(self, place: Place) -> None:
         """Raise ValueError if the recipe cannot run there."""
@@ -131,7 +153,11 @@ class Recipe:
             whole = place.data / path
             sets[path] = read_set(packed(whole, place) if SMILES(whole) else whole)
         digests = {path: digest(place.data / path) for path in self.paths}
-        record(place, [describe(s, sets[s.path], digests[s.path]) for s in self.data])
+        facts = [describe(s, sets[s.path], digests[s.path]) for s in self.data]
+        for source, own in zip(self.data, facts, strict=True):
+            if source.targets is not None:
+                own["targets"] = {"path": source.targets, "sha256": digest(place.data / source.targets)}
+        record(place, facts)
         return sets
 
     def train_rows(
@@ -162,7 +188,7 @@ class LoopRecipe(Recipe):
     Attributes
     ----------
     atoms : int
-        Most atoms of a batch, padding included.
+        Most atoms of a batch, padding included; a larger molecule is a batch of its own.
     weights : dict
         Weights of the losses that are computed; ``registry.losses(kind)`` lists them.
     schedule : Schedule
@@ -174,7 +200,10 @@ class LoopRecipe(Recipe):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_positive(self, "atoms")
         registry.check_weights(self.kind, self.weights)
+        if not any(self.weights.values()):
+            raise ValueError("weights: all are zero, and nothing would be learned")
 
     def settings(self, place: Place) -> dict[str, Any]:
         """Arguments of `skmol3d.trainer.loop.train`."""
@@ -217,18 +246,40 @@ def packed(source: Path, place: Place) -> Path:
 
 
 def record(place: Place, facts: Sequence[dict[str, Any]]) -> None:
-    """Write what a run knows of its data; ValueError if a resumed one began with others."""
+    """Begin a run whose data have been read: write what it knows of them, remove what another one left.
+
+    Raises
+    ------
+    ValueError
+        If a resumed run began with other data.
+    """
     known = place.logs / "data.json"
-    if place.resume and (place.logs / "state.pt").exists() and known.exists():
-        before = {entry["path"]: entry["sha256"] for entry in json.loads(known.read_text(encoding="utf-8"))}
-        changed = [fact["path"] for fact in facts if before.get(fact["path"]) != fact["sha256"]]
+    if place.continued and known.exists():
+        before = _digests(json.loads(known.read_text(encoding="utf-8")))
+        changed = [path for path, now in _digests(facts).items() if before.get(path) != now]
         if changed:
             raise ValueError(
                 f"--resume: {changed[0]} is not the file that the run in {place.logs} began with"
             )
     if main_process():
         place.logs.mkdir(parents=True, exist_ok=True)
-        known.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+        if not place.continued:
+            for name in LEFT:
+                (place.logs / name).unlink(missing_ok=True)
+        if place.settings is not None:
+            _write(place.logs / SETTINGS, place.settings)
+        _write(known, facts)
+
+
+def _digests(facts: Sequence[dict[str, Any]]) -> dict[str, str | None]:
+    """Digests of the data, and of the files of targets, by their paths."""
+    files = [*facts, *(fact["targets"] for fact in facts if "targets" in fact)]
+    return {file["path"]: file["sha256"] for file in files}
+
+
+def _write(path: Path, values: Any) -> None:
+    with appearing(path) as file:
+        file.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
 
 
 def write_metrics(place: Place, metrics: dict[str, Any]) -> None:

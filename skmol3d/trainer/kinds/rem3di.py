@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from skmol3d.encoders.atoms import AtomBatch
-from skmol3d.encoders.config import config_from_dict, config_to_dict
+from skmol3d.encoders.config import check_positive, config_from_dict, config_to_dict
 from skmol3d.encoders.potential import Potential
 from skmol3d.encoders.rem3di import REM3DI, REM3DIConfig
 from skmol3d.encoders.rem3di.properties import PLAIN
@@ -70,6 +70,11 @@ class Targets:
     classes: tuple[int, ...]
     bits: int
 
+    def __post_init__(self) -> None:
+        check_positive(self, "bits")
+        if not self.classes or min(self.classes) < 1:
+            raise ValueError(f"classes must be positive numbers, got {list(self.classes)}")
+
 
 @dataclass(frozen=True)
 class Probe:
@@ -85,6 +90,9 @@ class Probe:
 
     sets: str
     every: int
+
+    def __post_init__(self) -> None:
+        check_positive(self, "every")
 
 
 @dataclass(frozen=True)
@@ -104,6 +112,11 @@ class Online:
     smiles: str
     workers: int
     share: float
+
+    def __post_init__(self) -> None:
+        check_positive(self, "workers", "share")
+        if self.share > 1:
+            raise ValueError(f"share is of the batches, at most 1; got {self.share}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +147,11 @@ class REM3DIRecipe(LoopRecipe):
     masked: float = 0.15
     probe: Probe | None = None
     model: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.masked < 1:
+            raise ValueError(f"masked is a share, from 0 and below 1; got {self.masked}")
 
     def run(
         self,
@@ -254,7 +272,7 @@ class Corpus:
             if source.path not in sets:
                 sets[source.path] = with_targets(raw[source.path], targets, source.path)
         by_entry = [sets[source.path] for source in recipe.data]
-        statistics = CorpusStatistics.load(place.logs) if place.resume else None
+        statistics = CorpusStatistics.load(place.logs) if place.continued else None
         if statistics is None:
             statistics = CorpusStatistics.measure(
                 by_entry, train, **asdict(recipe.targets), vocabularies=vocabularies_of(recipe.initial)

@@ -69,6 +69,17 @@ def test_mixture_leaves_out_small_batches():
     assert {len(next(stream)[0]) for _ in range(30)} == {4}
 
 
+def test_a_mixture_that_would_never_have_a_batch_is_refused():
+    sets = [labelled([5] * 9), labelled([9, 9, 30])]
+    indices = [np.arange(9), np.arange(3)]
+    assert len(next(Mixture(sets, [1, 1], indices, atoms=18, seed=0, smallest=2)())[0]) >= 2
+    message = r"set 1 \(entries of data, from 0\): no 2 of its 3 conformers .* a batch of at most 17 atoms"
+    with pytest.raises(ValueError, match=message):
+        next(Mixture(sets, [1, 1], indices, atoms=17, seed=0, smallest=2)())
+    with pytest.raises(ValueError, match="no 2 of its 1 conformers"):
+        next(Mixture(sets[:1], [1], [np.arange(1)], atoms=99, seed=0, smallest=2)())
+
+
 VIEWED = random_set(
     [5] * 12 + [9] * 9 + [7] * 4, groups=[*np.arange(12) // 4, *np.arange(9) // 3 + 10, 20, 21, 22, 22]
 )

@@ -5,11 +5,17 @@ import pandas as pd
 import pytest
 from trainer_examples import SMILES
 
-from skmol3d.structures import conformer_cache
+from skmol3d.structures import (
+    ConformerSettings,
+    atom_environments,
+    conformer_cache,
+    embed_cached,
+    read_molecule,
+)
 from skmol3d.trainer.data import pack
 from skmol3d.trainer.data.examples import DESCRIPTORS
-from skmol3d.trainer.data.positions import POSITION_UNIT
-from skmol3d.trainer.data.sets import stack
+from skmol3d.trainer.data.positions import POSITION_UNIT, integer_positions
+from skmol3d.trainer.data.sets import Row, stack
 from skmol3d.trainer.data.shards import read_shards
 
 
@@ -93,6 +99,51 @@ def test_pack_xtb_wants_the_atoms_of_the_smiles(data_root, tmp_path):
         ValueError, match=r"conformer 3: its atoms are not those of SMILES 'CC\(=O\)N' \(row 1\)"
     ):
         pack.pack_xtb(data_root / "labels.npz", tmp_path / "smiles.csv", tmp_path / "out.npz")
+
+
+def test_pack_xtb_takes_the_file_that_was_labelled(data_root, tmp_path):
+    """Its atoms are in the order of the canonical SMILES, of the parent of a salt, and it numbers no rows."""
+    texts = ["OCCC", "CCCC(=O)[O-].[Na+]", "C(C)(N)CC"]
+    (tmp_path / "mine.csv").write_text("\n".join(["smiles", *texts]) + "\n")
+    molecules = [read_molecule(text) for text in texts]
+    made = [embed_cached(molecule, ConformerSettings(), None) for molecule in molecules]
+    rows = [
+        Row(
+            c.numbers, integer_positions(c.positions[0]), float(c.charge), k, molecule_targets={"energy": 0.0}
+        )
+        for k, c in enumerate(made)
+    ]
+    whole = stack(rows)
+    with np.load(data_root / "labels.npz") as labels:
+        plain = {
+            name: np.zeros((len(rows), *labels[name].shape[1:]))
+            for name in ("energy", "homo", "lumo", "dipole")
+        }
+        atoms = {
+            name: np.zeros((len(whole.numbers), *labels[name].shape[1:])) for name in ("forces", "charges")
+        }
+    np.savez(
+        tmp_path / "labels.npz",
+        numbers=whole.numbers, positions=whole.positions, offsets=whole.offsets,
+        total_charge=whole.charge, kind=np.zeros(3, np.uint8), row=np.arange(3), **plain, **atoms,
+    )  # fmt: skip
+    pack.pack_xtb(tmp_path / "labels.npz", tmp_path / "mine.csv", tmp_path / "out.npz")
+    with np.load(tmp_path / "out.npz") as targets:
+        expected = np.concatenate([atom_environments(molecule.mol) for molecule in molecules])
+        assert ((targets["environments"] > 0) == (expected > 0)).all()
+        mass = targets["descriptors"][:, DESCRIPTORS.index("MolWt")]
+        assert mass.tolist() == pytest.approx([60.1, 87.1, 73.14], abs=0.06)
+    with pytest.raises(ValueError, match=r"out.dat: targets go to a .npz file"):
+        pack.pack_xtb(tmp_path / "labels.npz", tmp_path / "mine.csv", tmp_path / "out.dat")
+    (tmp_path / "short.csv").write_text("smiles\nOCCC\n")
+    with pytest.raises(ValueError, match=r"short.csv: no molecule has the row 1 of conformer 1"):
+        pack.pack_xtb(tmp_path / "labels.npz", tmp_path / "short.csv", tmp_path / "other.npz")
+
+
+def test_more_molecules_are_not_drawn_than_there_are(tmp_path):
+    (tmp_path / "a.smi").write_text("CCCCO\nCCCCN\n")
+    pack.pack_corpus(tmp_path / "a.smi", tmp_path / "out", count=100_000)
+    assert len(read_shards(tmp_path / "out")) == 2
 
 
 def test_pack_xtb_targets(data_root):

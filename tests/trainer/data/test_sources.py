@@ -1,11 +1,13 @@
 """Entries of a recipe's data: what they select, what is known of them, what is wrong with them."""
 
 import hashlib
+import shutil
 
 import numpy as np
 import pytest
 
 from skmol3d.trainer.data.conformer_kinds import ConformerKind
+from skmol3d.trainer.data.packed import write_packed
 from skmol3d.trainer.data.sources import Source, describe, digest, read_set
 
 
@@ -40,6 +42,15 @@ def test_digests_are_of_what_the_data_come_from(data_root):
     for path, source in (("labels.npz", "labels.npz"), ("corpus", "smiles.csv")):
         expected = hashlib.sha256((data_root / source).read_bytes()).hexdigest()
         assert digest(data_root / path) == expected
+
+
+def test_digests_of_packed_folders_are_of_their_files(labels, tmp_path):
+    write_packed(tmp_path / "a", labels)
+    before = digest(tmp_path / "a")
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    assert digest(tmp_path / "b") == before is not None
+    np.save(tmp_path / "b" / "charge.npy", np.load(tmp_path / "b" / "charge.npy") + 1)
+    assert digest(tmp_path / "b") != before
 
 
 def test_only_the_data_that_a_recipe_describes_have_its_provenance(labels):

@@ -11,7 +11,6 @@ from recipe_examples import ENCODER, POTENTIAL
 
 from skmol3d import hub
 from skmol3d.trainer import pretrain
-from skmol3d.trainer.kinds.potential import PotentialRecipe
 
 CONVOLUTION = {
     "kind": "equivariant-convolution",
@@ -75,16 +74,3 @@ def test_a_run_goes_on_as_it_began(recorded, data_root, tmp_path):
     run(RECIPE, data_root, tmp_path, recorded=recorded)
     with pytest.raises(ValueError, match="began with another --recorded"):
         run(RECIPE, data_root, tmp_path, "--resume", recorded=not recorded)
-
-
-@pytest.mark.parametrize("recorded", [True, False])
-def test_a_new_run_leaves_no_state_of_an_older_one(recorded, data_root, tmp_path, monkeypatch):
-    run(RECIPE, data_root, tmp_path, recorded=recorded)
-
-    def killed(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(PotentialRecipe, "read", killed)  # before anything is trained
-    with pytest.raises(KeyboardInterrupt):
-        run(RECIPE | {"seed": 7}, data_root, tmp_path, recorded=recorded)
-    assert not (tmp_path / "recorded.run" / "state.pt").exists()
