@@ -199,7 +199,13 @@ def canonical_smiles(mol: Chem.Mol) -> str:
     RDKit's canonical SMILES is not always a fixed point (symmetry, stereo marks that turn out to be
     redundant), and a seed must not depend on which of two spellings came in.
     """
-    mol = Chem.RemoveHs(mol)  # a copy
+    return _canonical(mol)[0]
+
+
+def _canonical(mol: Chem.Mol) -> tuple[str, Chem.Mol]:
+    """The canonical SMILES, and what RDKit reads from it."""
+    if any(atom.GetAtomicNum() == 1 for atom in atoms_of(mol)):
+        mol = Chem.RemoveHs(mol)  # a copy
     seen: list[str] = []
     smiles = Chem.MolToSmiles(mol)
     while smiles not in seen:
@@ -208,13 +214,14 @@ def canonical_smiles(mol: Chem.Mol) -> str:
         if mol is None:
             raise StructureError(f"RDKit cannot read back its own SMILES {shorten(smiles)}")
         smiles = Chem.MolToSmiles(mol)
-    return min(seen[seen.index(smiles) :])
+    circle = seen[seen.index(smiles) :]
+    return (smiles, mol) if len(circle) == 1 else (min(circle), Chem.MolFromSmiles(min(circle)))
 
 
 def from_graph(mol: Chem.Mol) -> Molecule:
     """The molecule that the canonical SMILES of a sanitized graph stands for."""
-    smiles = canonical_smiles(mol)
-    mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
+    smiles, mol = _canonical(mol)
+    mol = Chem.AddHs(mol)
     _check_size(mol.GetNumAtoms())
     return _build(mol, None, smiles, _digest(smiles))
 

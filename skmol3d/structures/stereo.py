@@ -39,13 +39,14 @@ def stereo_kept(mol: Chem.Mol) -> bool:
                 return False
     positions = None
     for bond in bonds_of(mol):
-        if bond.GetStereo() in _CIS or bond.GetStereo() in _TRANS:
+        stereo = bond.GetStereo()
+        if stereo in _CIS or stereo in _TRANS:
             if positions is None:
                 positions = mol.GetConformer().GetPositions()
             a, d = bond.GetStereoAtoms()
             b, c = positions[bond.GetBeginAtomIdx()], positions[bond.GetEndAtomIdx()]
             same_side = np.dot(np.cross(positions[a] - b, c - b), np.cross(positions[d] - c, c - b)) > 0
-            if same_side != (bond.GetStereo() in _CIS):
+            if same_side != (stereo in _CIS):
                 return False
     return True
 
