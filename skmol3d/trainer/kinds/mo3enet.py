@@ -98,14 +98,21 @@ class Mo3ENetRecipe(LoopRecipe):
         splits = {
             path: (train, evaluated(sets[path], held)) for path, (train, held) in self.split(sets).items()
         }
+
+        def fitting(path: str, index: np.ndarray, use: str) -> np.ndarray:
+            found = suitable(sets[path], index, config.elements, config.swarm)
+            if not len(found):
+                raise ValueError(
+                    f"{path}: none of {len(index)} conformers {use} has at most {config.swarm} atoms, all of "
+                    f"the elements {', '.join(map(str, config.elements))}"
+                )
+            return found
+
         rows = [
-            suitable(sets[s.path], index, config.elements, config.swarm)
+            fitting(s.path, index, "to train on")
             for s, index in zip(self.data, self.train_rows(sets, splits), strict=True)
         ]
-        kept = {
-            path: suitable(sets[path], held, config.elements, config.swarm)
-            for path, (_, held) in splits.items()
-        }
+        kept = {path: fitting(path, held, "held out") for path, (_, held) in splits.items()}
         corpora = {path for path, s in sets.items() if "descriptors" in s.molecule_targets}
         bare = {path: s.without_targets() for path, s in sets.items()}
         mixture = Mixture(

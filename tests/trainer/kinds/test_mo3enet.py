@@ -239,6 +239,12 @@ def test_recipe_to_checkpoint_and_back(data_root, tmp_path):
     assert "matched_molecules" in card
 
 
+def test_sets_of_other_elements_are_refused(data_root, tmp_path):
+    recipe = RECIPE | {"model": RECIPE["model"] | {"elements": [9, 17]}}
+    with pytest.raises(ValueError, match=r"none of \d+ conformers to train on has at most .* elements 9, 17"):
+        run(recipe, data_root, tmp_path)
+
+
 def test_resumed_runs_keep_sigma(data_root, tmp_path):
     """Six steps at once, and three and then three: the same state, σ and its running loss included."""
     recipe = RECIPE | {"objective": {"sigma": 2.0, "threshold": 100.0, "blur": 0.1}}
