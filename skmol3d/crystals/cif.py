@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import re
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,24 +13,24 @@ from ase import Atoms
 from ase.geometry import cellpar_to_cell, find_mic
 from numpy.typing import NDArray
 
+from skmol3d.crystals.cif_formula import check_content
+from skmol3d.crystals.cif_symmetry import Operation, group_number, symmetry_operations
 from skmol3d.crystals.errors import CrystalError
-from skmol3d.crystals.molecules import ADD_HYDROGENS, ONE_COMPONENT
-from skmol3d.structures.errors import shorten
+from skmol3d.crystals.hydrogens import LABELS
+from skmol3d.crystals.molecules import ONE_COMPONENT
+
+Site = gemmi.SmallStructure.Site
 
 SAME_SITE = 0.05
 """Å; images of a site closer than this are the site itself, on a symmetry element."""
 
-FIT = 0.02
-"""Share by which lengths and angles of a cell may differ after a symmetry operation."""
-
-MOST_OPERATIONS = 192
-"""In a cell of space group 225 to 228; none has more."""
-
 MAX_ATOMS, MAX_LENGTH = 20_000, 1e4
 """In the cell of a crystal; and of its sides, Å."""
 
+OCCUPIED = 0.999
+"""Occupancy of a site from which on it is full: refined ones are no round numbers."""
+
 COORDINATE_TAGS = tuple(f"_atom_site_fract_{axis}" for axis in "xyz")
-NUMBER_TAGS = ("_space_group_IT_number", "_symmetry_Int_Tables_number")
 
 
 def read_cif(path: Path) -> Iterator[Atoms | CrystalError]:
@@ -43,25 +42,47 @@ def read_cif(path: Path) -> Iterator[Atoms | CrystalError]:
     ------
     OSError
         If the file cannot be read or unpacked.
+    CrystalError
+        If there is no crystal in it, with the reason.
     """
     data = path.read_bytes()
     if data[:2] == b"\x1f\x8b":
         data = gzip.decompress(data)
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise CrystalError("UTF-16, not UTF-8 text")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = data.decode("latin-1")
+    empty = True
     for start, block in _blocks(text):
         name = block[0].split()[0][5:45]
+        found: Atoms | CrystalError | None
         try:
             found = _read_block("\n".join(block))
         except CrystalError as error:
-            yield CrystalError(f"CIF block {name}: {error}")
+            found = CrystalError(f"CIF block {name}: {error}")
         except (ValueError, RuntimeError, IndexError) as error:  # whatever gemmi says
-            yield CrystalError(f"not a valid CIF block {name}: {_located(str(error), start)}")
-        else:
-            if found is not None:
-                yield found
+            found = CrystalError(f"not a valid CIF block {name}: {_located(str(error), start)}")
+        if found is not None:
+            empty = False
+            yield found
+    if empty:
+        raise CrystalError(_why_empty(text))
+
+
+def _why_empty(text: str) -> str:
+    """Why there is no crystal in a file."""
+    start = text.lstrip()[:2000].lower()
+    if not start:
+        return "it is empty"
+    if start.startswith(("<!doctype", "<html", "<?xml")):
+        return "it is a web page (HTML), not a CIF"
+    if re.search(r"(^|[\r\n])\s*_cell\.length_a\b", text, re.IGNORECASE):
+        return "it is mmCIF (_cell.length_a); expected the tags of small molecules (_cell_length_a)"
+    if next(_blocks(text), None) is None:
+        return "it is no CIF: no line begins with data_"
+    return "it has no crystal: no block has a cell (_cell_length_a)"
 
 
 def _blocks(text: str) -> Iterator[tuple[int, list[str]]]:
@@ -93,7 +114,7 @@ def _read_block(text: str) -> Atoms | None:
     block = gemmi.cif.read_string(text, check_level=0).sole_block()
     if block.find_value("_cell_length_a") is None:
         return None
-    number = _group_number(block)
+    number = group_number(block)
     structure = gemmi.make_small_structure_from_block(block)
     lengths, angles = structure.cell.parameters[:3], structure.cell.parameters[3:]
     whole = structure.cell.is_crystal() and structure.cell.volume > 0
@@ -107,133 +128,73 @@ def _read_block(text: str) -> Atoms | None:
     missing = [tag for tag in COORDINATE_TAGS if len(block.find_values(tag)) != len(sites)]
     if missing:
         raise CrystalError(f"no fractional coordinates: {missing[0]} is missing")
-    _check_sites(sites)
+    sites = _whole_sites(block, sites)
     places = np.array([site.fract.tolist() for site in sites])
-    numbers = np.array([site.element.atomic_number for site in sites])
-    atoms = _expand(numbers, places, cell, _operations(structure, number, cell))
-    formula = block.find_value("_chemical_formula_sum")
-    if formula is not None:
-        _check_hydrogens(gemmi.cif.as_string(formula), atoms.numbers)
+    operations = symmetry_operations(structure, number, cell)
+    atoms = _expand(sites, places, cell, operations)
+    check_content(block, atoms.numbers)
     return atoms
 
 
-def _check_sites(sites: list[gemmi.SmallStructure.Site]) -> None:
-    """Refuse sites that are not one atom in one place."""
-    partial = [site.label for site in sites if not site.occ >= 1]
+def _column(block: gemmi.cif.Block, name: str, sites: int) -> list[str]:
+    """What a column says of each site; "." where it says nothing."""
+    column = [gemmi.cif.as_string(value) or "." for value in block.find_values(f"_atom_site_{name}")]
+    return column if len(column) == sites else ["."] * sites
+
+
+def _whole_sites(block: gemmi.cif.Block, sites: list[Site]) -> list[Site]:
+    """The sites but for dummies; refused if they are not one atom in one place."""
+    columns = (_column(block, name, len(sites)) for name in ("calc_flag", "occupancy", "disorder_group"))
+    kept = [row for row in zip(sites, *columns, strict=True) if row[1].lower() != "dum"]
+    if not kept:
+        raise CrystalError("no atoms")
+    odd = [
+        f"{share[:20]} of {site.label[:20]}"
+        for site, _, share, _ in kept
+        if share != "." and np.isnan(gemmi.cif.as_number(share))
+    ]
+    if odd:
+        raise CrystalError(f"{len(odd)} occupancies that are no number ({_listed(odd)})")
+    partial = [site.label for site, *_ in kept if not site.occ >= OCCUPIED]
     if partial:
         raise CrystalError(
             f"disordered: {len(partial)} site(s) with an occupancy below one ({_listed(partial)});"
             f" {ONE_COMPONENT}"
         )
-    groups = {site.disorder_group for site in sites} - {0}
-    if len(groups) > 1 or min(groups, default=0) < 0:
-        mine = [site.label for site in sites if site.disorder_group]
-        raise CrystalError(f"disordered: {_listed(mine)} are in disorder groups; {ONE_COMPONENT}")
+    mine = [(site.label, group) for site, _, _, group in kept if group not in (".", "0")]
+    groups = {group for _, group in mine}
+    if len(groups) > 1 or any(group.startswith("-") for group in groups):
+        labels = [label for label, _ in mine]
+        raise CrystalError(f"disordered: {_listed(labels)} are in disorder groups; {ONE_COMPONENT}")
+    whole = [site for site, *_ in kept]
     for reason, bad in (
-        ("without coordinates", [s.label for s in sites if not np.isfinite(s.fract.tolist()).all()]),
-        ("that are no element", [s.label for s in sites if s.element.atomic_number == 0]),
+        ("without coordinates", [s.label for s in whole if not np.isfinite(s.fract.tolist()).all()]),
+        ("that are no element", [s.label for s in whole if s.element.atomic_number == 0]),
     ):
         if bad:
             raise CrystalError(f"{len(bad)} site(s) {reason} ({_listed(bad)})")
+    return whole
 
 
 def _listed(labels: list[str]) -> str:
-    return ", ".join(label[:20] for label in labels[:3]) + (", ..." if len(labels) > 3 else "")
-
-
-def _group_number(block: gemmi.cif.Block) -> int | None:
-    """Number of the space group, where one is given."""
-    values = [gemmi.cif.as_string(value) for value in map(block.find_value, NUMBER_TAGS) if value is not None]
-    given = next(filter(None, values), None)
-    return None if given is None else _checked_number(given)
-
-
-def _checked_number(text: str) -> int:
-    if not (text.isdecimal() and len(text) < 4 and 1 <= int(text) <= 230):
-        raise CrystalError(f"space group number {text[:20]}; expected a whole number from 1 to 230")
-    return int(text)
-
-
-def _operations(
-    structure: gemmi.SmallStructure, number: int | None, cell: NDArray[np.float64]
-) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Rotations and translations of fractional columns, from the first that a block has of: listed
-    operations, a Hall symbol, a Hermann–Mauguin symbol, a number; P1 if it has none."""
-    name = structure.spacegroup_hm
-    if structure.symops:
-        if len(structure.symops) > MOST_OPERATIONS:
-            raise CrystalError(
-                f"{len(structure.symops)} symmetry operations; there are {MOST_OPERATIONS} at most"
-            )
-        found = list(map(_operation, structure.symops))
-    elif structure.spacegroup_hall:
-        found = list(gemmi.symops_from_hall(structure.spacegroup_hall))
-    elif name and not name.isdecimal():
-        angles = structure.cell.alpha, structure.cell.gamma  # of rhombohedral or hexagonal axes
-        group = gemmi.find_spacegroup_by_name(name, *angles)
-        if group is None:
-            raise CrystalError(f"unknown space group {shorten(name)}, and no symmetry operations")
-        found = list(group.operations())
-    else:
-        number = number or (_checked_number(name) if name else 1)
-        group = gemmi.find_spacegroup_by_number(number)
-        found = list(group.operations())
-    operations = []
-    metric = cell @ cell.T
-    for op in found:
-        rotation, translation = np.array(op.rot) / op.DEN, np.array(op.tran) / op.DEN
-        scale = np.sqrt(np.outer(np.diag(metric), np.diag(metric)))
-        if (
-            abs(op.det_rot()) != op.DEN**3
-            or (abs(rotation.T @ metric @ rotation - metric) > FIT * scale).any()
-        ):
-            raise CrystalError(
-                f"{op.triplet()} is no symmetry operation of a cell with these lengths and angles"
-            )
-        operations.append((rotation, translation))
-    return operations
-
-
-def _operation(text: str) -> gemmi.Op:
-    try:
-        return gemmi.Op(text)
-    except RuntimeError as error:
-        raise CrystalError(f"{shorten(text)} is no symmetry operation: {str(error)[:80]}") from error
+    return ", ".join(label[:50] for label in labels[:3]) + (", ..." if len(labels) > 3 else "")
 
 
 def _expand(
-    numbers: NDArray[np.int64],
-    places: NDArray[np.float64],
-    cell: NDArray[np.float64],
-    operations: list[tuple[NDArray[np.float64], NDArray[np.float64]]],
+    sites: list[Site], places: NDArray[np.float64], cell: NDArray[np.float64], operations: list[Operation]
 ) -> Atoms:
-    all_numbers, positions = [], []
-    for number, place in zip(numbers, places, strict=True):
+    all_sites: list[Site] = []
+    positions: list[NDArray[np.float64]] = []
+    for site, place in zip(sites, places, strict=True):
         images: list[NDArray[np.float64]] = []
         for rotation, translation in operations:
             image = (rotation @ place + translation) % 1.0 @ cell
             if not images or find_mic(image - np.array(images), cell)[1].min() > SAME_SITE:
                 images.append(image)
-        all_numbers += [number] * len(images)
-        if len(all_numbers) > MAX_ATOMS:
+        all_sites += [site] * len(images)
+        if len(all_sites) > MAX_ATOMS:
             raise CrystalError(f"more than {MAX_ATOMS:,} atoms in the cell")
         positions += images
-    return Atoms(all_numbers, positions, cell=cell, pbc=True)
-
-
-def _check_hydrogens(formula: str, numbers: NDArray[np.int64]) -> None:
-    """Refuse a cell that has the heavy atoms of the formula in its ratios, but fewer hydrogen atoms."""
-    expected: dict[int, float] = {}
-    for symbol, count in re.findall(r"([A-Z][a-z]?)\s*(\d+(?:\.\d+)?)?", formula):
-        number = gemmi.Element(symbol).atomic_number
-        expected[number] = expected.get(number, 0.0) + float(count or 1)
-    found = Counter(numbers.tolist())
-    hydrogens, present = expected.pop(1, 0.0), found.pop(1, 0)
-    if not expected or not all(expected.values()) or expected.keys() != found.keys():
-        return
-    units = {round(found[number] / expected[number], 3) for number in expected}
-    if len(units) == 1 and present < (missing := hydrogens * units.pop()) - 0.5:
-        raise CrystalError(
-            f"hydrogen atoms are missing: {present} of the {missing:g} that the formula {shorten(formula)}"
-            f" has; {ADD_HYDROGENS}"
-        )
+    atoms = Atoms([site.element.atomic_number for site in all_sites], positions, cell=cell, pbc=True)
+    atoms.set_array(LABELS, np.array([site.label for site in all_sites]))
+    return atoms

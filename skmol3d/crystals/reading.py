@@ -13,10 +13,11 @@ from ase import Atoms
 from ase.geometry import minkowski_reduce
 from numpy.typing import NDArray
 
-from skmol3d.crystals.cif import MAX_ATOMS, MAX_LENGTH, read_cif
+from skmol3d.crystals.cif import MAX_ATOMS, MAX_LENGTH, OCCUPIED, read_cif
 from skmol3d.crystals.errors import CrystalError
+from skmol3d.crystals.hydrogens import LABELS
 from skmol3d.crystals.molecules import ONE_COMPONENT
-from skmol3d.structures.errors import StructureError
+from skmol3d.structures.errors import StructureError, shorten
 from skmol3d.structures.molecule import is_atoms
 from skmol3d.structures.reading import file_suffix, read_records
 
@@ -52,7 +53,10 @@ def read_periodic(value: object) -> Atoms:
     if isinstance(value, StructureError):  # an unreadable record that `iter_crystals` passed on
         raise CrystalError(str(value))
     if isinstance(value, str | os.PathLike):
-        records = list(iter_crystals(value))
+        try:
+            records = list(iter_crystals(value))
+        except OSError as error:
+            raise CrystalError(f"cannot read {str(value)[:200]}: {error.strerror or error}") from error
         if len(records) != 1:
             raise CrystalError(f"{os.fspath(value)} holds {len(records)} crystals; expected one")
         return read_periodic(records[0])
@@ -77,23 +81,47 @@ def iter_crystals(path: str | os.PathLike[str]) -> Iterator[object]:
     Yields
     ------
     ase.Atoms or StructureError
-        A record that cannot be read is yielded as its error; the others follow.
+        A record that cannot be read is yielded as its error; the others follow. Of a file without a crystal
+        comes the error alone.
 
     Raises
     ------
     CrystalError
-        If the name has another suffix.
+        If the name has another suffix, or is no name.
+    OSError
+        If the file cannot be opened. Both are raised by this call.
     """
-    path = Path(path)
+    suffix = _checked_suffix(os.fspath(path))
+    try:
+        Path(path).open("rb").close()
+    except ValueError as error:  # of characters that no path has
+        raise CrystalError(f"{shorten(os.fspath(path))} is no path: {error}") from error
+    return _records(Path(path), suffix)
+
+
+def _checked_suffix(path: str) -> str:
+    if "\n" in path or "\r" in path:
+        what = "the text of a CIF" if "data_" in path.lower() else "a text of several lines"
+        raise CrystalError(f"this is {what}, not a path: write it to a file, and give the file's name")
     suffix = file_suffix(path)
-    if suffix not in FORMATS:
-        raise CrystalError(f"{path}: unknown file type; expected {SUFFIXES}")
+    if suffix in FORMATS:
+        return suffix
+    if os.path.isdir(path):
+        raise CrystalError(f"{path} is a folder; give its files ({SUFFIXES}) as a list")
+    raise CrystalError(f"{path[:200]}: unknown file type; expected {SUFFIXES}")
+
+
+def _records(path: Path, suffix: str) -> Iterator[object]:
+    empty = True
     try:
         if suffix == "cif":
             yield from read_cif(path)
-        else:
-            for record in read_records(path, format="extxyz", max_atoms=MAX_ATOMS):
-                yield record.structure
+            return
+        for record in read_records(path, format="extxyz", max_atoms=MAX_ATOMS):
+            empty = False
+            yield record.structure
+        if empty:
+            raise CrystalError("it is empty")
     except (OSError, EOFError, ValueError, zlib.error) as error:
         yield CrystalError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}")
 
@@ -117,9 +145,12 @@ def _checked(atoms: Any) -> Atoms:
     occupancy = atoms.info.get("occupancy", {})  # of ASE's CIF reader; a number for all is of somebody else's
     sites = occupancy.values() if isinstance(occupancy, dict) else [{"": occupancy}] * len(atoms)
     shares = [max(kind.values()) for kind in sites if isinstance(kind, dict)]
-    if any(share < 1 for share in shares):
-        raise CrystalError(_disorder(sum(share < 1 for share in shares)))
-    return Atoms(atoms.numbers, atoms.positions, cell=_compact(atoms.cell.array, len(atoms)), pbc=True)
+    if any(share < OCCUPIED for share in shares):
+        raise CrystalError(_disorder(sum(share < OCCUPIED for share in shares)))
+    checked = Atoms(atoms.numbers, atoms.positions, cell=_compact(atoms.cell.array, len(atoms)), pbc=True)
+    if LABELS in atoms.arrays:  # for messages
+        checked.set_array(LABELS, atoms.arrays[LABELS])
+    return checked
 
 
 def _compact(cell: NDArray[np.float64], atoms: int) -> NDArray[np.float64]:

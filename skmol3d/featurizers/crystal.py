@@ -84,8 +84,9 @@ class CrystalFeaturizer(StructureFeaturizer):
     and molecules, or which of the symmetry copies were listed; see `MolecularCrystal`, which also says how
     symmetric molecules are oriented.
 
-    Disordered crystals, and those without their hydrogen atoms, fail, and so do crystals of nothing but
-    single atoms, which have no radius. Needs the extra `crystals`.
+    Disordered crystals, those without all of their hydrogen atoms, as far as formula, bonds and electrons
+    tell, and CIF files that contradict themselves fail, and so do crystals of nothing but single atoms, which
+    have no radius. Needs the extra `crystals`.
 
     Parameters
     ----------
@@ -250,10 +251,8 @@ class CrystalFeaturizer(StructureFeaturizer):
 
     def _iter_inputs(self, X: Any) -> Iterator[object]:
         from skmol3d.crystals import iter_crystals
-        from skmol3d.crystals.reading import FORMATS
-        from skmol3d.structures.reading import file_suffix
 
-        if isinstance(X, os.PathLike) or (isinstance(X, str) and file_suffix(X) in FORMATS):
+        if isinstance(X, str | os.PathLike):
             return iter_crystals(X)
         if hasattr(X, "frac_coords"):  # a pymatgen Structure is a sequence of sites
             raise TypeError(f"got a single {type(X).__name__}; pass a list of them")

@@ -108,7 +108,9 @@ def test_disorder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CrystalError, match=r"disordered: 1 site"):
         MolecularCrystal.read(structure)
     hydrogens = Atoms("OHH", [(0, 0, 0), (0.97, 0, 0), (0.97, 0.5, 0)], cell=[6, 6, 6], pbc=True)
-    with pytest.raises(CrystalError, match=r"atoms H1 and H2 are 0\.50 Å apart"):
+    with pytest.raises(
+        CrystalError, match=r"atoms number 2 \(H\) and number 3 \(H\) of the cell are 0\.50 Å"
+    ):
         MolecularCrystal.read(hydrogens)
 
 
@@ -123,6 +125,14 @@ def test_disorder_is_refused(tmp_path: Path) -> None:
         (3.5, "cannot read a float"),
         ("crystal.pdb", "unknown file type"),
         ("no-such-file.cif", "cannot read no-such-file.cif: No such file"),
+        (".", r"^\. is a folder; give its files \(\.cif, \.extxyz, \.xyz\) as a list"),
+        (
+            "data_urea\n_cell_length_a 5\n# x.cif",
+            "^this is the text of a CIF, not a path: write it to a file",
+        ),
+        ("C 0 0 0\nO 1 1 1", "^this is a text of several lines, not a path"),
+        ("a\0.cif", "is no path: embedded null"),
+        ("x" * 999, "^x{200}: unknown file type"),
     ],
 )
 def test_unusable_inputs(value: object, reason: str) -> None:
@@ -145,6 +155,25 @@ def test_broken_records(tmp_path: Path) -> None:
     path.write_bytes(b"\x1f\x8b no gzip")
     (broken,) = iter_crystals(path)
     assert isinstance(broken, CrystalError)
+
+
+def test_a_file_without_a_crystal_gives_the_reason_alone(tmp_path: Path) -> None:
+    for name in ("empty.cif", "empty.extxyz"):
+        (tmp_path / name).write_text("")
+        (error,) = iter_crystals(tmp_path / name)
+        assert str(error) == f"cannot read {tmp_path / name}: it is empty"
+        with pytest.raises(CrystalError, match="it is empty"):
+            MolecularCrystal.read(tmp_path / name)
+
+
+def test_files_that_cannot_be_opened_are_no_crystals(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        iter_crystals(tmp_path / "missing.cif")
+    (tmp_path / "folder.cif").mkdir()
+    with pytest.raises(IsADirectoryError):
+        iter_crystals(tmp_path / "folder.cif")
+    with pytest.raises(CrystalError, match="unknown file type"):
+        iter_crystals("crystal.pdb")
 
 
 def test_frames_that_claim_any_number_of_atoms_end_at_once(tmp_path: Path) -> None:
@@ -186,6 +215,8 @@ def test_structures_need_no_torch() -> None:
 def test_one_occupancy_for_all_is_understood():
     atoms = bulk("Ne", cubic=True)
     atoms.info["occupancy"] = 1.0
+    assert MolecularCrystal.read(atoms).z == len(atoms)
+    atoms.info["occupancy"] = 0.9995
     assert MolecularCrystal.read(atoms).z == len(atoms)
     atoms.info["occupancy"] = 0.9
     with pytest.raises(CrystalError, match="disorder"):

@@ -78,13 +78,32 @@ def test_every_kind_of_input(make, crystals, tmp_path):
         ([], ValueError, "there is no crystal"),
         (DRY_ICE, TypeError, "single Atoms; pass a list"),
         (Structure(DRY_ICE), TypeError, "single Structure; pass a list"),
-        ("CCO", TypeError, "pass a list"),
+        ("CCO", ValueError, "CCO: unknown file type; expected .cif"),
+        (".", ValueError, "is a folder; give its files"),
+        ("data_urea\n_cell_length_a 5\n", ValueError, "the text of a CIF, not a path: write it to a file"),
+        ("nope.cif", FileNotFoundError, "nope.cif"),
     ],
-    ids=["None", "[]", "Atoms", "Structure", "string"],
+    ids=["None", "[]", "Atoms", "Structure", "string", "folder", "text", "missing"],
 )
 def test_not_a_collection_of_crystals(make, X, error, message):
-    with pytest.raises(error, match=message):
-        make("none").transform(X)
+    for errors in ("raise", "nan"):
+        with pytest.raises(error, match=message):
+            make("none", errors=errors).transform(X)
+
+
+def test_a_file_without_crystals_is_named(make, tmp_path):
+    path = tmp_path / "empty.cif"
+    path.write_text("")
+    for X in (path, str(path), [path]):
+        with pytest.raises(FeaturizationError, match=r"cannot read .*empty\.cif: it is empty"):
+            make("none").transform(X)
+
+
+def test_the_text_of_a_file_is_not_repeated(make):
+    text = "data_urea\n" + "_cell_length_a 5\n" * 99
+    with pytest.raises(FeaturizationError, match=r"this is the text of a CIF, not a path") as caught:
+        make("none").transform([text])
+    assert len(str(caught.value)) < 500
 
 
 def test_workers_give_the_same_rows(make):
