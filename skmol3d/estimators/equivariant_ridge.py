@@ -111,8 +111,9 @@ class EquivariantRidge(RegressorMixin, BaseEstimator):
             If shapes do not fit, numbers are not finite, a target is not symmetric (the first is named), or
             rows are none of vectors by the names of their columns or, of bare arrays, by their signs.
         """
-        if not (isinstance(self.alpha, Real) and float(self.alpha) > 0):
-            raise ValueError(f"alpha must be positive; got {self.alpha!r}")
+        alpha: Any = self.alpha
+        if not (isinstance(alpha, Real) and float(alpha) > 0):
+            raise ValueError(f"alpha must be positive; got {alpha!r}")
         check_integer("gates", self.gates, 0)
         if self.channels is not None:
             check_integer("channels", self.channels, 1)
@@ -230,9 +231,8 @@ def _check_signs(vectors: Array) -> None:
     """Raise ValueError if [n, 3, K] are no vectors: too many coordinates side by side are never negative."""
     coordinates = vectors.reshape(len(vectors), -1)
     coordinates = coordinates[:, coordinates.any(axis=0)]  # of vectors in a plane those across it say nothing
-    longest = max(
-        (len(list(run)) for plus, run in groupby((coordinates >= 0).all(axis=0)) if plus), default=0
-    )
+    never = np.asarray((coordinates >= 0).all(axis=0))
+    longest = max((len(list(run)) for plus, run in groupby(never) if plus), default=0)
     if longest >= ONE_SIGN:
         raise ValueError(
             f"X: {longest} columns side by side are never negative, which no coordinates of vectors are; give"
