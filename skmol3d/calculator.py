@@ -24,18 +24,22 @@ from skmol3d.featurizers.base import check_choice
 from skmol3d.hub import from_pretrained
 from skmol3d.inference import find_device
 from skmol3d.structures.errors import StructureError
-from skmol3d.structures.geometry import total_charge
+from skmol3d.structures.geometry import check_coordinates, total_charge
+
+WHOLE = 0.01
+"""e that a charge may be off a whole number: partial charges are rounded where they are written."""
 
 
 class PotentialCalculator(Calculator):
     """A pretrained `Potential` for molecules and fully periodic crystals.
 
-    Gives energies (eV), forces (eV/Å) and, for crystals, the stress (eV/Å³; negative if the cell wants to
-    expand), all of them exact derivatives of the energy. In crystals, neighbours are the atoms of all cells
-    within the backbone's cutoff. The charge of a structure is ``atoms.info["charge"]``, or else the sum of
-    its initial charges. The bundled potentials learned single molecules: their energies between molecules are
-    extrapolations. They have no heads for atomic charges or dipoles, so that ASE raises
-    `PropertyNotImplementedError` for these.
+    Gives energies (eV; the free energy is the same), forces (eV/Å) and, for crystals, the stress (eV/Å³;
+    negative if the cell wants to expand), all of them exact derivatives of the energy. In crystals,
+    neighbours are the atoms of all cells within the backbone's cutoff. The charge of a structure is
+    ``atoms.info["charge"]``, or else the sum of its initial charges, and must be whole. A calculator keeps
+    its last structure, as all of ASE's do: each thread needs one of its own. The bundled potentials learned
+    single molecules: their energies between molecules are extrapolations. They have no heads for atomic
+    charges or dipoles, so that ASE raises `PropertyNotImplementedError` for these.
 
     Parameters
     ----------
@@ -53,8 +57,9 @@ class PotentialCalculator(Calculator):
     ValueError
         If the device is missing, the precision is another, or the checkpoint is no potential.
     StructureError
-        In a calculation: elements that the potential was not trained on, a structure that is periodic in some
-        directions only, or a cell so flat that its sum over images would not end.
+        In a calculation: no atoms, atoms in the same place, elements that the potential was not trained on, a
+        charge that is not whole to 0.01, a structure that is periodic in some directions only, or a cell so
+        flat that its sum over images would not end.
 
     Examples
     --------
@@ -75,7 +80,7 @@ class PotentialCalculator(Calculator):
     ((2,), (2, 3, 3))
     """
 
-    implemented_properties = ["energy", "forces", "stress"]  # noqa: RUF012 (as its base class has it)
+    implemented_properties = ["energy", "free_energy", "forces", "stress"]  # noqa: RUF012 (as ASE has it)
 
     def __init__(
         self, potential: str | Path | Potential, device: str = "auto", dtype: str = "float64"
@@ -108,18 +113,18 @@ class PotentialCalculator(Calculator):
             "numbers": (last.numbers, atoms.numbers),
             "cell": (last.cell.array, atoms.cell.array),
             "pbc": (last.pbc, atoms.pbc),
-            "charge": (total_charge(last), total_charge(atoms)),
+            "charge": (_charge(last), _charge(atoms)),
         }
         return [name for name, (old, new) in pairs.items() if not np.array_equal(old, new)]
 
     def calculate(
         self, atoms: Atoms | None = None, properties: Any = ("energy",), system_changes: Any = all_changes
     ) -> None:
-        """Energy (eV), forces (eV/Å) and, in crystals, stress (eV/Å³) in Voigt's order."""
+        """Energies (eV), forces (eV/Å) and, in crystals, stress (eV/Å³) in Voigt's order."""
         super().calculate(atoms, properties, system_changes)
         current = self.atoms
         assert current is not None
-        _check_elements(self.potential, current.numbers)
+        _check_atoms(self.potential, [current])
         batch = _batch([current], self.dtype).to(self.device)
         positions = batch.positions.requires_grad_()
         wanted, moved = [positions], batch
@@ -130,8 +135,11 @@ class PotentialCalculator(Calculator):
             wanted.append(strain)
         energy = _energies(self.potential, moved)[0]
         gradient, *virials = torch.autograd.grad(energy, wanted)
-        constant = self._element_energies[current.numbers].sum()
-        self.results = {"energy": constant + energy.item(), "forces": -gradient.double().cpu().numpy()}
+        total = self._element_energies[current.numbers].sum() + energy.item()
+        if not np.isfinite(total):
+            raise StructureError(_why_no_energy(current))
+        forces = -gradient.double().cpu().numpy()
+        self.results = {"energy": total, "free_energy": total, "forces": forces}
         for virial in virials:
             virial = (virial + virial.T) / 2  # turning the crystal costs nothing, up to rounding
             stress = virial.double().cpu().numpy() / current.cell.volume
@@ -150,7 +158,8 @@ class PotentialCalculator(Calculator):
         Returns
         -------
         energies : ndarray of shape (R,)
-            eV; of a crystal, per cell. NaN, like the forces, of copies with coordinates that are not finite.
+            eV; of a crystal, per cell. NaN, like the forces, of copies with coordinates that are not finite,
+            or with atoms in the same place.
         forces : ndarray of shape (R, N, 3)
             eV/Å.
 
@@ -170,7 +179,7 @@ class PotentialCalculator(Calculator):
         lost = np.flatnonzero(~np.isfinite(places).all((1, 2)))
         places = places.copy()
         places[lost] = np.nan  # not infinite: differences of these warn
-        _check_elements(self.potential, atoms.numbers)
+        _check_atoms(self.potential, [atoms])
         one = _batch([atoms], self.dtype)
         copies = len(places)
         centred = torch.tensor((places - places.mean(1, keepdims=True)).reshape(-1, 3), dtype=self.dtype)
@@ -190,7 +199,8 @@ class PotentialCalculator(Calculator):
         constant = self._element_energies[atoms.numbers].sum()
         forces = -gradient.double().cpu().numpy().reshape(places.shape)
         found = constant + energies.detach().double().cpu().numpy()
-        found[lost], forces[lost] = np.nan, np.nan
+        found[lost] = np.nan
+        forces[~np.isfinite(found)] = np.nan
         return found, forces
 
 
@@ -215,7 +225,7 @@ def potential_energies(
     StructureError
         As a `PotentialCalculator`'s calculations.
     """
-    _check_elements(potential, np.concatenate([atoms.numbers for atoms in structures]))
+    _check_atoms(potential, structures)
     parameter = next(potential.parameters())
     bare, totals = _without_elements(potential)
     energies = np.array([totals[atoms.numbers].sum() for atoms in structures])
@@ -227,6 +237,9 @@ def potential_energies(
         batch = _batch(chosen, parameter.dtype).to(parameter.device)
         energies[order[start:stop]] += _energies(bare, batch).double().cpu().numpy()
         start = stop
+    lost = np.flatnonzero(~np.isfinite(energies)).tolist()
+    if lost:
+        raise StructureError(f"structure {lost[0]}: {_why_no_energy(structures[lost[0]])}")
     return energies
 
 
@@ -237,11 +250,41 @@ def _without_elements(potential: Potential) -> tuple[Potential, NDArray[np.float
     return bare, potential.element_energy.double().cpu().numpy()
 
 
-def _check_elements(potential: Potential, numbers: NDArray[np.integer]) -> None:
-    unknown = sorted(set(numbers.tolist()) - set(potential.elements))
+def _check_atoms(potential: Potential, structures: Sequence[Atoms]) -> None:
+    for i, atoms in enumerate(structures):
+        if not len(atoms):
+            raise StructureError(f"structure {i} has no atoms")
+    unknown = sorted({n for atoms in structures for n in atoms.numbers.tolist()} - set(potential.elements))
     if unknown:
         names = ", ".join(chemical_symbols[n] for n in unknown)
         raise StructureError(f"the potential was not trained on {names}")
+
+
+def _charge(atoms: Atoms) -> int:
+    """`total_charge`, which rounds, of what is whole already: StructureError if it is not."""
+    given = atoms.info.get("charge")
+    if given is None and not atoms.has("initial_charges"):
+        return 0  # dynamics ask several times a step
+    whole = total_charge(atoms)
+    exact = float(atoms.get_initial_charges().sum() if given is None else given)
+    if abs(exact - whole) > WHOLE:
+        source = "the initial charges sum to" if given is None else 'info["charge"] is'
+        raise StructureError(
+            f'{source} {exact:g}, not a whole number; set atoms.info["charge"] to the charge'
+        )
+    return whole
+
+
+def _why_no_energy(atoms: Atoms) -> str:
+    """The reason, looked for only where an energy is not finite: a step of dynamics has no time for it."""
+    inside = atoms.copy()
+    if inside.pbc.any():
+        inside.wrap()
+    try:
+        check_coordinates(inside.numbers, inside.positions)
+    except StructureError as error:
+        return str(error)
+    return "the energy is not finite"
 
 
 def _energies(potential: Potential, batch: AtomBatch) -> Tensor:
@@ -260,7 +303,7 @@ def _batch(structures: Sequence[Atoms], dtype: torch.dtype) -> AtomBatch:
     centred = np.concatenate([atoms.positions - atoms.positions.mean(0) for atoms in structures])
     positions = torch.tensor(centred, dtype=dtype)
     counts = torch.tensor([len(atoms) for atoms in structures])
-    charge = torch.tensor([float(total_charge(atoms)) for atoms in structures], dtype=dtype)
+    charge = torch.tensor([float(_charge(atoms)) for atoms in structures], dtype=dtype)
     periodic = np.array([atoms.pbc for atoms in structures])
     if not periodic.any():
         return AtomBatch(numbers, positions, counts, charge)

@@ -6,9 +6,11 @@ For a single run with any thermostat, ASE's own dynamics take a `PotentialCalcul
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 from ase import Atoms, units
@@ -104,22 +106,37 @@ def nose_hoover(
 
     Raises
     ------
+    TypeError
+        If `forces` is no function of positions alone, or a number is none, or not whole where it counts.
     ValueError
-        If a number is not positive, or the atoms are periodic or fewer than two.
+        If a number is not positive, the atoms are periodic, fewer than two or under constraints, which the
+        replicas would not obey, or `forces` gives other shapes.
 
     References
     ----------
     G. J. Martyna et al., "Explicit reversible integrators for extended systems dynamics", Mol. Phys. 1996,
     87, 1117, with one thermostat. https://doi.org/10.1080/00268979600100761
     """
-    from skmol3d.structures.geometry import perceive_bonds  # needs rdkit, which the rest does not
+    # They need rdkit, which the rest does not.
+    from skmol3d.featurizers.base import check_integer
+    from skmol3d.structures.geometry import perceive_bonds
 
+    _check_function(forces)
     sizes = {"steps": steps, "replicas": replicas, "every": every}
+    for name, count in sizes.items():
+        check_integer(name, count)
     for name, value in (sizes | {"temperature": temperature, "timestep": timestep}).items():
+        if not isinstance(value, Real):
+            raise TypeError(f"{name} must be a number; got {value!r}")
         if not value > 0:
             raise ValueError(f"{name} must be positive, got {value}")
     if atoms.pbc.any() or len(atoms) < 2:
         raise ValueError("dynamics of replicas are for single molecules of two atoms or more")
+    if atoms.constraints:
+        raise ValueError(
+            "dynamics of replicas know no constraints, which these atoms have: ASE's own dynamics obey them,"
+            " and atoms.set_constraint() removes them"
+        )
     begun, done = time.process_time(), 0
     mass = atoms.get_masses()[:, None]
     free = 3 * len(atoms) - (5 if len(atoms) == 2 else 6)
@@ -131,7 +148,7 @@ def nose_hoover(
     x = np.repeat(atoms.positions[None], replicas, 0)
     v = thermal_velocities(atoms, replicas, kt, free, np.random.default_rng(seed))
     friction, travelled = np.zeros(replicas), np.zeros(replicas)
-    energy, force = forces(x)
+    energy, force = _evaluated(forces, x)
 
     def kinetic() -> NDArray[np.float64]:
         return 0.5 * (mass * v**2).sum((1, 2))
@@ -165,7 +182,7 @@ def nose_hoover(
         thermostat()
         v = v + dt / 2 * force / mass
         x = x + dt * v
-        energy, force = forces(x)
+        energy, force = _evaluated(forces, x)
         v = v + dt / 2 * force / mass
         thermostat()
         done += len(active)
@@ -173,6 +190,31 @@ def nose_hoover(
     times = np.arange(len(frames)) * every * timestep / 1000
     spent = (time.process_time() - begun) / max(1, done)
     return Trajectory(times, positions, temperatures, conserved, stable, spent)
+
+
+def _check_function(forces: Forces) -> None:
+    example = "lambda x: calculator.evaluate(atoms, x)"
+    if not callable(forces):
+        raise TypeError(f"forces must be a function of positions, such as {example}; got {forces!r}")
+    try:
+        inspect.signature(forces).bind(None)
+    except TypeError as error:
+        raise TypeError(f"forces must take positions alone, as {example} does: {error}") from error
+
+
+def _evaluated(
+    forces: Forces, positions: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Energies and forces of replicas; ValueError if they have other shapes, which might broadcast."""
+    found = forces(positions)
+    shapes = [np.shape(each) for each in (found if isinstance(found, tuple | list) else [found])]
+    wanted = [positions.shape[:1], positions.shape]
+    if shapes != wanted:
+        raise ValueError(
+            f"forces must return energies of shape {wanted[0]} and forces of shape {wanted[1]};"
+            f" got {', '.join(map(str, shapes))}"
+        )
+    return found
 
 
 def one_by_one(atoms: Atoms, calculators: list) -> Forces:

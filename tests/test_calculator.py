@@ -106,7 +106,7 @@ def test_forces_and_stress_are_the_derivatives_of_the_energy(potential: Potentia
 
 def test_what_a_potential_has_no_head_for_is_not_offered(potential: Potential) -> None:
     calculator = PotentialCalculator(potential, device="cpu")
-    assert sorted(calculator.implemented_properties) == ["energy", "forces", "stress"]
+    assert sorted(calculator.implemented_properties) == ["energy", "forces", "free_energy", "stress"]
     alone = WATER.copy()
     alone.calc = calculator
     for ask in (alone.get_dipole_moment, alone.get_charges, alone.get_stress):
@@ -233,6 +233,10 @@ def test_refusals(potential: Potential) -> None:
         potential_energies(potential, [WATER, molecule("NH3")])
     with pytest.raises(StructureError, match="some directions"):
         calculator.get_potential_energy(Atoms("C", cell=[5, 5, 5], pbc=[True, True, False]))
+    with pytest.raises(StructureError, match="structure 0 has no atoms"):
+        calculator.get_potential_energy(Atoms())
+    with pytest.raises(StructureError, match="structure 1 has no atoms"):
+        potential_energies(potential, [WATER, Atoms()])
 
 
 def test_flat_cells_are_named_before_memory_runs_out(potential: Potential) -> None:
@@ -274,3 +278,48 @@ def test_coordinates_that_are_not_finite_have_no_energy(value):
     water.calc = calculator
     with pytest.raises(StructureError, match="not finite"):
         water.get_potential_energy()
+
+
+def test_the_free_energy_is_the_energy(potential: Potential) -> None:
+    """ASE's relaxations of cells ask for it."""
+    atoms = crystal()
+    atoms.calc = PotentialCalculator(potential, device="cpu")
+    found = atoms.get_potential_energy()
+    assert atoms.get_potential_energy(force_consistent=True) == found
+    assert FrechetCellFilter(atoms).get_potential_energy() == found
+
+
+@pytest.mark.parametrize("periodic", [False, True])
+def test_atoms_in_the_same_place_are_named(periodic: bool) -> None:
+    calculator = PotentialCalculator("ec-xtb-small", device="cpu")
+    atoms = Atoms("OH2", [[0, 0, 0], [0, 0, 0.96], [0, 0, 0.96]], cell=[8.0] * 3 if periodic else None)
+    atoms.pbc = periodic
+    atoms.calc = calculator
+    for ask in (atoms.get_potential_energy, atoms.get_forces):
+        with pytest.raises(StructureError, match=r"^atoms H1, H2 are 0\.00 Å apart"):
+            ask()
+    good = atoms.copy()
+    good.positions[2] = [0, 0.96, 0]
+    energies, forces = calculator.evaluate(atoms, [good.positions, atoms.positions])
+    assert np.isnan(energies).tolist() == [False, True]
+    assert np.isfinite(forces[0]).all()
+    assert np.isnan(forces[1]).all()
+    with pytest.raises(StructureError, match=r"structure 1: atoms H1, H2 are 0\.00 Å apart"):
+        potential_energies(calculator.potential, [good, atoms])
+
+
+def test_charges_that_are_not_whole_are_refused(potential: Potential) -> None:
+    calculator = PotentialCalculator(potential, device="cpu")
+    partial = WATER.copy()
+    partial.calc = calculator
+    partial.set_initial_charges([-0.804, 0.4, 0.4])  # rounded where they were written
+    partial.get_potential_energy()
+    partial.set_initial_charges([0.2, 0.2, 0.2])
+    for ask in (partial.get_potential_energy, lambda: potential_energies(potential, [partial])):
+        with pytest.raises(StructureError, match=r'charges sum to 0\.6, .* set atoms\.info\["charge"\]'):
+            ask()
+    partial.info["charge"] = 0
+    partial.get_potential_energy()
+    partial.info["charge"] = 0.4  # rounds to what it was
+    with pytest.raises(StructureError, match=r'info\["charge"\] is 0\.4, not a whole number'):
+        partial.get_potential_energy()

@@ -7,6 +7,7 @@ import pytest
 from ase import Atoms, units
 from ase.build import molecule
 from ase.calculators.morse import MorsePotential
+from ase.constraints import FixAtoms
 from numpy.typing import NDArray
 
 from skmol3d import PotentialCalculator
@@ -103,6 +104,37 @@ def test_refusals():
     for wrong in (Atoms("C"), Atoms(WATER, cell=np.eye(3), pbc=True)):
         with pytest.raises(ValueError, match="single molecules of two atoms or more"):
             nose_hoover(springs, wrong, 1)
+    for change, message in (
+        ({"steps": 10.0}, "steps must be an integer; got 10.0"),
+        ({"replicas": "2"}, "replicas must be an integer; got '2'"),
+        ({"temperature": "300"}, "temperature must be a number; got '300'"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            nose_hoover(springs, WATER, **({"steps": 1} | change))
+
+
+def test_constraints_are_not_passed_over():
+    fixed = WATER.copy()
+    fixed.set_constraint(FixAtoms([0]))
+    with pytest.raises(ValueError, match="know no constraints, which these atoms have"):
+        nose_hoover(springs, fixed, 1)
+
+
+def test_functions_that_are_none_of_positions_alone_are_refused():
+    calculator = PotentialCalculator("ec-xtb-small", device="cpu")
+    with pytest.raises(TypeError, match=r"a function of positions, such as lambda x: calculator\.evaluate"):
+        nose_hoover(calculator, WATER, 1)
+    with pytest.raises(TypeError, match=r"take positions alone, as lambda x: .*'positions'"):
+        nose_hoover(calculator.evaluate, WATER, 1)
+    for wrong in (
+        lambda x: (springs(x)[0][:1], springs(x)[1]),
+        lambda x: (springs(x)[0], springs(x)[1][:, :1]),
+        lambda x: springs(x)[0],
+    ):
+        with pytest.raises(
+            ValueError, match=r"energies of shape \(2,\) and forces of shape \(2, 3, 3\); got"
+        ):
+            nose_hoover(wrong, WATER, 1, replicas=2)
 
 
 def test_calculators_of_ase_run_replicas():

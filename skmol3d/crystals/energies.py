@@ -206,9 +206,20 @@ def lattice_energy(crystal: MolecularCrystal, calculator: Calculator) -> float:
     calculator : ase Calculator
         For periodic cells and molecules alike: a `PotentialCalculator`, or those of tblite, of MACE (the
         extra `mace`), ...
+
+    Raises
+    ------
+    TypeError
+        If `crystal` or `calculator` is something else.
     """
     from ase import Atoms
 
+    if not hasattr(crystal, "copies"):  # its class needs spglib, which other calls here do not
+        raise TypeError(
+            f"crystal must be a MolecularCrystal, as MolecularCrystal.read gives; got {crystal!r}"
+        )
+    if not hasattr(calculator, "get_potential_energy"):
+        raise TypeError(f"calculator must be one of ASE's, such as a PotentialCalculator; got {calculator!r}")
     gas = 0.0
     for i, (molecule, copies) in enumerate(zip(crystal.molecules, crystal.copies, strict=True)):
         gas += len(copies) * _energy(Atoms(molecule.numbers, crystal.posed(i)), calculator)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import combinations_with_replacement, permutations
+from itertools import combinations_with_replacement, groupby, permutations
+from numbers import Real
 from typing import Any, Self
 
 import numpy as np
@@ -21,6 +22,11 @@ CHANNELS = {1: 64, 2: 12, 3: 5}
 
 CHUNK = 64
 """Molecules whose features are held at a time."""
+
+ONE_SIGN = 16
+"""Coordinates side by side among which vectors have a minus sign, whatever their frames: even where all
+molecules stand alike, runs without one were not longer than 6. Lengths are all positive, and so are 192
+scalars in a row of "mo3enet-druglike", which are deviations."""
 
 
 class EquivariantRidge(RegressorMixin, BaseEstimator):
@@ -88,8 +94,9 @@ class EquivariantRidge(RegressorMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like, shape [n, 4K]
-            Rows of ``Mo3ENetFeaturizer(output="vector")``, not those of its other outputs, and not scaled:
-            a `StandardScaler` before this model would break the equivariance.
+            Rows of ``Mo3ENetFeaturizer(output="vector")``, not those of its other outputs (which are refused
+            where they can be told apart, but the scalars of "mo3enet-small" cannot), and not scaled: a
+            `StandardScaler` before this model would break the equivariance.
         y : array-like, shape [n, 3], [n, 3, 3] or [n, 3, 3, 3]
             Targets in any unit, in the frame of the coordinates that the rows were made from. Tensors must be
             symmetric in all their indices.
@@ -102,10 +109,11 @@ class EquivariantRidge(RegressorMixin, BaseEstimator):
         ------
         ValueError
             If shapes do not fit, numbers are not finite, a target is not symmetric (the first is named), or
-            columns have names that are not those of vector rows.
+            rows are none of vectors by the names of their columns or, of bare arrays, by their signs.
         """
-        if not self.alpha > 0:
-            raise ValueError(f"alpha must be positive; got {self.alpha!r}")
+        alpha: Any = self.alpha
+        if not (isinstance(alpha, Real) and float(alpha) > 0):
+            raise ValueError(f"alpha must be positive; got {alpha!r}")
         check_integer("gates", self.gates, 0)
         if self.channels is not None:
             check_integer("channels", self.channels, 1)
@@ -116,6 +124,8 @@ class EquivariantRidge(RegressorMixin, BaseEstimator):
                 f"X: {names[0]!r} is no column of vectors; give rows of Mo3ENetFeaturizer(output='vector')"
             )
         vectors, scalars = split_rows(X)
+        if names is None:
+            _check_signs(vectors)
         targets = _symmetric_tensors(y, len(X))
         self.rank_ = targets.ndim - 1
         self.intercept_ = _isotropic(targets)
@@ -161,7 +171,8 @@ class EquivariantRidge(RegressorMixin, BaseEstimator):
     def score(self, X: Any, y: Any) -> float:
         """Coefficient of determination over all components together; it does not depend on frames.
 
-        1 - Σ|y - ŷ|² / Σ|y - m|², where m is the mean of `y` over all rotations (see `intercept_`).
+        1 - Σ|y - ŷ|² / Σ|y - m|², where m is the mean of `y` over all rotations (see `intercept_`). Where y
+        is m throughout it is 1 if ŷ is, too, and else 0, as of `sklearn.metrics.r2_score`.
 
         Parameters
         ----------
@@ -179,7 +190,10 @@ class EquivariantRidge(RegressorMixin, BaseEstimator):
         if targets.shape != predicted.shape:
             raise ValueError(f"y must have shape {list(predicted.shape)}; got {list(targets.shape)}")
         spread = np.square(targets - _isotropic(targets)).sum()
-        return float(1 - np.square(targets - predicted).sum() / spread)
+        error = np.square(targets - predicted).sum()
+        if spread == 0:
+            return float(error == 0)
+        return float(1 - error / spread)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -211,6 +225,19 @@ class EquivariantRidge(RegressorMixin, BaseEstimator):
         gates = np.concatenate([np.ones((len(vectors), 1)), standard @ self._components], axis=1)
         tensors = _products(vectors @ self._mixtures, self.rank_, self._count)
         return np.einsum("ncf,ng->ncfg", tensors, gates).reshape(*tensors.shape[:2], -1)
+
+
+def _check_signs(vectors: Array) -> None:
+    """Raise ValueError if [n, 3, K] are no vectors: too many coordinates side by side are never negative."""
+    coordinates = vectors.reshape(len(vectors), -1)
+    coordinates = coordinates[:, coordinates.any(axis=0)]  # of vectors in a plane those across it say nothing
+    never = np.asarray((coordinates >= 0).all(axis=0))
+    longest = max((len(list(run)) for plus, run in groupby(never) if plus), default=0)
+    if longest >= ONE_SIGN:
+        raise ValueError(
+            f"X: {longest} columns side by side are never negative, which no coordinates of vectors are; give"
+            " rows of Mo3ENetFeaturizer(output='vector')"
+        )
 
 
 def _invariants(vectors: Array, scalars: Array) -> Array:

@@ -172,7 +172,7 @@ class Mo3ENetFeaturizer(EncoderFeaturizer):
         ----------
         rows : array-like or DataFrame, shape [n, 4K]
             From ``output="vector"``. Rows of NaN stay so.
-        R : array-like, shape [3, 3] or [n, 3, 3]
+        R : array-like, shape [3, 3] or [n, 3, 3], or scipy.spatial.transform.Rotation
             Orthogonal matrices: rotations, or improper ones such as a reflection or the inversion -1. An atom
             at x goes to R x; of positions stored as rows that is ``positions @ R.T``.
 
@@ -187,7 +187,7 @@ class Mo3ENetFeaturizer(EncoderFeaturizer):
             If `rows` are none of this model's vector rows, or a matrix is not orthogonal (named by its
             place).
         """
-        return rotate_rows(self._vector_rows(rows), R)
+        return rotate_rows(self._vector_rows(rows), R.as_matrix() if hasattr(R, "as_matrix") else R)
 
     def inverse_transform(self, rows: Any, bonds: bool = False) -> list[Any]:
         """Decode vector rows to structures, without any knowledge of what was encoded.

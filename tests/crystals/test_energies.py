@@ -125,3 +125,11 @@ def test_flat_cells_are_named_before_memory_runs_out() -> None:
     skewed[0, 1] += 3 * skewed[0, 0]
     skewed[1, 2] += 2 * skewed[1, 1] - 2 * skewed[1, 0]
     np.testing.assert_allclose(lattice_energies(replace(crystals, cells=skewed), buckingham), expected)
+
+
+def test_lattice_energy_names_what_it_does_not_take() -> None:
+    found = MolecularCrystal.read(random_crystal(2, seed=1))
+    with pytest.raises(TypeError, match=r"crystal must be a MolecularCrystal, .*; got Atoms\("):
+        lattice_energy(found.to_atoms(), LennardJones())
+    with pytest.raises(TypeError, match=r"calculator must be one of ASE's, .* got 'ec-xtb-small'"):
+        lattice_energy(found, "ec-xtb-small")

@@ -6,12 +6,14 @@ from itertools import permutations
 import numpy as np
 import pandas as pd
 import pytest
+from ase.build import molecule
 from scipy.spatial.transform import Rotation
 from sklearn.base import clone
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
 
-from skmol3d import EquivariantRidge
+from skmol3d import EquivariantRidge, Mo3ENetFeaturizer
 from skmol3d.featurizers.vector_rows import rotate_rows
 
 K = 4
@@ -139,6 +141,7 @@ def test_estimator_conventions():
     [
         ({"alpha": 0.0}, {}, "alpha must be positive"),
         ({"alpha": float("nan")}, {}, "alpha must be positive"),
+        ({"alpha": "1"}, {}, "alpha must be positive; got '1'"),
         ({"gates": -1}, {}, "gates must be at least 0"),
         ({"channels": 0}, {}, "channels must be at least 1"),
         ({}, {"y": np.ones(8)}, r"y must have shape \[8, 3\] or \[8, 3, 3\] or \[8, 3, 3, 3\]; got \[8\]"),
@@ -170,3 +173,35 @@ def test_columns_that_are_named_are_those_of_vectors():
     EquivariantRidge().fit(pd.DataFrame(X, columns=vectors), y)
     with pytest.raises(ValueError, match=r"'mo3enet_0' is no column of vectors; .*output='vector'"):
         EquivariantRidge().fit(pd.DataFrame(X, columns=[f"mo3enet_{i}" for i in range(8)]), y)
+
+
+@pytest.mark.parametrize(
+    ("model", "output"),
+    [("mo3enet-druglike", "scalar"), ("mo3enet-druglike", "norm"), ("mo3enet-smooth", "norm")],
+)
+def test_rows_of_scalars_are_no_vectors(model, output):
+    """A featurizer's other rows reach it in a pipeline as bare arrays, some of which divide by four."""
+    molecules = ["CCO", "CCN", "CC(=O)O", "C1CC1O", "CCCF"]
+    with pytest.raises(ValueError, match=r"never negative, .*Mo3ENetFeaturizer\(output='vector'\)"):
+        make_pipeline(Mo3ENetFeaturizer(model, output=output), EquivariantRidge()).fit(
+            molecules, np.ones((5, 3))
+        )
+
+
+@pytest.mark.parametrize("model", ["mo3enet-druglike", "mo3enet-small"])
+@pytest.mark.parametrize("name", ["CH3CONH2", "C6H6", "CO2", "HCN"])
+def test_vectors_of_molecules_that_all_stand_alike_are_vectors(model, name):
+    rng = np.random.default_rng(0)
+    frames = [molecule(name) for _ in range(6)]
+    for frame in frames:
+        frame.positions += rng.normal(0, 0.02, frame.positions.shape)
+    pipeline = make_pipeline(Mo3ENetFeaturizer(model, output="vector"), EquivariantRidge())
+    assert pipeline.fit(frames, rng.normal(size=(6, 3))).predict(frames).shape == (6, 3)
+
+
+def test_targets_that_no_rotation_changes_have_the_score_of_scikit_learn():
+    rows, *_ = examples(40)
+    y = np.tile(np.eye(3), (40, 1, 1))
+    assert EquivariantRidge().fit(rows, 0 * y).score(rows, 0 * y) == 1.0
+    head = EquivariantRidge().fit(rows, np.random.default_rng(0).normal(size=(40, 3)))
+    assert head.score(rows, np.zeros((40, 3))) == 0.0

@@ -140,6 +140,8 @@ def test_rotate_by_one_matrix_or_one_per_row(make, molecules):
     assert np.isnan(found[3]).all()
     np.testing.assert_allclose(featurizer.rotate(found, matrices.transpose(0, 2, 1)), rows, atol=1e-5)
     np.testing.assert_array_equal(found[:, 3 * K :], rows[:, 3 * K :])
+    turn = Rotation.random(random_state=1)
+    np.testing.assert_array_equal(featurizer.rotate(rows, turn), featurizer.rotate(rows, turn.as_matrix()))
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 from sklearn.base import ClassifierMixin
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score
 from sklearn.utils.class_weight import compute_class_weight
 
 from skmol3d.estimators.finetuning.base import FineTunedEstimator
@@ -17,8 +18,10 @@ from skmol3d.estimators.finetuning.labels import (
     binary,
     classes_of,
     known_labels,
+    mean_score,
     named,
     weights_of,
+    weights_of_classes,
 )
 
 
@@ -63,8 +66,8 @@ class REM3DIClassifier(ClassifierMixin, FineTunedEstimator):
         Of AdamW.
     validation_fraction : float, default=0.2
         Part of the molecules that a network holds out; at most 0.5.
-    class_weight : dict, "balanced" or None, default=None
-        Weight of each class; for several tasks "balanced" or a list of dicts.
+    class_weight : dict, "balanced", None or list of such, default=None
+        Weights of classes, 1 for those a dict does not name; for several tasks a list has one entry for each.
     warm_start : bool, default=False
         Whether another `fit` goes on with the networks of the last one, perhaps with other molecules.
     n_conformers : int, default=1
@@ -192,8 +195,8 @@ class REM3DIClassifier(ClassifierMixin, FineTunedEstimator):
         skmol3d.featurizers.FeaturizationError
             With ``errors="raise"``, if molecules failed.
         ValueError
-            If a parameter is invalid, a task has too few known labels, one class only, or, of several tasks,
-            more than two.
+            If a parameter is invalid (so is a `class_weight` that does not fit the tasks), or a task has too
+            few known labels, one class only, or, of several tasks, more than two.
         """
         self._check_params()
         molecules, y = as_targets(X, y)
@@ -223,26 +226,19 @@ class REM3DIClassifier(ClassifierMixin, FineTunedEstimator):
 
     def _weights(self, wanted: NDArray[np.float64]) -> NDArray[np.float64]:
         """Weights [columns, 2] of the classes 0 and 1 of each column, 1 on average over its labels."""
-        given = self.class_weight
+        tasks = [self.classes_] if self._flat else self.classes_
+        given = weights_of_classes(self.class_weight, tasks, several=not self._flat)
         weights = np.ones((wanted.shape[1], 2))
         for column, labels in enumerate(wanted.T):
             known = labels[np.isfinite(labels)].astype(int)
-            names = self.classes_ if self._flat else self.classes_[column]
-            own = given[column] if isinstance(given, list | tuple) else given
+            task = 0 if self._flat else column
+            own, names = given[task], tasks[task]
             if own == "balanced":
                 weights[column] = compute_class_weight("balanced", classes=np.arange(2), y=known)
-            elif isinstance(own, dict):
-                unknown = [name for name in own if name not in list(names)]
-                if unknown:
-                    raise ValueError(f"class_weight names {unknown[0]!r}, which is none of {names.tolist()}")
-                if len(names) == 2:
-                    weights[column] = [own.get(name, 1.0) for name in names]
-                else:
-                    weights[column, 1] = own.get(names[column], 1.0)
-            elif own is not None:
-                raise ValueError(f"class_weight must be a dict, 'balanced' or None; got {own!r}")
-            if not (weights[column] > 0).all():
-                raise ValueError("weights of classes must be positive")
+            elif len(names) == 2:
+                weights[column] = [own.get(name, 1.0) for name in names]
+            else:
+                weights[column, 1] = own.get(names[column], 1.0)
             weights[column] /= weights[column][known].mean()
         return weights
 
@@ -301,6 +297,48 @@ class REM3DIClassifier(ClassifierMixin, FineTunedEstimator):
         if len({"number" if column.dtype.kind in "iuf" else column.dtype.kind for column in columns}) > 1:
             columns = [column.astype(object) for column in columns]  # words do not make words of the others
         return columns[0] if self._flat else np.stack(columns, axis=1)
+
+    def predict_log_proba(self, X: Any) -> Any:
+        """Logarithms of the probabilities.
+
+        Parameters
+        ----------
+        X : list, tuple, ndarray, Series, one-column DataFrame, generator, or path to a file
+            Molecules, as in `fit`.
+
+        Returns
+        -------
+        ndarray, shape [n, classes], or list of such for several tasks
+            As of `predict_proba`.
+        """
+        found = self.predict_proba(X)
+        with np.errstate(divide="ignore"):  # what rounds to a probability of zero is minus infinity
+            return np.log(found) if self._flat else [np.log(p) for p in found]
+
+    def score(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Accuracy, the mean over the tasks.
+
+        Parameters
+        ----------
+        X : list, tuple, ndarray, Series, one-column DataFrame, generator, or path to a file
+            Molecules, as in `fit`.
+        y : array-like, shape [n] or [n, T]
+            Classes; what is NaN or None is left out of its task, and a task without labels out of the mean.
+        sample_weight : array-like, shape [n], optional
+            Weights of the molecules.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError
+            If no class is known, `y` has other tasks than in `fit`, or, with ``errors="nan"``, molecules
+            failed.
+        """
+        molecules, y = as_targets(X, y)
+        return mean_score(accuracy_score, y, self.predict(molecules), sample_weight)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

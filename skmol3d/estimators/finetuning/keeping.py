@@ -28,6 +28,8 @@ CONFIG, ARRAYS = "fine-tuned.json", "fine-tuned.safetensors"
 FORMAT, VERSION = "skmol3d-fine-tuned", 1
 OPTIONAL = ("_mean", "_scale", "_logits")
 """Arrays that only one of the estimators has."""
+PAIRS = "pairs"
+"""Stands before the entries of a dict."""
 
 
 class Kept(Base):
@@ -35,6 +37,8 @@ class Kept(Base):
 
     def save_pretrained(self, folder: str | Path) -> Path:
         """Write the fitted estimator into a folder, without the checkpoint it stands on.
+
+        NumPy's scalars are kept as Python's, paths and devices as text.
 
         Parameters
         ----------
@@ -45,6 +49,11 @@ class Kept(Base):
         -------
         Path
             The folder.
+
+        Raises
+        ------
+        TypeError
+            If a parameter is nothing that JSON can hold, such as a RandomState; the message names it.
         """
         check_is_fitted(self)
         fitted: Any = self
@@ -58,7 +67,7 @@ class Kept(Base):
             "format": FORMAT,
             "version": VERSION,
             "estimator": type(self).__name__,
-            "parameters": {name: v for name, v in self.get_params().items() if _survives(v)},
+            "parameters": {name: _plain(value, name) for name, value in self.get_params().items()},
             "checkpoint": asdict(fitted.featurizer_.checkpoint_),
             "train": fitted._trained,
             "sizes": fitted._sizes,
@@ -101,7 +110,7 @@ class Kept(Base):
             if config["estimator"] != cls.__name__:
                 raise ValueError(f"it holds a {config['estimator']}, not a {cls.__name__}")
             arrays = safetensors.numpy.load_file(Path(folder) / ARRAYS)
-            made = cls(**{**config["parameters"], **parameters})
+            made = cls(**{**{name: _read(v) for name, v in config["parameters"].items()}, **parameters})
             made._restore(config, arrays)
         except (OSError, ValueError, LookupError, TypeError, safetensors.SafetensorError) as error:
             raise ValueError(f"{path}: no fitted {cls.__name__} can be read from here: {error}") from error
@@ -134,12 +143,35 @@ def _below(arrays: dict[str, NDArray[Any]], start: str) -> dict[str, NDArray[Any
     return {name.removeprefix(start): value for name, value in arrays.items() if name.startswith(start)}
 
 
-def _survives(value: Any) -> bool:
-    """Whether JSON keeps a parameter as it is; class weights and generators it may not, nor need it."""
-    try:
-        return bool(json.loads(json.dumps(value)) == value)
-    except TypeError:
-        return False
+def _plain(value: Any, name: str) -> Any:
+    """A parameter as JSON holds it and `_read` gives it back; TypeError if there is no such form."""
+    import torch
+
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, list | tuple):
+        return [_plain(each, name) for each in value]
+    if isinstance(value, dict):  # as pairs: JSON would make text of keys that are numbers
+        return {PAIRS: [[_plain(key, name), _plain(each, name)] for key, each in value.items()]}
+    if isinstance(value, torch.device):
+        return str(value)
+    raise TypeError(
+        f"{name}={value!r} cannot be kept in a folder; what was fitted does not change by"
+        f" set_params({name}=...) with a number or text"
+    )
+
+
+def _read(value: Any) -> Any:
+    """What `_plain` wrote; dicts of text as they were once written, too."""
+    if isinstance(value, list):
+        return [_read(each) for each in value]
+    if isinstance(value, dict) and isinstance(value.get(PAIRS), list):
+        return {key: _read(each) for key, each in value[PAIRS]}
+    return value
 
 
 def _written(classes: Any, flat: bool) -> list[tuple[str, list[Any]]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -106,6 +108,57 @@ def weights_of(sample_weight: Any, count: int) -> NDArray[np.float64] | None:
     if len(wrong):
         raise ValueError(f"sample_weight is {weights[wrong[0]]} in row {wrong[0]}; it must be at least 0")
     return weights
+
+
+def weights_of_classes(given: Any, tasks: list[NDArray[Any]], several: bool) -> list[Any]:
+    """For each task a dict of weights by the names of its classes, or "balanced"; ValueError for others."""
+    if not isinstance(given, list | tuple):
+        given = [given] * len(tasks)
+    elif not several:
+        raise ValueError(f"class_weight is a list, as for several tasks, but y has one; got {given!r}")
+    elif len(given) != len(tasks):
+        raise ValueError(f"class_weight needs an entry for each of {len(tasks)} tasks; got {len(given)}")
+    for own, names in zip(given, tasks, strict=True):
+        if own is None or (isinstance(own, str) and own == "balanced"):
+            continue
+        if not isinstance(own, dict):
+            raise ValueError(f"class_weight must be a dict, 'balanced' or None; got {own!r}")
+        for name, weight in own.items():
+            if name not in list(names):
+                raise ValueError(f"class_weight names {name!r}, which is none of {names.tolist()}")
+            if not (isinstance(weight, Real) and 0 < float(weight) < np.inf):
+                raise ValueError(f"class_weight of {name!r} must be a positive number; got {weight!r}")
+    return [{} if own is None else own for own in given]
+
+
+def mean_score(
+    metric: Callable[..., float], y: NDArray[Any], predicted: NDArray[Any], sample_weight: Any, least: int = 1
+) -> float:
+    """Mean of a metric over the tasks of labels [n] or [n, T] that have at least so many known labels.
+
+    ValueError if none has, or a prediction is missing: what failed must not pass for predicted.
+    """
+    y, predicted = y.reshape(len(y), -1), predicted.reshape(len(y), -1)
+    if y.shape != predicted.shape:
+        raise ValueError(f"y has {y.shape[1]} tasks, but the estimator was fitted to {predicted.shape[1]}")
+    failed = np.flatnonzero(pd.isna(predicted).any(axis=1))
+    if len(failed):
+        raise ValueError(
+            f"{len(failed)} molecules failed and have no prediction to score, the first in row {failed[0]};"
+            " SkipFailures around the estimator leaves them out"
+        )
+    weights = weights_of(sample_weight, len(y))
+    weights = np.ones(len(y)) if weights is None else weights
+    known = ~np.asarray(pd.isna(y)) & (weights > 0)[:, None]
+    scores = []
+    for task in np.flatnonzero(known.sum(axis=0) >= least):
+        own = known[:, task]
+        # Columns of different kinds come as objects, which scikit-learn's metrics do not take.
+        labels, guess = (np.array(column[own, task].tolist()) for column in (y, predicted))
+        scores.append(metric(labels, guess, sample_weight=weights[own]))
+    if not scores:
+        raise ValueError(f"no task of y has {least} known labels with a weight above 0 to score")
+    return float(np.mean(scores))
 
 
 def known_labels(

@@ -7,9 +7,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin
+from sklearn.metrics import r2_score
 
 from skmol3d.estimators.finetuning.base import FineTunedEstimator
-from skmol3d.estimators.finetuning.labels import as_targets, known_labels, numbers, weights_of
+from skmol3d.estimators.finetuning.labels import as_targets, known_labels, mean_score, numbers, weights_of
 
 
 class REM3DIRegressor(RegressorMixin, FineTunedEstimator):
@@ -161,3 +162,29 @@ class REM3DIRegressor(RegressorMixin, FineTunedEstimator):
         parts = [mean * self._scale + self._mean, np.sqrt(variance) * self._scale]
         parts = [part[:, 0] if self._flat else part for part in parts]
         return tuple(parts) if return_std else parts[0]
+
+    def score(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Coefficient of determination, the mean over the tasks.
+
+        Parameters
+        ----------
+        X : list, tuple, ndarray, Series, one-column DataFrame, generator, or path to a file
+            Molecules, as in `fit`.
+        y : array-like, shape [n] or [n, T]
+            Targets; what is NaN is left out of its task, and a task with less than two of them, which has no
+            coefficient of determination, out of the mean.
+        sample_weight : array-like, shape [n], optional
+            Weights of the molecules.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError
+            If no task has two known targets, `y` has other tasks than in `fit`, or, with ``errors="nan"``,
+            molecules failed.
+        """
+        molecules, y = as_targets(X, y)
+        return mean_score(r2_score, numbers(y), self.predict(molecules), sample_weight, least=2)

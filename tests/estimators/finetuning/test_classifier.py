@@ -49,6 +49,34 @@ def test_bad_class_weights(classifier):
         ({"solid": 1.0}, r"names 'solid', which is none of \['apolar', 'polar'\]"),
         ("even", "'balanced'"),
         ({"polar": 0}, "positive"),
+        ({"polar": "5"}, "class_weight of 'polar' must be a positive number; got '5'"),
+        ({"polar": np.nan}, "positive"),
+        ([{"polar": 5}], r"list, as for several tasks, but y has one; got \[\{'polar': 5\}\]"),
+        (["balanced"], "but y has one"),
     ):
         with pytest.raises(ValueError, match=message):
             clone(classifier).set_params(class_weight=weight).fit(SMILES, LABELS)
+    several = np.stack([LABELS, LABELS], axis=1)
+    for count in (1, 3):
+        model = clone(classifier).set_params(class_weight=[{"polar": 2.0}] * count)
+        with pytest.raises(ValueError, match=f"an entry for each of 2 tasks; got {count}"):
+            model.fit(SMILES, several)
+    with pytest.raises(ValueError, match="y has one"):
+        clone(classifier).set_params(class_weight=[{"O": 2.0}]).fit(SMILES, [s[-1] for s in SMILES])
+
+
+def test_weights_of_several_tasks_count_each_in_its_own(classifier):
+    nothing = np.random.default_rng(0).permutation(LABELS)  # molecules say nothing about these
+    y = np.stack([nothing, nothing], axis=1)
+    model = clone(classifier).set_params(train="head", class_weight=[None, {"polar": 5.0}]).fit(SMILES, y)
+    first, second = model.predict_proba(SMILES)
+    assert second[:, 1].mean() > first[:, 1].mean() + 0.1
+
+
+def test_logarithms_of_probabilities(classifier):
+    model = clone(classifier).set_params(train="head").fit(SMILES, LABELS)
+    np.testing.assert_array_equal(model.predict_log_proba(SMILES), np.log(model.predict_proba(SMILES)))
+    model.fit(SMILES, np.stack([LABELS, LABELS[::-1]], axis=1))
+    pairs = zip(model.predict_log_proba(SMILES), model.predict_proba(SMILES), strict=True)
+    for found, probabilities in pairs:
+        np.testing.assert_array_equal(found, np.log(probabilities))

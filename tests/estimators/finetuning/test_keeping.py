@@ -1,9 +1,13 @@
 """Fine-tuned models in pickles and folders."""
 
+import json
+import os
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from finetuning_examples import LABELS, SMILES, TARGET
 from sklearn.base import clone
 
@@ -43,3 +47,63 @@ def test_another_checkpoint_under_the_name_is_noticed(fitted, tmp_path):
     folder = fitted.save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="is not the one"):
         REM3DIRegressor.from_pretrained(folder, model="rem3di-small").predict(SMILES)
+
+
+def test_parameters_of_numpy_and_paths_survive(regressor, tiny_checkpoint, tmp_path):
+    """What a grid search sets must not become a default in the copy, which would predict something else."""
+    model = clone(regressor).set_params(
+        model=Path(tiny_checkpoint),
+        train="head",
+        n_estimators=np.int64(1),
+        epochs=np.int64(2),
+        width=np.int64(16),
+        dropout=np.float32(0.1),
+        n_conformers=np.int64(2),
+        device=torch.device("cpu"),
+        cache_dir=tmp_path / "cache",
+        warm_start=np.False_,
+    )
+    model.fit(SMILES, TARGET)
+    read = REM3DIRegressor.from_pretrained(model.save_pretrained(tmp_path / "saved"))
+    given = {name: value for name, value in model.get_params().items() if name != "device"}
+    given |= {name: os.fspath(given[name]) for name in ("model", "cache_dir")}
+    assert {name: value for name, value in read.get_params().items() if name != "device"} == given
+    assert read.device == "cpu"
+    np.testing.assert_array_equal(read.predict(SMILES), model.predict(SMILES))
+
+
+@pytest.mark.parametrize(
+    ("names", "weight"),
+    [
+        ([0, 1], {0: 1.0, 1: np.int64(5)}),
+        ([False, True], {True: 5.0}),
+        (["apolar", "polar"], {np.str_("polar"): 5.0}),
+    ],
+)
+def test_weights_of_classes_survive_under_their_names(classifier, names, weight, tmp_path):
+    labels = np.array(names)[(LABELS == "polar").astype(int)]
+    model = clone(classifier).set_params(train="head", class_weight=weight).fit(SMILES, labels)
+    read = REM3DIClassifier.from_pretrained(model.save_pretrained(tmp_path)).class_weight
+    assert read == weight
+    assert list(map(type, read)) == [type(name) for name in names if name in weight]
+    several = np.stack([labels, labels], axis=1)
+    model.set_params(class_weight=[weight, "balanced"]).fit(SMILES, several).save_pretrained(tmp_path)
+    assert REM3DIClassifier.from_pretrained(tmp_path).class_weight == [weight, "balanced"]
+
+
+def test_weights_as_they_were_once_written_are_read(classifier, tmp_path):
+    model = clone(classifier).set_params(train="head", class_weight={"polar": 2.0}).fit(SMILES, LABELS)
+    path = model.save_pretrained(tmp_path) / "fine-tuned.json"
+    config = json.loads(path.read_text())
+    config["parameters"]["class_weight"] = {"polar": 2.0}
+    path.write_text(json.dumps(config))
+    assert REM3DIClassifier.from_pretrained(tmp_path).class_weight == {"polar": 2.0}
+
+
+def test_what_cannot_be_kept_is_named(regressor, tmp_path):
+    model = clone(regressor).set_params(train="head", random_state=np.random.RandomState(0))
+    model.fit(SMILES, TARGET)
+    with pytest.raises(TypeError, match=r"random_state=RandomState.* cannot be kept in a folder"):
+        model.save_pretrained(tmp_path / "saved")
+    assert not (tmp_path / "saved").exists()
+    model.set_params(random_state=0).save_pretrained(tmp_path / "saved")

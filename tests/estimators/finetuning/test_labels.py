@@ -5,6 +5,10 @@ import pandas as pd
 import pytest
 from finetuning_examples import LABELS, SMILES, TARGET
 from sklearn.base import clone
+from sklearn.metrics import accuracy_score, r2_score
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
+
+from skmol3d import SkipFailures
 
 
 def test_several_tasks_with_unknown_labels(regressor):
@@ -102,3 +106,60 @@ def test_text_beside_numbers_is_no_class(classifier):
     labels = np.array(["-" if smiles.endswith("O") else 1 for smiles in SMILES], dtype=object)
     with pytest.raises(ValueError, match="mixes text with other labels"):
         clone(classifier).fit(SMILES, labels)
+
+
+def test_unknown_labels_are_left_out_of_scores_task_by_task(regressor, classifier):
+    y = np.stack([TARGET, -TARGET, np.full(len(TARGET), np.nan)], axis=1)
+    y[::3, 1] = np.nan
+    y[1] = np.nan
+    weights = np.arange(len(TARGET)) % 4.0
+    model = clone(regressor).set_params(train="head").fit(SMILES, y[:, :2])
+    predicted = model.predict(SMILES)
+    for given in (None, weights):
+        expected = []
+        for task in range(2):
+            own = np.isfinite(y[:, task])
+            some = None if given is None else given[own]
+            expected.append(r2_score(y[own, task], predicted[own, task], sample_weight=some))
+        found = model.score(SMILES, y[:, :2], sample_weight=given)
+        assert found == pytest.approx(np.mean(expected))
+    alone = y[:, :2].copy()
+    alone[3:, 1] = np.nan  # R² of one target is not defined
+    own = np.isfinite(alone[:, 0])
+    assert model.score(SMILES, alone) == pytest.approx(r2_score(alone[own, 0], predicted[own, 0]))
+    with pytest.raises(ValueError, match="no task of y has 2 known labels"):
+        model.score(SMILES, y[:, [2, 2]])
+    with pytest.raises(ValueError, match="y has 3 tasks, but the estimator was fitted to 2"):
+        model.score(SMILES, y)
+
+    kind = pd.DataFrame({"polar": LABELS, "long": TARGET > 5}).astype(object)
+    kind.loc[::4, "long"] = None
+    judge = clone(classifier).set_params(train="head").fit(SMILES, kind)
+    named, known = judge.predict(SMILES), kind["long"].notna().to_numpy()
+    expected = accuracy_score(LABELS, named[:, 0].tolist()), np.mean((named[:, 1] == kind["long"])[known])
+    assert judge.score(SMILES, kind) == pytest.approx(np.mean(expected))
+
+
+def test_unknown_labels_do_not_stop_searches(regressor, classifier):
+    y = np.stack([TARGET, -TARGET], axis=1)
+    y[::5, 1] = np.nan
+    model = clone(regressor).set_params(train="head")
+    assert np.isfinite(cross_val_score(model, np.array(SMILES), y, cv=2)).all()
+    assert np.isfinite(GridSearchCV(model, {"width": [4]}, cv=2).fit(SMILES, y).best_score_)
+    broken, more = [*SMILES, "C("], np.append(y, [[1.0, 2.0]], axis=0)
+    for scoring in (None, lambda fitted, X, y: fitted.score(X, y)):
+        skipping = SkipFailures(model, scoring=scoring).fit(broken, more)
+        with pytest.warns(UserWarning, match="1 of 29 rows failed"):
+            found = skipping.score(broken, more)
+        assert found == pytest.approx(clone(model).fit(SMILES, y).score(SMILES, y))
+    classes = np.where(np.isnan(y), np.nan, np.abs(y) > 5)
+    judge = clone(classifier).set_params(train="head")
+    assert np.isfinite(
+        cross_val_score(judge, np.array(SMILES), classes, cv=KFold(2, shuffle=True, random_state=0))
+    ).all()
+
+
+def test_failures_are_no_part_of_a_score(regressor):
+    model = clone(regressor).set_params(train="head", errors="nan").fit(SMILES, TARGET)
+    with pytest.raises(ValueError, match=r"1 molecules failed .* in row 1; SkipFailures around"):
+        model.score([SMILES[0], "C(", SMILES[1]], TARGET[:3])
