@@ -144,13 +144,14 @@ class Mixture:
             yield batch, targets | source
 
     def _check(self) -> None:
+        views, least = self.views or [1] * len(self.sets), self.smallest
         for k, (data, index) in enumerate(zip(self.sets, self.indices, strict=True)):
-            together = max(self.smallest, (self.views or [1] * len(self.sets))[k])
-            needed = together * np.sort(data.sizes[index])[together - 1 : together]
-            if self.smallest > 1 and not (needed <= self.atoms).any():
+            needed = least * np.sort(data.sizes[index])[least - 1 : least]
+            # A molecule of as many views is a batch, however large it is.
+            if views[k] < least and not (needed <= self.atoms).any():
                 raise ValueError(
-                    f"set {k} (entries of data, from 0): no {together} of its {len(index)} conformers to "
-                    f"train on make a batch of at most {self.atoms} atoms"
+                    f"set {k} (entries of data, from 0): no {least} of its {len(index)} conformers to train on "
+                    f"make a batch of at most {self.atoms} atoms"
                 )
 
 

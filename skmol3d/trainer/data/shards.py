@@ -68,8 +68,8 @@ def _first(whole: dict[str, np.ndarray]) -> np.ndarray:
     seen: dict[bytes, int] = {}
     own = [whole[name] for name in ("numbers", "environments", "handedness")]
     keys = (
-        b"".join(values[a:b].tobytes() for values in own)
-        for a, b in zip(ends - whole["sizes"], ends, strict=True)
+        b"".join(values[a:b].tobytes() for values in own) + descriptors.tobytes()
+        for a, b, descriptors in zip(ends - whole["sizes"], ends, whole["descriptors"], strict=True)
     )
     return np.array([seen.setdefault(key, k) for k, key in enumerate(keys)], np.int64)
 

@@ -256,7 +256,8 @@ def record(place: Place, facts: Sequence[dict[str, Any]]) -> None:
     known = place.logs / "data.json"
     if place.continued and known.exists():
         before = _digests(json.loads(known.read_text(encoding="utf-8")))
-        changed = [path for path, now in _digests(facts).items() if before.get(path) != now]
+        # Of a run that an older version began, some are not known.
+        changed = [path for path, now in _digests(facts).items() if before.get(path) not in (None, now)]
         if changed:
             raise ValueError(
                 f"--resume: {changed[0]} is not the file that the run in {place.logs} began with"

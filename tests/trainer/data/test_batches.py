@@ -76,6 +76,8 @@ def test_a_mixture_that_would_never_have_a_batch_is_refused():
     message = r"set 1 \(entries of data, from 0\): no 2 of its 3 conformers .* a batch of at most 17 atoms"
     with pytest.raises(ValueError, match=message):
         next(Mixture(sets, [1, 1], indices, atoms=17, seed=0, smallest=2)())
+    pairs = random_set([30, 30], groups=[0, 0])  # one molecule, of which a batch has two conformers
+    assert len(next(Mixture([pairs], [1], [np.arange(2)], atoms=17, seed=0, smallest=2, views=[2])())[0]) == 2
     with pytest.raises(ValueError, match="no 2 of its 1 conformers"):
         next(Mixture(sets[:1], [1], [np.arange(1)], atoms=99, seed=0, smallest=2)())
 
