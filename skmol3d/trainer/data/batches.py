@@ -150,8 +150,8 @@ class Mixture:
             # A molecule of as many views is a batch, however large it is.
             if views[k] < least and not (needed <= self.atoms).any():
                 raise ValueError(
-                    f"set {k} (entries of data, from 0): no {least} of its {len(index)} conformers to train on "
-                    f"make a batch of at most {self.atoms} atoms"
+                    f"set {k} (entries of data, from 0): no {least} of its {len(index)} conformers to train "
+                    f"on make a batch of at most {self.atoms} atoms"
                 )
 
 
