@@ -205,9 +205,9 @@ def pack_xtb(labels: Path, smiles: Path, out: Path) -> None:
 
 def _graph_of(text: str, numbers: np.ndarray, positions: np.ndarray) -> Chem.Mol | None:
     """The graph of a SMILES with the atoms of a conformer in their order: its own, or the canonical one."""
-    for mol in (Chem.MolFromSmiles(text), read_molecule(text).mol):
-        graph = None if mol is None else Chem.AddHs(mol)
-        if graph is not None and np.array_equal(_atomic_numbers(graph), numbers):
+    for read in (Chem.MolFromSmiles, lambda smiles: read_molecule(smiles).mol):
+        graph = Chem.AddHs(read(text))
+        if np.array_equal(_atomic_numbers(graph), numbers):
             bonds = np.array([[b.GetBeginAtomIdx(), b.GetEndAtomIdx()] for b in graph.GetBonds()], int)
             ends = positions[bonds.reshape(-1, 2)]
             if (np.linalg.norm(ends[:, 0] - ends[:, 1], axis=1) < LONGEST_BOND).all():
