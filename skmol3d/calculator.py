@@ -20,7 +20,7 @@ from torch import Tensor
 from skmol3d.encoders.atoms import AtomBatch
 from skmol3d.encoders.periodic import PeriodicBatch
 from skmol3d.encoders.potential import Potential
-from skmol3d.featurizers.base import check_choice
+from skmol3d.featurizers.parameters import check_choice
 from skmol3d.hub import from_pretrained
 from skmol3d.inference import find_device
 from skmol3d.structures.errors import StructureError

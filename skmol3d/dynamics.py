@@ -118,7 +118,7 @@ def nose_hoover(
     87, 1117, with one thermostat. https://doi.org/10.1080/00268979600100761
     """
     # They need rdkit, which the rest does not.
-    from skmol3d.featurizers.base import check_integer
+    from skmol3d.featurizers.parameters import check_integer
     from skmol3d.structures.geometry import perceive_bonds
 
     _check_function(forces)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from rdkit import Chem, rdBase
 
 from skmol3d.structures import StructureError, read_molecule
+from skmol3d.structures.hydrogens import without_hydrogens
 
 if TYPE_CHECKING:
     from skmol3d.featurizers import MoleculeFeaturizer
@@ -170,5 +171,6 @@ def _rows(smiles: list[str], columns: int, function: Callable) -> NDArray[np.flo
                 molecule = read_molecule(text)
             except StructureError:
                 continue
-            row[:] = function(Chem.RemoveHs(molecule.mol))
+            assert molecule.mol is not None  # it came from text
+            row[:] = function(without_hydrogens(molecule.mol))
     return rows

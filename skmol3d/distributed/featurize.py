@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from skmol3d.distributed.output import LibraryResult
 from skmol3d.distributed.run import complete
 from skmol3d.featurizers import MoleculeFeaturizer, REM3DIFeaturizer
-from skmol3d.featurizers.base import check_choice
 from skmol3d.featurizers.identity import identity
+from skmol3d.featurizers.parameters import check_choice
 from skmol3d.structures import Failure
 from skmol3d.structures.errors import describe_input
 

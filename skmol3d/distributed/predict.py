@@ -16,7 +16,7 @@ import skmol3d
 from skmol3d.distributed.output import TOP, LibraryResult, part_path
 from skmol3d.distributed.run import complete
 from skmol3d.estimators.predictions import load_model, predict_or_say, prediction_columns
-from skmol3d.featurizers.base import check_integer
+from skmol3d.featurizers.parameters import check_integer
 from skmol3d.files import appearing, file_hash
 from skmol3d.structures import Failure
 

@@ -10,7 +10,7 @@ from skmol3d.distributed.cluster import connected, run
 from skmol3d.distributed.library import open_library
 from skmol3d.distributed.output import LibraryResult, Output, read_manifest
 from skmol3d.distributed.partition import Job
-from skmol3d.featurizers.base import check_integer
+from skmol3d.featurizers.parameters import check_integer
 
 
 def complete(

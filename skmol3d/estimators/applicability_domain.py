@@ -14,7 +14,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import MaxAbsScaler
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skmol3d.featurizers.base import check_integer
+from skmol3d.featurizers.parameters import check_integer
 
 FOLDS = 10
 """Parts of the training set; the distances of each are measured to the others."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skmol3d.featurizers.base import check_integer
+from skmol3d.featurizers.parameters import check_integer
 from skmol3d.featurizers.vector_rows import split_rows
 
 Array = NDArray[np.float64]

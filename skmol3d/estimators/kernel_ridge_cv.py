@@ -12,7 +12,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skmol3d.estimators.kernel_ridge import RowKernelRidge, drawn
-from skmol3d.featurizers.base import check_integer
+from skmol3d.featurizers.parameters import check_integer
 
 
 class _KernelRidge(BaseEstimator):

@@ -6,7 +6,6 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -20,6 +19,7 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils._set_output import _get_output_config
 from tqdm import tqdm
 
+from skmol3d.featurizers.parameters import check_choice, check_integer
 from skmol3d.structures import Failure, iter_inputs
 from skmol3d.structures.errors import describe_input
 
@@ -318,20 +318,6 @@ def _select(array: Any, keep: NDArray[np.bool_]) -> Any:
     if hasattr(array, "filter"):  # polars
         return array.filter(keep)
     return (array.tocsr() if scipy.sparse.issparse(array) else array)[keep]
-
-
-def check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
-    """Raise ValueError unless `value` is one of `choices`."""
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}; got {value!r}")
-
-
-def check_integer(name: str, value: object, minimum: int | None = None) -> None:
-    """Raise TypeError unless `value` is an integer, ValueError if it is below `minimum`."""
-    if not isinstance(value, Integral) or isinstance(value, bool):
-        raise TypeError(f"{name} must be an integer; got {value!r}")
-    if minimum is not None and int(value) < minimum:
-        raise ValueError(f"{name} must be at least {minimum}; got {value!r}")
 
 
 def _count(X: Any) -> int | None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skmol3d.featurizers import spellings
-from skmol3d.featurizers.base import check_integer
+from skmol3d.featurizers.parameters import check_integer
 from skmol3d.structures import conformer_cache
 from skmol3d.structures.storage import Cache, CacheError
 

@@ -9,7 +9,8 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from skmol3d.featurizers.base import MoleculeFeaturizer, check_choice, check_integer
+from skmol3d.featurizers.base import MoleculeFeaturizer
+from skmol3d.featurizers.parameters import check_choice, check_integer
 from skmol3d.structures import StructureError, read_molecule
 
 BLOCK = 128
@@ -141,6 +142,7 @@ def _fingerprints(
     from rdkit.Chem import rdFingerprintGenerator
 
     from skmol3d.structures.errors import rdkit_silence
+    from skmol3d.structures.hydrogens import without_hydrogens
 
     generator = rdFingerprintGenerator.GetMorganGenerator(
         radius=radius, fpSize=n_bits, includeChirality=bool(chirality)
@@ -157,5 +159,5 @@ def _fingerprints(
             results.append("fingerprints need a molecular graph; this is a bare geometry")
         else:
             with rdkit_silence():  # warnings about hydrogens that stay, such as those of H2
-                results.append(compute(Chem.MolFromSmiles(smiles)))
+                results.append(compute(without_hydrogens(Chem.MolFromSmiles(smiles))))
     return results

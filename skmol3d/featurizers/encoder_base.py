@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 import skmol3d
 from skmol3d import inference
 from skmol3d.featurizers import cache
-from skmol3d.featurizers.base import MoleculeFeaturizer, check_choice, check_integer
+from skmol3d.featurizers.base import MoleculeFeaturizer
 from skmol3d.featurizers.elements import unknown_elements
+from skmol3d.featurizers.parameters import check_choice, check_integer, check_names, check_path
 from skmol3d.featurizers.spellings import read_named
 from skmol3d.hub import loaded
 from skmol3d.structures import (
@@ -111,6 +112,9 @@ class EncoderFeaturizer(MoleculeFeaturizer):
         if isinstance(self.blocks, str) and self.blocks not in self.selections:
             others = " or ".join([*map(repr, self.selections), "None"])
             raise TypeError(f"blocks must be a sequence of block names, e.g. ({self.blocks!r},), or {others}")
+        if not isinstance(self.blocks, str | None):
+            check_names("blocks", self.blocks)
+        check_path("cache_dir", self.cache_dir)
         if not isinstance(self.time_limit, Real):
             raise TypeError(f"time_limit must be a number of seconds; got {self.time_limit!r}")
         self._settings()  # checks the rest
@@ -170,11 +174,8 @@ class EncoderFeaturizer(MoleculeFeaturizer):
         """Names of one conformer's columns, and their places in the encoder's output."""
         sizes = encoder.output_blocks()
         starts = dict(zip(sizes, np.cumsum([0, *sizes.values()]), strict=False))
-        blocks = tuple(sizes if self.blocks is None or isinstance(self.blocks, str) else self.blocks)
-        for block in blocks:
-            check_choice("every item of blocks", block, tuple(sizes))
-        if not blocks or len(set(blocks)) < len(blocks):
-            raise ValueError(f"blocks must name at least one block and none twice; got {self.blocks!r}")
+        known = tuple(sizes)
+        blocks = known if isinstance(self.blocks, str | None) else check_names("blocks", self.blocks, known)
         names = [f"{block}_{i}" for block in blocks for i in range(sizes[block])]
         return names, np.concatenate([starts[block] + np.arange(sizes[block]) for block in blocks])
 

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skmol3d.featurizers.base import SHOWN, check_choice
+from skmol3d.featurizers.base import SHOWN
 from skmol3d.featurizers.elements import unknown_elements
 from skmol3d.featurizers.encoder_base import EncoderFeaturizer
+from skmol3d.featurizers.parameters import check_choice
 from skmol3d.featurizers.vector_rows import decode_rows, rotate_rows, with_bonds
 from skmol3d.hub import loaded
 from skmol3d.structures import Molecule

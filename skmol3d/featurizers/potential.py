@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from skmol3d.featurizers.base import check_choice
 from skmol3d.featurizers.encoder_base import EncoderFeaturizer
+from skmol3d.featurizers.parameters import check_names
 from skmol3d.hub import loaded
 
 if TYPE_CHECKING:
@@ -135,13 +135,7 @@ class PotentialFeaturizer(EncoderFeaturizer):
     def _check_params(self) -> None:
         from skmol3d.encoders.pooled import PooledBackbone
 
-        known = tuple(PooledBackbone.STATISTICS)
-        if isinstance(self.pooling, str):
-            raise TypeError(f"pooling must be a sequence of statistics, e.g. ({self.pooling!r},)")
-        for statistic in self.pooling:
-            check_choice("every item of pooling", statistic, known)
-        if not self.pooling or len(set(self.pooling)) < len(self.pooling):
-            raise ValueError(f"pooling must name at least one statistic and none twice; got {self.pooling!r}")
+        check_names("pooling", self.pooling, tuple(PooledBackbone.STATISTICS))
         super()._check_params()
 
     def _load(self) -> tuple[Any, loaded.Checkpoint, torch.device]:

@@ -14,6 +14,8 @@ from skmol3d.featurizers.encoder_base import EncoderFeaturizer
 from skmol3d.featurizers.scales import COUNTS, factors_of
 from skmol3d.hub import loaded
 from skmol3d.structures import Conformers, Molecule, atom_environments
+from skmol3d.structures.environments import READING
+from skmol3d.structures.storage import content_key
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +35,8 @@ class REM3DIFeaturizer(EncoderFeaturizer):
     - ``words`` count the substructures around the atoms. Where the input has a molecular graph, it says
       which; for a bare geometry the network perceives them.
     - ``rare`` counts the substructures that have no column of their own, several of them in each of its.
-    - ``signed`` counts words by the handedness of the stereocentre next to them.
+    - ``signed`` counts words by the handedness of the stereocentre next to them: of one without a mark, by
+      that of the conformer, which is chance.
     - ``surface`` has columns with a physical meaning: areas by element, charge and potential, solvation,
       shape.
     - ``strain`` is one column: the potential's energy of the conformer above what its elements and words let
@@ -222,6 +225,9 @@ class REM3DIFeaturizer(EncoderFeaturizer):
         super()._check_params()
         if not isinstance(self.scaled, bool | np.bool_):
             raise TypeError(f"scaled must be True or False; got {self.scaled!r}")
+
+    def _key(self, molecule: str, checkpoint: loaded.Checkpoint) -> bytes:
+        return content_key(super()._key(molecule, checkpoint).hex(), READING)
 
     def _items(self, molecule: Molecule, made: Conformers) -> list[inference.Item]:
         environments = None if molecule.mol is None else atom_environments(molecule.mol)

@@ -77,8 +77,9 @@ class ConformerSettings:
     def __post_init__(self) -> None:
         if self.relax not in ("mmff", None):
             raise ValueError(f"relax must be 'mmff' or None, got {self.relax!r}")
-        if self.n_conformers < 1 or self.max_attempts < 1 or not 0 < self.time_limit < math.inf:
-            raise ValueError(f"n_conformers, max_attempts and time_limit must be positive, got {self}")
+        for name in ("n_conformers", "max_attempts", "time_limit"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be positive and finite; got {getattr(self, name)!r}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,8 +10,11 @@ from rdkit import Chem
 from rdkit.Chem import rdFingerprintGenerator
 
 from skmol3d.structures.geometry import atoms_of
+from skmol3d.structures.hydrogens import without_hydrogens
 
 RADIUS = 2
+READING = 2
+"""Raised whenever a molecule gets other identifiers: rows are stored under it."""
 GENERATORS = [
     rdFingerprintGenerator.GetMorganGenerator(
         radius=RADIUS, includeRedundantEnvironments=True, atomInvariantsGenerator=invariants
@@ -24,12 +27,13 @@ def atom_environments(mol: Chem.Mol) -> NDArray[np.uint32]:
     """Identifiers of the Morgan environments around each atom, uint32 [N, 6]; 0 for hydrogens.
 
     Columns are radius 0, 1, 2 over atom types (as in ECFP) and again over pharmacophoric features (FCFP).
+    Isotopes do not count: a labelled molecule has the environments of the common one.
     """
-    heavy = Chem.RemoveHs(mol)
+    heavy = without_hydrogens(mol, isotopes=True)
     identifiers = np.concatenate([_identifiers(heavy, generator) for generator in GENERATORS], 1)
     out = np.zeros((mol.GetNumAtoms(), identifiers.shape[1]), np.uint32)
     kept = [a.GetIdx() for a in atoms_of(mol) if a.GetAtomicNum() > 1]
-    # RemoveHs keeps some hydrogens (isotopes, H2): then there are no labels.
+    # Some hydrogens stay (H2, hydrides, bridges): then there are no labels.
     if len(kept) == heavy.GetNumAtoms():
         out[kept] = identifiers
     return out

@@ -1,14 +1,44 @@
-"""Hydrogens that a 3D structure lacks, placed in the same way in every pose."""
+"""Hydrogens that a 3D structure lacks, placed alike in every pose, and those that a graph leaves out."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from rdkit import Chem
 
+from skmol3d.structures.geometry import atoms_of
+
 FAR = 1e6  # Å
 TIE = 1e-3
 """Å; of atoms whose distances differ by less the first one counts, as coordinates of files are rounded."""
+
+
+def without_hydrogens(mol: Chem.Mol, isotopes: bool = False) -> Chem.Mol:
+    """A copy without explicit hydrogens, also without those that a mark of C=N-H hangs on.
+
+    RDKit keeps the latter, which geometries bring and SMILES hardly ever have: an amidine from a file would
+    have another graph than the same one from text. Lone hydrogens, H2, hydrides and bridges stay.
+
+    Parameters
+    ----------
+    mol : rdkit.Chem.Mol
+        A sanitized one.
+    isotopes : bool, default=False
+        Whether deuterium and tritium go, too, and heavy atoms lose their labels.
+    """
+    bare = Chem.Mol(mol)
+    if any(atom.GetAtomicNum() == 1 for atom in atoms_of(mol)):
+        parameters: Any = Chem.RemoveHsParameters()
+        parameters.removeDefiningBondStereo = True
+        parameters.removeIsotopes = isotopes
+        parameters.showWarnings = False
+        bare = Chem.RemoveHs(mol, parameters)
+    if isotopes:
+        for atom in atoms_of(bare):
+            atom.SetIsotope(0)
+    return bare
 
 
 def add_hydrogens(mol: Chem.Mol) -> Chem.Mol:

@@ -31,7 +31,7 @@ def iter_inputs(X: Any) -> Iterator[object]:
     Parameters
     ----------
     X : list, tuple, ndarray, Series, one-column DataFrame, generator, or path
-        Any index is fine; DataFrames may be pandas or polars. A path gives the records of a file, see
+        Any index is fine; DataFrames may be pandas, polars or Arrow. A path gives the records of a file, see
         `skmol3d.structures.reading`; a record that cannot be read comes out as a `StructureError` (not
         raised), so that the others keep their places. RDKit's suppliers are read once, to their end.
 
@@ -56,7 +56,12 @@ def iter_inputs(X: Any) -> Iterator[object]:
     if hasattr(X, "columns") and hasattr(X, "shape"):
         if X.shape[1] != 1:
             raise TypeError(f"got a table with {X.shape[1]} columns; pass the one that holds the structures")
-        return iter(X.iloc[:, 0] if hasattr(X, "iloc") else X.to_series(0))
+        if hasattr(X, "to_pylist"):
+            X = X.column(0)
+        else:
+            return iter(X.iloc[:, 0] if hasattr(X, "iloc") else X.to_series(0))
+    if hasattr(X, "to_pylist"):  # Arrow's own iterator gives scalars of its own
+        return iter(X.to_pylist())
     if isinstance(X, np.ndarray):
         if X.ndim != 1 and not (X.ndim == 2 and X.shape[1] == 1):
             raise TypeError(f"got an array of shape {X.shape}; expected [n] or [n, 1]")

@@ -19,6 +19,7 @@ from skmol3d.structures.geometry import (
     MAX_ATOMS,
     atoms_of,
     bond_array,
+    bonds_of,
     check_coordinates,
     perceive_bonds,
     total_charge,
@@ -30,6 +31,8 @@ from skmol3d.structures.standardise import standardised
 __all__ = ["Failure", "Molecule", "StructureError", "canonical_smiles", "read_molecule"]
 
 MAX_TEXT = 10 * MAX_ATOMS  # characters; RDKit's parsers need seconds for 20,000 open parentheses
+
+NO_BOND = {Chem.BondType.UNSPECIFIED, Chem.BondType.ZERO, Chem.BondType.HYDROGEN, Chem.BondType.OTHER}
 
 TETRAHEDRAL = {Chem.ChiralType.CHI_TETRAHEDRAL_CW, Chem.ChiralType.CHI_TETRAHEDRAL_CCW}
 
@@ -76,7 +79,8 @@ def read_molecule(value: object, standardise: str | None = "parent") -> Molecule
     - 3D conformers of a `Mol` or a file are kept; missing hydrogens are added to them at RDKit's ideal
       positions, which turn with the molecule (the angles of rotors are arbitrary: bring hydrogens where
       these matter). A 2D depiction counts as no coordinates.
-    - Atom-map numbers are dropped, isotopes kept. Dummy atoms and periodic cells are refused.
+    - Atom-map numbers are dropped, isotopes kept. Dummy atoms, queries (of SMARTS, lists, "any" bonds),
+      hydrogen and zero-order bonds, and periodic cells are refused.
     - Stereo marks count on tetrahedral atoms and double bonds. Those of square planar, trigonal
       bipyramidal and octahedral atoms (``@SP1``, ``@TB1``, ``@OH1``) are dropped, since RDKit changes them
       when it spells a molecule anew: cisplatin and transplatin differ only if they bring coordinates.
@@ -116,7 +120,7 @@ def read_molecule(value: object, standardise: str | None = "parent") -> Molecule
     if is_atoms(value):
         return _from_atoms(value)
     is_nan = isinstance(value, float) and math.isnan(value)  # np.float64 is a float, too
-    if value is None or is_nan or type(value).__name__ in {"NAType", "NaTType"}:
+    if value is None or is_nan or type(value).__name__ in {"NAType", "NaTType", "MaskedConstant"}:
         raise StructureError("missing value")
     raise StructureError(
         f"cannot read a {type(value).__name__}; expected a SMILES or InChI string, an RDKit Mol, "
@@ -144,6 +148,8 @@ def _from_text(text: str, standardise: str | None) -> Molecule:
     inchi = structure.startswith("InChI=")
     extension = rest[0] if rest and not inchi and re.fullmatch(r"\|[^|]*\|", rest[0]) else ""
     if rest and not extension:
+        if "M  END" in text:
+            raise StructureError("the text of a MOL file; read it with Chem.MolFromMolBlock, or pass a path")
         raise StructureError(f"text after the structure: {shorten(rest[0])}")
     what = "InChI" if inchi else "SMILES"
     with rdkit_errors() as messages:
@@ -168,6 +174,15 @@ def _from_mol(mol: Chem.Mol, standardise: str | None) -> Molecule:
         atom.SetAtomMapNum(0)
         if atom.GetAtomicNum() == 0:
             raise StructureError(f"atom {atom.GetIdx()} is a placeholder (* or R group), not an element")
+        if atom.HasQuery():
+            raise StructureError(f"atom {atom.GetIdx()} is a query ({atom.GetSmarts()}), not an element")
+    for bond in bonds_of(mol):
+        if bond.HasQuery() or bond.GetBondType() in NO_BOND:
+            ends = f"{bond.GetBeginAtomIdx()} and {bond.GetEndAtomIdx()}"
+            kind = "a query" if bond.HasQuery() else f"of the type {bond.GetBondType().name}"
+            raise StructureError(
+                f"the bond between atoms {ends} is {kind}: it says nothing about the molecule"
+            )
     try:
         with rdkit_errors():
             Chem.SanitizeMol(mol)

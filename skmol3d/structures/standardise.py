@@ -5,7 +5,9 @@
        Cs, Be to Ba) to N, O, S, Se and halogens become charges, as in ``CC(=O)O[Na]`` →
        ``CC(=O)[O-].[Na+]``, by RDKit's `rdMolStandardize.MetalDisconnector`. Their bonds to carbon and all
        bonds of other metals stay: what is a complex or an organometallic compound is not its ligand.
-       (Encoders refuse metals they do not know.)
+       (Encoders refuse metals they do not know.) Drawn as ions (``N.N.[Cl-].[Cl-].[Pt+2]``) it cannot be told
+       from a salt: beside ions of Tc, Ru, Rh, Pd, Re, Os, Ir, Pt, Au and Hg, whose bonds are hardly ever
+       ionic, that is an error; beside those of other metals the ligand counts.
     2. *The parent is kept*: of several fragments the largest organic one, where organic means that it
        contains carbon, and the most heavy atoms, then the greater mass, then the later canonical SMILES
        decide. Counter-ions, solvents and water go. If no fragment contains carbon and they are not all the
@@ -39,6 +41,7 @@ from skmol3d.structures.errors import StructureError
 from skmol3d.structures.geometry import atoms_of
 
 METALS = (3, 11, 19, 37, 55, 4, 12, 20, 38, 56)
+NOBLE = (43, 44, 45, 46, 75, 76, 77, 78, 79, 80)
 PARTNERS = (7, 8, 9, 16, 17, 34, 35, 53)
 
 
@@ -55,7 +58,7 @@ def standardised(mol: Chem.Mol, how: str | None) -> Chem.Mol:
     Raises
     ------
     StructureError
-        If there are several fragments and none is organic.
+        If there are several fragments and none is organic, or the others hold one of `NOBLE`.
     """
     if how is None:
         return mol
@@ -95,7 +98,13 @@ def _parent(mol: Chem.Mol) -> Chem.Mol:
     organic, *_, smiles = max(map(_rank, fragments, names))
     if not organic and len(set(names)) > 1:
         raise StructureError(f"no organic parent: {', '.join(sorted(set(names)))}"[:200])
-    return fragments[names.index(smiles)]
+    parent = fragments[names.index(smiles)]
+    for fragment, name in zip(fragments, names, strict=True):
+        if fragment is not parent and any(atom.GetAtomicNum() in NOBLE for atom in atoms_of(fragment)):
+            raise StructureError(
+                f"{name} beside it: a complex, drawn as ions, of which the ligand is no parent"
+            )
+    return parent
 
 
 def _rank(fragment: Chem.Mol, smiles: str) -> tuple[bool, int, float, str]:

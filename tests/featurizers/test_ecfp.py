@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse
 from ase import Atoms
 from rdkit import Chem
-from rdkit.Chem import rdFingerprintGenerator
+from rdkit.Chem import rdDistGeom, rdFingerprintGenerator
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 
@@ -48,6 +48,16 @@ def test_explicit_hydrogens_and_counter_ions_do_not_matter():
     acid = Chem.AddHs(Chem.MolFromSmiles("CC(=O)[O-]"))
     rows = ECFPFeaturizer(count=True).transform(
         ["CC(=O)[O-]", acid, "[Na+].CC(=O)[O-]", "[H]C([H])([H])C([O-])=O"]
+    )
+    assert (rows == rows[0]).all()
+
+
+def test_a_geometry_is_fingerprinted_as_its_smiles():
+    """In 3D C=N-H has a mark, for which RDKit keeps the hydrogen."""
+    mol = Chem.AddHs(Chem.MolFromSmiles("N=C(N)c1ccccc1"))
+    assert rdDistGeom.EmbedMolecule(mol, randomSeed=7) == 0
+    rows = ECFPFeaturizer(count=True).transform(
+        ["N=C(N)c1ccccc1", mol, Chem.RemoveHs(mol), "[H]/N=C(/N)c1ccccc1"]
     )
     assert (rows == rows[0]).all()
 

@@ -55,7 +55,7 @@ def test_pooling_chooses_columns_and_their_order_without_encoding_again(make, mo
 @pytest.mark.parametrize(
     ("pooling", "error", "message"),
     [
-        ("mean", TypeError, r"pooling must be a sequence of statistics, e.g. \('mean',\)"),
+        ("mean", TypeError, r"pooling must be a list or tuple of names, e.g. \('mean',\)"),
         (("mean", "median"), ValueError, "every item of pooling must be one of 'mean', .*; got 'median'"),
         ((), ValueError, "at least one"),
         (("sum", "sum"), ValueError, "none twice"),

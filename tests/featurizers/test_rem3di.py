@@ -141,6 +141,18 @@ def test_words_come_from_the_graph_of_a_molecule_and_are_perceived_for_bare_atom
     np.testing.assert_array_equal(featurizer.transform([atoms, mol]), rows[[1, 0]])
 
 
+@pytest.mark.slow
+def test_a_geometry_and_a_label_change_no_word_of_the_graph():
+    """C=N-H has a mark in 3D, which keeps its hydrogen; so does deuterium."""
+    mol = conformers("N=C(N)NCCCC(N)C(=O)O", 1)
+    labelled = Chem.Mol(mol)
+    next(a for a in labelled.GetAtoms() if a.GetAtomicNum() == 1).SetIsotope(2)
+    featurizer = REM3DIFeaturizer(device="cpu", blocks=("words", "rare"), scaled=False)
+    rows = featurizer.fit_transform(["N=C(N)NCCCC(N)C(=O)O", mol, labelled, "[2H]C(N)(CCCNC(=N)N)C(=O)O"])
+    assert (rows == rows[0]).all()
+    assert rows[0].sum() > 30
+
+
 def test_enantiomers_differ_in_sign_of_the_chiral_block(make):
     mol = conformers("C[C@H](F)Cl", 1)
     mirrored = Chem.Mol(mol)
@@ -170,6 +182,9 @@ def test_unknown_elements_are_named(make):
         ({"blocks": ("nonsense",)}, ValueError, "invariant"),
         ({"blocks": ()}, ValueError, "blocks"),
         ({"blocks": ("chiral", "chiral")}, ValueError, "twice"),
+        ({"blocks": {"invariant", "chiral"}}, TypeError, "blocks must be a list or tuple of names"),
+        ({"blocks": 1}, TypeError, "blocks must be a list or tuple of names"),
+        ({"cache_dir": 5}, TypeError, "cache_dir must be a path"),
         ({"relax": "uff"}, ValueError, "relax"),
         ({"time_limit": 0}, ValueError, "time_limit"),
         ({"time_limit": "long"}, TypeError, "time_limit"),

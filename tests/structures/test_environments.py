@@ -42,5 +42,24 @@ def test_environments_are_those_of_the_morgan_fingerprint(smiles):
     )
 
 
-def test_no_environments_where_an_isotope_of_hydrogen_stays():
-    assert (atom_environments(Chem.AddHs(Chem.MolFromSmiles("[2H]C"))) == 0).all()
+@pytest.mark.parametrize(
+    ("drawn", "common"),
+    [
+        ("[2H]c1ccc(CO)cc1", "OCc1ccccc1"),
+        ("[13CH3]O", "CO"),
+        ("[H]/N=C(/N)CC", "N=C(N)CC"),
+    ],
+)
+def test_labels_and_marks_of_hydrogens_change_no_environment(drawn, common):
+    drawn, common = (
+        sorted(map(tuple, atom_environments(Chem.AddHs(Chem.MolFromSmiles(smiles))).tolist()))
+        for smiles in (drawn, common)
+    )
+    assert drawn == common
+    assert any(map(all, drawn))
+
+
+def test_no_environments_where_hydrogens_cannot_go(capfd):
+    for smiles in ("[H][H]", "[H]", "[H-].[Li+]"):
+        assert (atom_environments(Chem.AddHs(Chem.MolFromSmiles(smiles, sanitize=False))) == 0).all()
+    assert capfd.readouterr().err == ""

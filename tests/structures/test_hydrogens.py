@@ -7,10 +7,10 @@ from rdkit.Chem import rdDistGeom
 from scipy.spatial.transform import Rotation
 
 from skmol3d.structures import read_molecule
-from skmol3d.structures.hydrogens import add_hydrogens, own_frame
+from skmol3d.structures.hydrogens import add_hydrogens, own_frame, without_hydrogens
 
 
-def without_hydrogens(smiles, conformers=1):
+def heavy_atoms(smiles, conformers=1):
     mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
     rdDistGeom.EmbedMultipleConfs(mol, conformers, randomSeed=7)
     return Chem.RemoveHs(mol)
@@ -41,7 +41,7 @@ SMILES = [
 
 @pytest.mark.parametrize("smiles", SMILES)
 def test_added_hydrogens_turn_with_the_molecule(smiles):
-    mol = without_hydrogens(smiles)
+    mol = heavy_atoms(smiles)
     rng = np.random.default_rng(0)
     before = add_hydrogens(mol).GetConformer().GetPositions()
     for turn in Rotation.random(10, random_state=1):
@@ -51,7 +51,7 @@ def test_added_hydrogens_turn_with_the_molecule(smiles):
 
 
 def test_hydrogens_are_as_far_from_their_atoms_as_those_of_rdkit():
-    mol = without_hydrogens("OCC(F)(Cl)CN")
+    mol = heavy_atoms("OCC(F)(Cl)CN")
     made, plain = add_hydrogens(mol), Chem.AddHs(mol, addCoords=True)
     for bond in made.GetBonds():
         i, j = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
@@ -62,7 +62,7 @@ def test_hydrogens_are_as_far_from_their_atoms_as_those_of_rdkit():
 
 
 def test_atoms_that_are_there_stay_where_they_are_in_every_conformer():
-    mol = without_hydrogens("CC(=O)NCC", conformers=3)
+    mol = heavy_atoms("CC(=O)NCC", conformers=3)
     made = add_hydrogens(mol)
     count = mol.GetNumAtoms()
     assert made.GetNumConformers() == 3
@@ -71,7 +71,7 @@ def test_atoms_that_are_there_stay_where_they_are_in_every_conformer():
 
 
 def test_explicit_hydrogens_are_left_alone():
-    mol = Chem.AddHs(without_hydrogens("CCO"), addCoords=True)
+    mol = Chem.AddHs(heavy_atoms("CCO"), addCoords=True)
     np.testing.assert_array_equal(
         add_hydrogens(mol).GetConformer().GetPositions(), mol.GetConformer().GetPositions()
     )
@@ -79,7 +79,7 @@ def test_explicit_hydrogens_are_left_alone():
 
 def test_handedness_is_kept():
     for smiles in ("C[C@H](N)C(=O)O", "C[C@@H](N)C(=O)O"):
-        assert read_molecule(without_hydrogens(smiles)).smiles == Chem.CanonSmiles(smiles)
+        assert read_molecule(heavy_atoms(smiles)).smiles == Chem.CanonSmiles(smiles)
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
@@ -93,3 +93,21 @@ def test_a_frame_is_right_handed_and_turns_along(count):
         assert np.linalg.det(found) == pytest.approx(1)
     if count > 2:
         np.testing.assert_allclose(turn.apply(axes), turned, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("drawn", "bare", "without_isotopes"),
+    [
+        ("[H]/N=C(/N)c1ccccc1", "N=C(N)c1ccccc1", "N=C(N)c1ccccc1"),
+        ("[2H]CCO", "[2H]CCO", "CCO"),
+        ("[13CH3]CO", "[13CH3]CO", "CCO"),
+        ("[H][H]", "[H][H]", "[H][H]"),
+        ("C[C@H](N)O", "C[C@H](N)O", "C[C@H](N)O"),
+        ("C/C=C/C", "C/C=C/C", "C/C=C/C"),
+    ],
+)
+def test_graphs_without_hydrogens(drawn, bare, without_isotopes):
+    mol = Chem.AddHs(Chem.MolFromSmiles(drawn))
+    assert Chem.MolToSmiles(without_hydrogens(mol)) == Chem.CanonSmiles(bare)
+    assert Chem.MolToSmiles(without_hydrogens(mol, isotopes=True)) == Chem.CanonSmiles(without_isotopes)
+    assert Chem.MolToSmiles(Chem.RemoveHs(mol)) == Chem.CanonSmiles(drawn)  # the caller's stays

@@ -6,6 +6,7 @@ import ase
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 from rdkit import Chem
 from rdkit.Chem import AllChem
@@ -29,6 +30,8 @@ SMILES = ["CCO", "C1CC", "c1ccccc1"]
         pd.DataFrame({"smiles": SMILES}, index=["c", "a", "b"]),
         pl.Series(SMILES),
         pl.DataFrame({"smiles": SMILES}),
+        pa.table({"smiles": SMILES}),
+        pa.chunked_array([SMILES[:1], SMILES[1:]]),
         (smiles for smiles in SMILES),
         iter(SMILES),
     ],
@@ -57,6 +60,7 @@ def test_generators_are_consumed_lazily():
         (np.array([["C", "O"]]), "shape"),
         (pd.DataFrame({"a": ["C"], "b": ["O"]}), "2 columns"),
         (pl.DataFrame({"a": ["C"], "b": ["O"]}), "2 columns"),
+        (pa.table({"a": ["C"], "b": ["O"]}), "2 columns"),
         ({"C": 1}, "dict"),
         ({"C"}, "set"),
         (b"CCO", "bytes"),

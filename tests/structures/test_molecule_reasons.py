@@ -19,6 +19,12 @@ def colliding():
     return mol
 
 
+def hydrogen_bond():
+    mol = Chem.RWMol(Chem.MolFromSmiles("CCO.O"))
+    mol.AddBond(2, 3, Chem.BondType.HYDROGEN)
+    return mol
+
+
 def not_finite():
     atoms = water()
     atoms.positions[1, 0] = math.nan
@@ -53,6 +59,11 @@ def not_finite():
         (ase.Atoms(), "no atoms"),
         (ase.Atoms("X"), "atom 0 is no element"),
         (Chem.MolFromSmarts("[#6,#7]~[!#1]"), "placeholder"),
+        (Chem.MolFromSmarts("[NX3;H2]C"), "atom 0 is a query"),
+        ("C~N", "the bond between atoms 0 and 1 is a query"),
+        (hydrogen_bond(), "the bond between atoms 2 and 3 is of the type HYDROGEN"),
+        (np.ma.masked, "missing value"),
+        (Chem.MolToMolBlock(Chem.MolFromSmiles("CCO")), "the text of a MOL file; read it with Chem.MolFrom"),
         (Chem.MolFromSmiles("C(C)(C)(C)(C)C", sanitize=False), "not a valid molecule: Explicit valence"),
         (colliding(), "atoms C0, C1 are 0.00 Å apart"),
         (not_finite(), "coordinates that are not finite or beyond 10,000 Å at atoms H1"),

@@ -53,6 +53,39 @@ def test_without_an_organic_parent_nothing_is_chosen(drawn):
     assert read_molecule(drawn, None).smiles == Chem.CanonSmiles(drawn)
 
 
+@pytest.mark.parametrize(
+    ("drawn", "name"),
+    [
+        ("C1CC(C1)(C(=O)[O-])C(=O)[O-].N.N.[Pt+2]", r"\[Pt\+2\]"),
+        ("CCO.[Hg+2]", r"\[Hg\+2\]"),
+        ("C[N+](C)(C)C.Cl[Au-](Cl)(Cl)Cl", r".*\[Au-\].*"),
+    ],
+)
+def test_ligands_of_a_complex_drawn_as_ions_are_no_parent(drawn, name):
+    with pytest.raises(StructureError, match=name + " beside it: a complex"):
+        read_molecule(drawn)
+    assert read_molecule(drawn, None).smiles == Chem.CanonSmiles(drawn)
+    assert read_molecule("CC(=O)[O-].CC(=O)[O-].[Zn+2]").smiles == "CC(=O)[O-]"
+
+
+@pytest.mark.parametrize(
+    ("mixture", "parent"),
+    [
+        ("CCCCl.CCCBr", "CCCBr"),  # as many heavy atoms: the greater mass counts
+        ("CCC=O.CCCO", "CCCO"),  # hydrogens that are not drawn, too
+        ("CCCO.CC(C)O", "CCCO"),  # the same mass: the later SMILES
+        ("[Si][Si][Si][Si].CO", "CO"),  # no carbon
+    ],
+)
+def test_which_of_several_is_the_parent(mixture, parent):
+    assert read_molecule(mixture).smiles == Chem.CanonSmiles(parent)
+
+
+@pytest.mark.parametrize("metal", ["Li", "Na", "K", "Rb", "Cs", "Be", "Mg", "Ca", "Sr", "Ba"])
+def test_every_metal_of_the_first_two_groups_is_disconnected(metal):
+    assert read_molecule(f"CC(=O)O[{metal}]").smiles == "CC(=O)[O-]"
+
+
 def test_the_same_molecule_several_times_is_one():
     assert read_molecule("O.O.O").smiles == "O"
 

@@ -6,7 +6,7 @@ from rdkit import Chem
 from rdkit.Chem import rdDistGeom
 
 from skmol3d.structures import ConformerSettings, StructureError, conformers, embed, read_molecule
-from skmol3d.structures.stereo import STRAINED, ring_stereo_possible, ring_systems, stereo_kept
+from skmol3d.structures.stereo import STRAINED, _skeleton, ring_stereo_possible, ring_systems, stereo_kept
 
 IMPOSSIBLE = [
     "Cn1cc(Nc2nccc(N3C[C@H]4CC[C@H](C3)N4C(=O)NCC#N)n2)cn1",  # bridgeheads of a diazabicyclooctane
@@ -31,6 +31,13 @@ STRAINED_BUT_REAL = [  # marks and rings of QM9's B3LYP geometries
     "C1=C[C@H]2[C@H]3[C@H]4[C@@H]1[C@H]4N32",
     "N#C[C@@]12CC(=O)[C@@H]1N2",
 ]
+
+CIS_AND_TRANS = {
+    Chem.BondStereo.STEREOZ: Chem.BondStereo.STEREOE,
+    Chem.BondStereo.STEREOE: Chem.BondStereo.STEREOZ,
+    Chem.BondStereo.STEREOCIS: Chem.BondStereo.STEREOTRANS,
+    Chem.BondStereo.STEREOTRANS: Chem.BondStereo.STEREOCIS,
+}
 
 
 @pytest.mark.parametrize("relax", [None, "mmff"])
@@ -77,6 +84,39 @@ def test_what_can_be_is_possible(smiles):
 )
 def test_rings_that_share_no_two_stereocentres_are_not_looked_at(smiles):
     assert ring_systems(read_molecule(smiles).mol) == []
+
+
+def test_a_single_centre_of_fused_rings_is_not_looked_at():
+    assert ring_systems(read_molecule("C1CCC2CCCC[C@]2(C)C1").mol) == []
+
+
+@pytest.mark.parametrize("smiles", [IMPOSSIBLE[1], IMPOSSIBLE[3], IMPOSSIBLE[4]])
+def test_what_cannot_be_is_not_possible(smiles):
+    mol = read_molecule(smiles).mol
+    assert not ring_stereo_possible(mol, ring_systems(mol), seed=1, timeout=30)
+
+
+def test_a_skeleton_keeps_double_bonds_as_oxygen_and_the_rest_as_fluorine():
+    mol = read_molecule("CC1(C)[C@@H]2CC[C@@]1(C)C(=O)[C@@H]2CCc1ccccc1").mol
+    (system,) = ring_systems(mol)
+    assert Chem.MolToSmiles(Chem.RemoveHs(_skeleton(mol, system)), isomericSmiles=False) == Chem.CanonSmiles(
+        "FC1C(=O)C2(F)CCC1C2(F)F"
+    )
+
+
+@pytest.mark.parametrize("smiles", ["C/C=C/C", "F/C(Cl)=C(/Br)C", "C[C@H](F)Cl", "C[C@H](N)/C=C\\O"])
+def test_marks_are_compared_with_the_geometry(smiles):
+    mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
+    assert rdDistGeom.EmbedMolecule(mol, randomSeed=1) == 0
+    assert stereo_kept(mol)
+    for double in (b for b in mol.GetBonds() if b.GetStereo() in CIS_AND_TRANS):
+        turned = Chem.Mol(mol)
+        turned.GetBondWithIdx(double.GetIdx()).SetStereo(CIS_AND_TRANS[double.GetStereo()])
+        assert not stereo_kept(turned)
+    if "@" in smiles:
+        mirrored = Chem.Mol(mol)
+        mirrored.GetConformer().SetPositions(-mol.GetConformer().GetPositions())
+        assert not stereo_kept(mirrored)
 
 
 def test_skeletons_that_are_no_molecules_count_as_possible():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from skmol3d.featurizers.base import check_choice, check_integer
+from skmol3d.featurizers.parameters import check_choice, check_integer
 
 if TYPE_CHECKING:
     from skmol3d.estimators.finetuning.records import TokenFeaturizer
