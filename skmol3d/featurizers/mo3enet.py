@@ -335,8 +335,7 @@ class Mo3ENetFeaturizer(EncoderFeaturizer):
         self._check_params()
         if self.output != "vector":
             raise ValueError(f"only rows of output='vector' hold a pose; this featurizer has {self.output!r}")
-        array = np.asarray(rows, np.float32)
-        width = self._n_features()
+        array, width = np.asarray(rows, np.float32), self._n_features()
         if array.ndim != 2 or array.shape[1] != width:
             raise ValueError(f"rows must have shape [n, {width}], as from transform; got {list(array.shape)}")
         return array
