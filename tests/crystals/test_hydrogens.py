@@ -8,8 +8,10 @@ from ase import Atoms
 from ase.build import molecule
 from cif_examples import HEAVY, HYDROGENS, cif
 from crystal_examples import UREA
+from rdkit import Chem
 
 from skmol3d.crystals import CrystalError, MolecularCrystal
+from skmol3d.crystals.hydrogens import _no_imine
 
 
 def in_cell(*molecules: Atoms) -> Atoms:
@@ -99,6 +101,29 @@ def test_imines_have_one() -> None:
     methanimine.positions[[1, 4], 0] += 0.12
     with pytest.raises(CrystalError, match=r"needs one at atom number 2 \(N\)"):
         MolecularCrystal.read(in_cell(methanimine))
+
+
+@pytest.mark.parametrize(
+    ("smiles", "elsewhere"),
+    [
+        ("CC(=O)N", True),
+        ("CC(=S)N", True),
+        ("CC(=N)N", True),
+        ("CC(O)=N", False),  # its O atom has a hydrogen atom of its own
+        ("CC(OC)=N", False),
+        ("CC(C)=N", False),
+        ("CC(Cl)=N", False),
+        ("CC(=NC)N", False),
+        ("CCN", False),
+    ],
+)
+def test_a_carbon_atom_has_its_double_bond_elsewhere(smiles: str, elsewhere: bool) -> None:
+    """Judged by the neighbours alone, with one hydrogen atom at the N atom that is asked about."""
+    mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
+    numbers = np.array([atom.GetAtomicNum() for atom in mol.GetAtoms()])
+    neighbours = [[(n.GetIdx(), np.zeros(3)) for n in atom.GetNeighbors()] for atom in mol.GetAtoms()]
+    last = int(np.flatnonzero(numbers == 7)[-1])
+    assert _no_imine(numbers, last, neighbours) == elsewhere
 
 
 def test_a_hydrogen_atom_alone_is_no_molecule(read) -> None:
