@@ -89,6 +89,15 @@ def test_distances_are_those_to_the_others():
     np.testing.assert_allclose(domain.decision_function(rows), 1)
 
 
+@pytest.mark.parametrize(("coverage", "inside"), [(0.5, 20), (0.9, 36), (0.95, 38), (0.99, 39)])
+def test_the_boundary_is_a_distance_within_the_training_set(coverage, inside):
+    """Of 39 molecules and a new one, 40 in all, a share of `coverage` is no farther, or else all 39 are."""
+    rows = np.random.default_rng(0).normal(size=(39, 4))
+    domain = ApplicabilityDomain(coverage=coverage).fit(rows)
+    assert (domain.distances_ <= -domain.offset_).sum() == inside
+    assert -domain.offset_ in domain.distances_
+
+
 def test_failed_molecules_are_neither_inside_nor_outside(smiles):
     model = SkipFailures(make_pipeline(ECFPFeaturizer(errors="nan"), ApplicabilityDomain())).fit(
         ["C(", *smiles]
