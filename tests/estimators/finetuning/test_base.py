@@ -152,5 +152,5 @@ def test_repeated_measurements_do_not_make_a_model_surer(regressor):
 @pytest.mark.parametrize("spellings", [["CCO"] * 20, ["CCO", "OCC"] * 10])
 def test_copies_of_one_molecule_are_refused_by_name(regressor, classifier, spellings):
     for model, y in ((regressor, np.arange(20.0)), (classifier, ["a", "b"] * 10)):
-        with pytest.raises(ValueError, match="all 20 molecules to fit have the same frozen row.*'CCO'"):
+        with pytest.raises(ValueError, match=r"all 20 molecules to fit have the same frozen row.*'CCO'"):
             clone(model).set_params(train="head").fit(spellings, y)
