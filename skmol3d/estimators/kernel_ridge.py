@@ -78,6 +78,32 @@ def drawn(kind: str, y: NDArray, most: int, rng: np.random.RandomState) -> NDArr
     return np.sort(order[:most])
 
 
+def numbered(X: Matrix) -> NDArray[np.intp]:
+    """A number [n] for each row, the same for rows that are equal; they count up as new rows come."""
+    seen: dict[bytes, int] = {}
+    # Adding 0 makes 0 of -0, whose bytes differ.
+    return np.array([seen.setdefault((row + 0).tobytes(), len(seen)) for row in X], np.intp)
+
+
+def _once(
+    X: Matrix, y: NDArray, weights: NDArray | None
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray, NDArray | None]:
+    """First places of the different rows of ``X``, for each row its number among these, targets, weights.
+
+    A kernel ridge regression on copies of a row is that on the row once, with their mean target and the sum
+    of their weights. So whoever leaves out the row leaves out all that was measured of it: predictions by
+    others that are its copies would tell nothing of new molecules. Where all rows are equal, there are no
+    others, and the copies stay.
+    """
+    numbers = numbered(X)
+    if numbers.max() + 1 in (1, len(X)):
+        every = np.arange(len(X))
+        return every, every, y, weights
+    each = np.ones(len(y)) if weights is None else weights
+    total = np.bincount(numbers, each)
+    return np.unique(numbers, return_index=True)[1], numbers, np.bincount(numbers, each * y) / total, total
+
+
 def leave_one_out(
     K: NDArray, y: NDArray, penalties: NDArray, weights: NDArray | None = None
 ) -> NDArray[np.float64]:
@@ -143,9 +169,9 @@ class RowKernelRidge:
     mean : float
         Of the training targets.
     dual : ndarray of shape (n,)
-        Coefficients of the kernel.
+        Coefficients of the kernel; of equal rows the first has that of all, the others 0.
     left_out : ndarray of shape (n,)
-        Prediction of each training target by the fit to all the others.
+        Prediction of each training target by the fit to all other rows; equal rows are left out together.
     """
 
     rows: Matrix
@@ -169,7 +195,7 @@ class RowKernelRidge:
 
         Columns of whole numbers (also of scaled rows of REM3DI) are counts; positive and negative ones count
         apart. For rows with dense columns too, the width is chosen with both kernels in equal parts, and then
-        the weight with that width.
+        the weight with that width. Equal rows are left out together.
 
         Parameters
         ----------
@@ -191,9 +217,9 @@ class RowKernelRidge:
             counted = np.ones_like(counted)
         parts = _parts(X, X, counted, dense)
         grid = np.arange(len(X)) if sample is None else sample
-        among = np.ix_(grid, grid)
-        chosen_parts = (None if part is None else part[among] for part in parts)
-        search = _Search(kind, y[grid], None if weights is None else weights[grid], *chosen_parts)
+        search = _Search(kind, X[grid], y[grid], None if weights is None else weights[grid])
+        among = np.ix_(grid[search.first], grid[search.first])
+        search.counts, search.squared = (None if part is None else part[among] for part in parts)
         for width in WIDTHS if parts[1] is not None else (None,):
             search.add(width, 0.5 if parts[0] is not None and parts[1] is not None else None)
         if parts[0] is not None and parts[1] is not None:
@@ -202,14 +228,19 @@ class RowKernelRidge:
                 if weight != 0.5:
                     search.add(best_width, weight)
         chosen = {name: float(value) for name, value in search.chosen.items() if value is not None}
+        first, numbers, targets, total = _once(X, y, weights)
         K = np.asarray(_kernel(chosen, *parts), np.float64)
-        mean = float(np.average(y, weights=weights))
-        penalty = chosen["penalty"] * (np.ones(len(y)) if weights is None else 1 / weights)
+        if len(first) < len(X):
+            K = K[np.ix_(first, first)]
+        mean = float(np.average(targets, weights=total))
+        penalty = chosen["penalty"] * (np.ones(len(first)) if total is None else 1 / total)
         lower = dpotrf(K + np.diag(penalty), lower=1)[0]
-        solved = cho_solve((lower, True), np.stack([y - mean, np.ones(len(y))], axis=1))
+        solved = cho_solve((lower, True), np.stack([targets - mean, np.ones(len(first))], axis=1))
         # Again, for the one that is reported: in double precision.
-        left_out = _left_out(y, solved, np.diagonal(dpotri(lower, lower=1)[0]), weights)
-        return cls(X, counted, dense, chosen, mean, solved[:, 0], left_out)
+        left_out = _left_out(targets, solved, np.diagonal(dpotri(lower, lower=1)[0]), total)[numbers]
+        dual = np.zeros(len(X))
+        dual[first] = solved[:, 0]
+        return cls(X, counted, dense, chosen, mean, dual, left_out)
 
     def predict(self, X: Matrix) -> NDArray[np.float64]:
         """Predictions [m] for rows [m, n_features]."""
@@ -250,17 +281,14 @@ def _kernel(chosen: dict[str, Any], counts: Kernel | None, squared: Kernel | Non
 
 
 class _Search:
-    """The best combination so far."""
+    """The best combination so far; `counts` and `squared` are of the rows in places ``first``."""
 
-    def __init__(
-        self,
-        kind: str,
-        y: NDArray,
-        weights: NDArray | None,
-        counts: Kernel | None,
-        squared: Kernel | None,
-    ) -> None:
-        self.y, self.weights, self.counts, self.squared = y, weights, counts, squared
+    counts: Kernel | None
+    squared: Kernel | None
+
+    def __init__(self, kind: str, X: Matrix, y: NDArray, weights: NDArray | None) -> None:
+        self.y, self.weights = y, weights
+        self.first, self.numbers, self.targets, self.total = _once(X, y, weights)
         self.loss = _absolute_error if kind == "reg" else _one_minus_auroc
         self.chosen: dict[str, Any] = {}
         self.best = np.inf
@@ -268,7 +296,7 @@ class _Search:
     def add(self, width: float | None, weight: float | None) -> None:
         settings = {"weight": weight, "width": width}
         K = _kernel(settings, self.counts, self.squared)
-        predictions = leave_one_out(K, self.y, PENALTIES, self.weights)
+        predictions = leave_one_out(K, self.targets, PENALTIES, self.total)[:, self.numbers]
         for penalty, left_out in zip(PENALTIES, predictions, strict=True):
             loss = self.loss(self.y, left_out, self.weights)
             if loss < self.best:

@@ -42,7 +42,8 @@ class KernelRidgeCV(RegressorMixin, _KernelRidge):
     scales them), get the MinMax kernel (Tanimoto's where they are 0 or 1), the others a Gaussian of the
     distance between standardised rows; both are added where there are both. The weight of the two, the
     Gaussian's width and the penalty are those with the smallest mean absolute error of every molecule
-    predicted by all the others, which one decomposition of the kernel gives exactly. It is the head
+    predicted by all the others, which one decomposition of the kernel gives exactly. Equal rows (repeated
+    measurements, or molecules that a fingerprint does not tell apart) are left out together. It is the head
     ``kernel`` of ``skmol3d benchmark``.
 
     Time grows with the cube of the number of molecules, memory with its square (some five arrays): for much
@@ -61,8 +62,8 @@ class KernelRidgeCV(RegressorMixin, _KernelRidge):
         ``penalty``, and where there are columns for them ``width`` (in medians of the squared distance) and
         ``weight`` (of the MinMax kernel).
     left_out_ : ndarray of float64, shape [n]
-        Prediction of each training molecule by the fit to all the others: an honest look at its error, but
-        for the choice of few settings.
+        Prediction of each training molecule by the fit to all others, without rows equal to its own: an
+        honest look at its error, but for the choice of few settings.
     n_features_in_ : int
 
     References
@@ -127,7 +128,7 @@ class KernelRidgeClassifierCV(ClassifierMixin, _KernelRidge):
     chosen_ : dict
         As of `KernelRidgeCV`.
     left_out_ : ndarray of float64, shape [n]
-        Decision function of each training molecule by the fit to all the others.
+        Decision function of each training molecule by the fit to all others, without rows equal to its own.
     n_features_in_ : int
 
     References

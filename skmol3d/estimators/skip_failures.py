@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 import scipy.sparse
 from numpy.typing import NDArray
+from sklearn import get_config
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.metrics import check_scoring
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing, check_array, check_consistent_length, get_tags, indexable
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.metaestimators import available_if
 
 # Private, but what scikit-learn's own searches use: weights are cut to the rows, everything else passes.
 from sklearn.utils.validation import _check_method_params, check_is_fitted
 
+from skmol3d.estimators.failed import failures_of, reads_molecules, spread
 from skmol3d.structures import iter_inputs
 
 AROUND = (
     "SkipFailures takes rows of numbers, unless it is directly around a pipeline that begins with a "
-    "featurizer. A search, or a TransformedTargetRegressor, goes around SkipFailures."
+    "featurizer. A search goes around SkipFailures; a TransformedTargetRegressor goes around the last step "
+    "of the pipeline alone, or around SkipFailures with transformer=FunctionTransformer(func, inverse_func), "
+    "since its own func and inverse_func refuse predictions that are NaN."
 )
 
 
@@ -69,6 +75,14 @@ class SkipFailures(MetaEstimatorMixin, BaseEstimator):
     Where predictions are numbers, they become floats if one of them is NaN. Predicted classes that are no
     numbers become an array of objects, with NaN as pandas has it.
 
+    A `TransformedTargetRegressor` goes around the last step alone: ``SkipFailures(make_pipeline(featurizer,
+    TransformedTargetRegressor(Ridge(), func=np.log, inverse_func=np.exp)))``. Around `SkipFailures`, as of
+    `skmol3d.REM3DIRegressor`, which has no steps, it takes ``transformer=FunctionTransformer(np.log,
+    np.exp)``: its own ``func`` and ``inverse_func`` refuse predictions that are NaN.
+
+    With scikit-learn's metadata routing, weights go where what is wrapped requests them, but not to the first
+    step of a pipeline; with `scoring` a scorer requests its own.
+
     Examples
     --------
     >>> from sklearn.linear_model import Ridge
@@ -105,8 +119,8 @@ class SkipFailures(MetaEstimatorMixin, BaseEstimator):
         y : array-like, length n
             Targets.
         **params : object
-            Passed to the estimator's `fit` (for a pipeline as ``step__parameter``). What has length n, such
-            as weights, loses the same rows as `y`.
+            Passed to the estimator's `fit` (for a pipeline as ``step__parameter``, or as requested where
+            metadata routing is on). What has length n, such as weights, loses the same rows as `y`.
 
         Returns
         -------
@@ -117,8 +131,9 @@ class SkipFailures(MetaEstimatorMixin, BaseEstimator):
         ValueError
             If every row failed.
         """
+        params = self._routed("fit", params)
         model = clone(self.estimator)
-        if _reads_molecules(model):
+        if reads_molecules(model):
             self.featurizer_ = None
             self.estimator_ = model.set_params(errors="nan").fit(X, y, **params)
             return self
@@ -133,20 +148,23 @@ class SkipFailures(MetaEstimatorMixin, BaseEstimator):
         return self
 
     @available_if(lambda self: self._wrapped("predict"))
-    def predict(self, X: Any) -> Any:
+    def predict(self, X: Any, **params: Any) -> Any:
         """Predict; NaN for what failed.
 
         Parameters
         ----------
         X : iterable of molecules, or array-like, shape [n, n_features]
             What the estimator takes.
+        **params : object
+            Passed to the estimator's `predict`, such as ``return_std=True``.
 
         Returns
         -------
-        ndarray, shape [n] or [n, n_outputs]
-            Of the estimator's type if nothing failed, else see the notes of the class.
+        ndarray, shape [n] or [n, n_outputs], or tuple of such
+            Of the estimator's type if nothing failed, else see the notes of the class. A tuple is what the
+            estimator gives, such as predictions and standard deviations; NaN for what failed in each.
         """
-        return self._predicted("predict", X)
+        return self._predicted("predict", X, **self._routed("predict", params))
 
     @available_if(lambda self: self._wrapped("predict_proba"))
     def predict_proba(self, X: Any) -> Any:
@@ -191,6 +209,7 @@ class SkipFailures(MetaEstimatorMixin, BaseEstimator):
         ValueError
             If every row failed.
         """
+        params = self._routed("score", params)
         rows, y, params, failed = self._intact(self.featurizer_, self._rows(X), y, params, "score")
         if failed.any():
             warnings.warn(
@@ -198,10 +217,29 @@ class SkipFailures(MetaEstimatorMixin, BaseEstimator):
             )
         return check_scoring(self.estimator_, self.scoring)(self.estimator_, rows, y, **params)
 
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Where metadata goes, such as weights: to what is wrapped, and to a scorer of `scoring`."""
+        methods = ["fit", "predict"] if self.scoring is not None else ["fit", "predict", "score"]
+        mapping, router = MethodMapping(), MetadataRouter(owner=self)
+        for method in methods:
+            mapping.add(caller=method, callee=method)
+        router.add(estimator=self.estimator, method_mapping=mapping)
+        if self.scoring is not None:
+            own = MethodMapping().add(caller="score", callee="score")
+            router.add(scorer=check_scoring(self.estimator, self.scoring), method_mapping=own)
+        return router
+
+    def _routed(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        """Parameters of a call, where metadata routing is on by the names that the receiver requests."""
+        if not params or not get_config()["enable_metadata_routing"]:
+            return params
+        receiver = "scorer" if method == "score" and self.scoring is not None else "estimator"
+        return process_routing(self, method, **params)[receiver][method]
+
     @property
     def failures_(self) -> pd.DataFrame:
         check_is_fitted(self)
-        table = _failures(self.featurizer_ or self.estimator_)
+        table = failures_of(self.featurizer_ or self.estimator_)
         if table is None:
             raise AttributeError("failures_: no featurizer is in the first step")
         return table
@@ -231,7 +269,7 @@ class SkipFailures(MetaEstimatorMixin, BaseEstimator):
 
     def _rows(self, X: Any) -> Any:
         check_is_fitted(self)
-        if _reads_molecules(self.estimator_):
+        if reads_molecules(self.estimator_):
             return list(iter_inputs(X))
         return indexable(X if self.featurizer_ is None else self.featurizer_.transform(X))[0]
 
@@ -242,7 +280,7 @@ class SkipFailures(MetaEstimatorMixin, BaseEstimator):
         failed = self._failed(rows)
         check_consistent_length(failed, y)
         if failed.all():
-            table = _failures(featurizer)
+            table = failures_of(featurizer)
             reason = "" if table is None else "; the first: {input}: {reason}".format_map(table.iloc[0])
             raise ValueError(f"all {len(failed)} rows failed, there is nothing to {purpose}{reason}")
         if failed.any():
@@ -252,7 +290,7 @@ class SkipFailures(MetaEstimatorMixin, BaseEstimator):
         return rows, y, params, failed
 
     def _failed(self, rows: Any) -> NDArray[np.bool_]:
-        if _reads_molecules(self.estimator):
+        if reads_molecules(self.estimator):
             predicted: Any = np.asarray(self.estimator_.predict(rows)).reshape(len(rows), -1)
             return pd.isna(predicted).any(axis=1)
         try:
@@ -267,10 +305,10 @@ class SkipFailures(MetaEstimatorMixin, BaseEstimator):
             return np.bincount(cells.row[np.isnan(cells.data)], minlength=cells.shape[0]) > 0
         return pd.isna(cells).any(axis=1)
 
-    def _predicted(self, method: str, X: Any) -> Any:
+    def _predicted(self, method: str, X: Any, **params: Any) -> Any:
         rows = self._rows(X)
-        predict: Callable[[Any], Any] = getattr(self.estimator_, method)
-        if _reads_molecules(self.estimator_):
+        predict: Callable[[Any], Any] = partial(getattr(self.estimator_, method), **params)
+        if reads_molecules(self.estimator_):
             return predict(rows)
         failed = self._failed(rows)
         if not failed.any():
@@ -278,42 +316,6 @@ class SkipFailures(MetaEstimatorMixin, BaseEstimator):
         # Where no row is left, one of the training set tells the shape.
         kept = np.flatnonzero(~failed)
         known = predict(_safe_indexing(rows, kept) if len(kept) else self._example)
-        if isinstance(known, list):  # probabilities of several outputs
-            return [_spread(part, kept, len(failed)) for part in known]
-        return _spread(known, kept, len(failed))
-
-
-def _spread(known: Any, kept: NDArray[np.intp], size: int) -> NDArray[Any]:
-    """What was predicted for the molecules ``kept``, in their places of ``size``; NaN elsewhere."""
-    known = np.asarray(known)
-    kind = {"f": known.dtype, "i": np.dtype(float), "u": np.dtype(float)}
-    predicted = np.full((size, *known.shape[1:]), np.nan, kind.get(known.dtype.kind, np.dtype(object)))
-    predicted[kept] = known[: len(kept)]
-    return predicted
-
-
-def _reads_molecules(estimator: Any) -> bool:
-    """Whether an estimator reads molecules itself, and by ``errors="nan"`` leaves out those that fail."""
-    return (
-        hasattr(estimator, "predict")
-        and "errors" in estimator.get_params(deep=False)
-        and get_tags(estimator).input_tags.string
-    )
-
-
-def _failures(featurizer: Any) -> pd.DataFrame | None:
-    """What the featurizers of a first step tell of failures, each molecule once."""
-    tables = _tables(featurizer)
-    if not tables:
-        return None
-    return pd.concat(tables).drop_duplicates("index").sort_values("index", ignore_index=True)
-
-
-def _tables(part: Any) -> list[pd.DataFrame]:
-    """Failures of a featurizer, or of those inside a pipeline, a union or a column transformer."""
-    if hasattr(part, "failures_"):
-        return [part.failures_]
-    for attribute in ("transformers_", "transformer_list", "steps"):
-        if hasattr(part, attribute):
-            return [table for entry in getattr(part, attribute) for table in _tables(entry[1])]
-    return []
+        if isinstance(known, list | tuple):  # probabilities of several outputs; standard deviations, too
+            return type(known)(spread(part, kept, len(failed)) for part in known)
+        return spread(known, kept, len(failed))

@@ -168,3 +168,41 @@ def test_constant_columns_predict_the_mean():
     X = np.full((10, 2), -0.5, np.float32)
     prediction, _, _ = fit_kernel_ridge("reg", X[:8], np.arange(8.0), X[8:])
     np.testing.assert_allclose(prediction, 3.5)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("sampled", [False, True])
+def test_equal_rows_are_left_out_together_as_refits_say(weighted, sampled):
+    rng = np.random.default_rng(1)
+    once = counts(20)
+    molecules = rng.permutation(np.repeat(np.arange(20), 3)[:50])
+    X = once[molecules]
+    X[1] *= np.where(X[1] == 0, -1, 1)  # zeros with a sign are zeros
+    y = X[:, :3].sum(1) + rng.normal(size=50) + 10
+    weights = rng.uniform(0.2, 3.0, size=50) if weighted else None
+    K = minmax_kernel(X, X).astype(float)
+
+    def by_refits(penalty, places):
+        found = np.empty(len(places))
+        for molecule in molecules[places]:
+            out, others = molecules[places] == molecule, places[molecules[places] != molecule]
+            own = None if weights is None else weights[others]
+            mean = np.average(y[others], weights=own)
+            model = KernelRidge(alpha=penalty, kernel="precomputed")
+            model.fit(K[np.ix_(others, others)], y[others] - mean, sample_weight=own)
+            found[out] = mean + model.predict(K[np.ix_(places[out], others)])
+        return found
+
+    sample = np.sort(rng.permutation(50)[:30]) if sampled else None
+    places = np.arange(50) if sample is None else sample
+    model = RowKernelRidge.fit("reg", X, y, sample, weights)
+    own = None if weights is None else weights[places]
+    losses = [
+        mean_absolute_error(y[places], by_refits(penalty, places), sample_weight=own) for penalty in PENALTIES
+    ]
+    penalty = PENALTIES[int(np.argmin(losses))]
+    assert model.chosen == {"penalty": penalty}
+    np.testing.assert_allclose(model.left_out, by_refits(penalty, np.arange(50)), rtol=1e-6)
+    mean = np.average(y, weights=weights)
+    fitted = KernelRidge(alpha=penalty, kernel="precomputed").fit(K, y - mean, sample_weight=weights)
+    np.testing.assert_allclose(model.predict(X), mean + fitted.predict(K), rtol=1e-6)

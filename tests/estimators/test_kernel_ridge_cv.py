@@ -86,3 +86,21 @@ def test_settings_of_rare_classes_come_from_both(seed):
     y[:3], X[:3] = 1, X[:3] + 5
     fitted = KernelRidgeClassifierCV(max_samples=50, random_state=seed).fit(X, y)
     assert (fitted.decision_function(X).argsort()[-3:] < 3).all()
+
+
+def test_repeated_measurements_do_not_vouch_for_each_other(data):
+    """Errors and penalties are those of new molecules, however often each was measured."""
+    X, y = data
+    rng = np.random.default_rng(0)
+    y = y + rng.normal(size=len(y))  # what the rows do not say of a molecule
+    once, thrice = KernelRidgeCV().fit(X, y), KernelRidgeCV().fit(np.repeat(X, 3, axis=0), np.repeat(y, 3))
+    errors = [np.abs(once.left_out_ - y).mean(), np.abs(thrice.left_out_ - np.repeat(y, 3)).mean()]
+    assert errors[1] == pytest.approx(errors[0], rel=0.1)
+    new = np.hstack([rng.poisson(1.0, (200, 8)), rng.normal(size=(200, 4))]).astype(np.float32)
+    apart = np.abs(thrice.predict(new) - once.predict(new)).mean()
+    assert apart < 0.2 * once.predict(new).std()
+    labels = y > y.mean()
+    ranker = KernelRidgeClassifierCV().fit(X, labels)
+    again = KernelRidgeClassifierCV().fit(np.repeat(X, 3, axis=0), np.repeat(labels, 3))
+    areas = [roc_auc_score(labels, ranker.left_out_), roc_auc_score(np.repeat(labels, 3), again.left_out_)]
+    assert areas[1] == pytest.approx(areas[0], abs=0.03)

@@ -15,8 +15,10 @@ from tqdm import tqdm
 from skmol3d.estimators.finetuning.frozen import FrozenStart, RowScaler
 from skmol3d.estimators.finetuning.keeping import Kept
 from skmol3d.estimators.finetuning.parameters import FineTuningParameters
+from skmol3d.estimators.kernel_ridge import numbered
 from skmol3d.featurizers.base import FeaturizationError
 from skmol3d.structures import Failure, iter_inputs
+from skmol3d.structures.errors import describe_input
 
 if TYPE_CHECKING:
     from skmol3d.estimators.finetuning.network import FineTuned
@@ -116,6 +118,11 @@ class FineTunedEstimator(Kept, FineTuningParameters):
         if not warm:
             self._scaler = RowScaler.fit(rows)
             self.members_: list[dict[str, NDArray[np.float32]]] = []
+        if numbered(rows).max() == 0 or not self._scaler.kept.any():
+            raise ValueError(
+                f"all {len(rows)} molecules to fit have the same frozen row, that of"
+                f" {describe_input(molecules[0])}: nothing tells them apart, and none can be held out"
+            )
         self._trained, self._sizes = self.train, (int(self.rank), int(self.width), wanted.shape[1])
         self.featurizer_ = featurizer
         kind = "cls" if self._classes else "reg"
@@ -138,7 +145,7 @@ class FineTunedEstimator(Kept, FineTuningParameters):
         device = examples.rows.device
         bar = tqdm(total=count, desc=type(self).__name__, unit=" networks", disable=not self.verbose)
         with bar, torch.random.fork_rng([device] if device.type == "cuda" else []):
-            for k, (learn, check) in enumerate(self._parts(wanted, count, rng)):
+            for k, (learn, check) in enumerate(self._parts(numbered(rows), wanted, count, rng)):
                 torch.manual_seed(int(rng.randint(2**31 - 1)))
                 network = self._network()
                 if k < len(self.members_):
@@ -165,17 +172,28 @@ class FineTunedEstimator(Kept, FineTuningParameters):
         )
 
     def _parts(
-        self, wanted: NDArray[np.float64], count: int, rng: np.random.RandomState
+        self,
+        numbers: NDArray[np.intp],
+        wanted: NDArray[np.float64],
+        count: int,
+        rng: np.random.RandomState,
     ) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-        """Molecules that each network learns from, and those that stop it early."""
-        folds = max(2, min(len(wanted), round(1 / float(self.validation_fraction))))
-        strata = wanted[:, 0]
+        """Molecules that each network learns from, and those that stop it early.
+
+        Those with the same of ``numbers`` [n] are on one side: a network that has learned one measurement of
+        a molecule says nothing of its errors by another.
+        """
+        _, first = np.unique(numbers, return_index=True)
+        folds = max(2, min(len(first), round(1 / float(self.validation_fraction))))
+        strata = wanted[first, 0]
         plain = not self._classes or wanted.shape[1] > 1 or np.bincount(strata.astype(int)).min() < folds
         parts: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
         while len(parts) < count:
             seed = int(rng.randint(2**31 - 1))
             splitter = (KFold if plain else StratifiedKFold)(folds, shuffle=True, random_state=seed)
-            parts += list(splitter.split(wanted, strata))
+            for _, held in splitter.split(first, strata):
+                out = np.isin(numbers, held)
+                parts.append((np.flatnonzero(~out), np.flatnonzero(out)))
         return parts[:count]
 
     def _network(self) -> FineTuned:

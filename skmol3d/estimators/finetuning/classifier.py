@@ -35,8 +35,9 @@ class REM3DIClassifier(ClassifierMixin, FineTunedEstimator):
     fine-tuning starts from what the frozen row knows, and little data cannot lead far away from it.
 
     The networks are an ensemble. Each holds out another part of the training molecules, on which the best
-    epoch is chosen and the shares are measured. With several conformers, a network sees one of a molecule's
-    at a time, drawn anew in each epoch, and predicts the mean over all.
+    epoch is chosen and the shares are measured; repeated measurements of a molecule are held out together.
+    With several conformers, a network sees one of a molecule's at a time, drawn anew in each epoch, and
+    predicts the mean over all.
 
     Parameters
     ----------
@@ -195,8 +196,8 @@ class REM3DIClassifier(ClassifierMixin, FineTunedEstimator):
         skmol3d.featurizers.FeaturizationError
             With ``errors="raise"``, if molecules failed.
         ValueError
-            If a parameter is invalid (so is a `class_weight` that does not fit the tasks), or a task has too
-            few known labels, one class only, or, of several tasks, more than two.
+            If a parameter is invalid (so is a `class_weight` that does not fit the tasks), all molecules are
+            one, or a task has too few known labels, one class only, or, of several tasks, more than two.
         """
         self._check_params()
         molecules, y = as_targets(X, y)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from skmol3d.estimators.kernel_ridge import RowKernelRidge, drawn
+from skmol3d.estimators.kernel_ridge import RowKernelRidge, drawn, numbered
 from skmol3d.featurizers.scales import counted_columns
 
 MOST = 4000
@@ -87,8 +87,10 @@ class FrozenStart:
         -------
         FrozenStart
         honest : ndarray of float64, shape [n, T]
-            What each training molecule would be predicted without its own target.
+            What each training molecule would be predicted without its own target, and without those of
+            equal rows.
         """
+        numbers = numbered(rows)
         places: list[NDArray[np.int64]] = []
         kernels: list[RowKernelRidge] = []
         honest = np.empty(wanted.shape)
@@ -98,10 +100,14 @@ class FrozenStart:
                 known = known[drawn(kind, y[known], MOST, rng)]
             own = None if weights is None else weights[known]
             kernel = RowKernelRidge.fit(kind, rows[known], y[known], weights=own)
-            others = np.setdiff1d(np.arange(len(rows)), known)
+            # A molecule that was not fitted may have copies that were: what these are predicted holds for it.
+            left_out = np.full(len(rows), np.nan)
+            left_out[numbers[known]] = kernel.left_out
+            honest[:, task] = left_out[numbers]
+            honest[known, task] = kernel.left_out
+            others = np.flatnonzero(np.isnan(honest[:, task]))
             if len(others):
                 honest[others, task] = kernel.predict(rows[others])
-            honest[known, task] = kernel.left_out
             places.append(known.astype(np.int64))
             kernels.append(kernel)
         return cls(rows, places, kernels), honest

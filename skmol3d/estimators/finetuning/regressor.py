@@ -23,8 +23,9 @@ class REM3DIRegressor(RegressorMixin, FineTunedEstimator):
     fine-tuning starts from what the frozen row knows, and little data cannot lead far away from it.
 
     The networks are an ensemble. Each holds out another part of the training molecules, on which the best
-    epoch is chosen and the shares are measured. With several conformers, a network sees one of a molecule's
-    at a time, drawn anew in each epoch, and predicts the mean over all.
+    epoch is chosen and the shares are measured; repeated measurements of a molecule are held out together.
+    With several conformers, a network sees one of a molecule's at a time, drawn anew in each epoch, and
+    predicts the mean over all.
 
     Parameters
     ----------
@@ -119,7 +120,7 @@ class REM3DIRegressor(RegressorMixin, FineTunedEstimator):
         skmol3d.featurizers.FeaturizationError
             With ``errors="raise"``, if molecules failed.
         ValueError
-            If a parameter or target is invalid, or a task has too few known targets.
+            If a parameter or target is invalid, a task has too few known targets, or all molecules are one.
         """
         self._check_params()
         molecules, y = as_targets(X, y)

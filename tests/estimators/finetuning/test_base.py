@@ -121,3 +121,36 @@ def test_failures_are_named_or_left_out(regressor, classifier):
 def test_predicting_needs_a_fit(regressor):
     with pytest.raises(NotFittedError):
         clone(regressor).predict(SMILES)
+
+
+@pytest.mark.parametrize("which", ["regressor", "classifier"])
+def test_networks_are_stopped_by_molecules_that_they_do_not_learn(request, which):
+    """Repeated measurements are on one side, whatever the spelling; without any, nothing changes."""
+    model = request.getfixturevalue(which)
+    numbers = np.random.default_rng(0).permutation(np.repeat(np.arange(12), 3))
+    wanted = (numbers % 2)[:, None].astype(float)
+    parts = model._parts(numbers, wanted, 7, np.random.RandomState(0))
+    assert len(parts) == 7
+    for learn, check in parts:
+        assert not set(numbers[learn]) & set(numbers[check])
+        np.testing.assert_array_equal(np.sort(np.r_[learn, check]), np.arange(36))
+    held = np.concatenate([check for _, check in parts[:5]])
+    np.testing.assert_array_equal(np.sort(held), np.arange(36))
+
+
+def test_repeated_measurements_do_not_make_a_model_surer(regressor):
+    """Of targets that the molecules do not tell, errors are as large however often each was measured."""
+    noise = np.random.default_rng(0).normal(size=len(SMILES))
+    model = clone(regressor).set_params(train="head", epochs=40, learning_rate=1e-2, n_estimators=5)
+    std = [
+        model.fit(np.repeat(SMILES, copies), np.repeat(noise, copies)).predict(SMILES, return_std=True)[1]
+        for copies in (1, 4)
+    ]
+    assert np.sqrt((std[1] ** 2).mean()) > 0.6 * np.sqrt((std[0] ** 2).mean())
+
+
+@pytest.mark.parametrize("spellings", [["CCO"] * 20, ["CCO", "OCC"] * 10])
+def test_copies_of_one_molecule_are_refused_by_name(regressor, classifier, spellings):
+    for model, y in ((regressor, np.arange(20.0)), (classifier, ["a", "b"] * 10)):
+        with pytest.raises(ValueError, match=r"all 20 molecules to fit have the same frozen row.*'CCO'"):
+            clone(model).set_params(train="head").fit(spellings, y)

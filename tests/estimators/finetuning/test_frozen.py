@@ -76,3 +76,17 @@ def test_a_part_of_the_molecules_has_both_classes(rows, monkeypatch):
     start, _ = FrozenStart.fit("cls", rows, y[:, None], np.random.RandomState(0))
     assert len(start.places[0]) == 5
     assert start.places[0][0] == 0
+
+
+def test_copies_of_a_molecule_are_not_predicted_from_each_other(rows, monkeypatch):
+    rng = np.random.RandomState(0)
+    y, copied = rng.normal(size=60), np.repeat(rows, 2, axis=0)  # a target that rows do not tell
+    errors = []
+    for most in (frozen.MOST, 80):  # all fitted, or two thirds
+        monkeypatch.setattr(frozen, "MOST", most)
+        start, honest = FrozenStart.fit("reg", copied, np.repeat(y, 2)[:, None], np.random.RandomState(0))
+        fitted = np.abs(start.predict(rows)[:, 0] - y)
+        errors.append(np.abs(honest[:, 0] - np.repeat(y, 2)).mean())
+        assert len(np.unique(honest[:, 0])) <= 60
+        assert fitted.mean() < errors[-1]
+    assert min(errors) > 0.9 * np.abs(y - y.mean()).mean()
