@@ -3,7 +3,8 @@
 Every method meets the same heads and the same grids, with all of its columns:
 
 - ``linear``: standardised features; ridge regression with the penalty chosen by leave-one-out squared error
-  (exact, one decomposition), or logistic regression with the penalty chosen by stratified 5-fold AUROC.
+  (exact, one decomposition), or logistic regression with the penalty chosen by stratified 5-fold AUROC
+  (fewer folds where a class has fewer members).
 - ``unscaled``: the same with the features as they come.
 - ``default``: ``Ridge()`` or ``LogisticRegression()`` with the features as they come and nothing tuned.
 - ``forest``: random forest; the grid is read off the out-of-bag score of small forests, the winner is grown
@@ -15,7 +16,7 @@ Inner scores of all heads tell of molecules that the model at hand has not met (
 out, or out of bag), so that a head can be chosen by them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -54,7 +55,7 @@ class HeadFit:
     prediction : ndarray of shape (n_test,)
         Value, or what ranks the positive class (its probability, for `kernel` its regressed label).
     inner_score : float
-        The metric (MAE or AUROC) estimated inside the training part: leave-one-out, 5-fold or out-of-bag.
+        The metric (MAE or AUROC) estimated inside the training part: leave-one-out, over folds or out-of-bag.
     chosen : dict
         The hyper-parameters picked.
     """
@@ -93,11 +94,18 @@ def _ridge(X: Matrix, y: NDArray, X_test: Matrix, scaler: Any, alphas: NDArray[n
 def _logistic(
     X: Matrix, y: NDArray, X_test: Matrix, seed: int, scaler: Any, cs: NDArray[np.float64]
 ) -> HeadFit:
+    # A fold without one of the classes has no AUROC.
+    fewest = int(min((y == 0).sum(), (y == 1).sum()))
+    if fewest < 2:
+        raise ValueError(
+            f"a training part has {int((y == 1).sum())} active of {len(y)} molecules; "
+            "logistic regression needs 2 or more of either class, the heads forest and kernel do not"
+        )
     search = GridSearchCV(
         make_pipeline(scaler, LogisticRegression(max_iter=5000)),
         {"logisticregression__C": cs},
         scoring="roc_auc",
-        cv=StratifiedKFold(5, shuffle=True, random_state=seed),
+        cv=StratifiedKFold(min(5, fewest), shuffle=True, random_state=seed),
     ).fit(X, y)
     chosen = {"C": f"{search.best_params_['logisticregression__C']:.4g}"}
     return HeadFit(search.predict_proba(X_test)[:, 1], float(search.best_score_), chosen)
@@ -133,6 +141,13 @@ HEADS: dict[str, Callable[[str, Matrix, NDArray, Matrix, int], HeadFit]] = {
     "unscaled": partial(_linear, scaler=FunctionTransformer, alphas=UNSCALED_ALPHAS, cs=UNSCALED_CS),
     "default": partial(_linear, scaler=FunctionTransformer, alphas=np.ones(1), cs=np.ones(1)),
 }
+
+
+def check_heads(heads: Sequence[str]) -> None:
+    """Raise ValueError for heads that there are not."""
+    unknown = [head for head in heads if head not in HEADS]
+    if unknown:
+        raise ValueError(f"unknown heads {unknown}; known heads: {', '.join(HEADS)}")
 
 
 def fit_head(

@@ -17,7 +17,7 @@ from sklearn.base import clone
 from sklearn.model_selection import RepeatedKFold, RepeatedStratifiedKFold, StratifiedGroupKFold
 from tqdm import tqdm
 
-from skmol3d.benchmark.heads import HEADS, fit_head
+from skmol3d.benchmark.heads import check_heads, fit_head
 from skmol3d.benchmark.scores import METRIC, score
 from skmol3d.benchmark.seen import seen
 from skmol3d.structures import StructureError, read_molecule
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from skmol3d.datasets import Task
 
 PROTOCOL_VERSION = 2  # part of every stored result's key: raise it when a head or a grid changes
+
+FOLDS = (5, 1)  # of tasks without a split of their own
 
 Split = tuple[int, int, NDArray[np.intp], NDArray[np.intp]]  # repeat, fold, training rows, test rows
 
@@ -74,12 +76,17 @@ def _splits(
 ) -> list[Split]:
     """Splits in terms of the kept rows."""
     y = np.asarray(task.y)[kept]
-    if cv is None:
-        if task.split is None:
-            raise ValueError(f"task {task.name!r} has no split of its own; give cv=(n_splits, n_repeats)")
+    if cv is None and task.split is not None:
         part = np.asarray(task.split)[kept]
         splits = [(0, 0, np.flatnonzero(part == "train"), np.flatnonzero(part == "test"))]
     else:
+        cv = cv or FOLDS
+        classes, members = np.unique(y, return_counts=True)
+        if task.kind == "cls" and members.min() < cv[0]:
+            raise ValueError(
+                f"task {task.name!r}: {members.min()} molecules of class {classes[members.argmin()]:g}, "
+                f"too few for {cv[0]} folds; take fewer by cv=(n_splits, n_repeats), --cv KxR"
+            )
         smiles = [text for text, keep in zip(task.smiles, kept, strict=True) if keep]
         pairs = _scaffold_folds if folds == "scaffold" else _random_folds
         splits = [
@@ -91,7 +98,7 @@ def _splits(
         if task.kind == "cls" and min(len(np.unique(y[train])), len(np.unique(y[test]))) < 2:
             raise ValueError(
                 f"task {task.name!r}: a training or test part holds one class only; "
-                "take fewer or random folds"
+                "take fewer folds by cv=(n_splits, n_repeats), --cv KxR, or random ones"
             )
     return splits
 
@@ -133,7 +140,10 @@ def _run(
     rows, predictions = [], []
     for repeat, fold, train, test in splits:
         start = time.perf_counter()
-        fit = fit_head(head, kind, X[train], y[train], X[test], seed)
+        try:
+            fit = fit_head(head, kind, X[train], y[train], X[test], seed)
+        except ValueError as error:
+            raise ValueError(f"task {constants['task']!r}, head {head}: {error}") from error
         split = {"repeat": repeat, "fold": fold}
         rows.append(
             constants
@@ -170,9 +180,10 @@ def _run_or_load(folder: Path | None, *job: Any) -> pd.DataFrame:
     # With the key in the name, a run in which other molecules are dropped does not displace this one.
     name = f"{task}__{method}__{constants['head']}__{_key(X, y, splits, head, seed, constants['kind'])}.csv"
     path, predicted = folder / "results" / name, folder / "predictions" / name
-    if path.exists():
+    # Earlier versions stored heads that had no inner score, in folds with one class only.
+    if path.exists() and (stored := pd.read_csv(path))["inner_score"].notna().all():
         # What the task says of itself may have changed, and "7.4" would be read as a number.
-        return pd.read_csv(path).assign(**constants)
+        return stored.assign(**constants)
     result, predictions = _run(*job)
     result["predictions"] = name
     # Written beside and renamed, so that an interrupted run leaves no half table behind; the result comes
@@ -212,7 +223,8 @@ def evaluate(
     heads : sequence of {"linear", "forest", "kernel", "unscaled", "default"}
         Estimators to put on the features.
     cv : (n_splits, n_repeats), optional
-        Repeated (stratified) k-fold; by default each task's own train/test split.
+        Repeated (stratified) k-fold; by default each task's own train/test split, or five folds where it
+        has none.
     seed : int
         Seed of the folds and heads; the folds are the same for every method.
     n_jobs : int, optional
@@ -242,16 +254,17 @@ def evaluate(
     Raises
     ------
     ValueError
-        For unknown heads or folds, repeated task names, a task without split when `cv` is None, features of
-        the wrong shape, or a part with one class only.
+        For unknown heads or folds, repeated task names, folds by scaffold of tasks with splits when `cv` is
+        None, features of the wrong shape, or a part with one class only, or too few of it for a head.
     """
-    unknown = [head for head in heads if head not in HEADS]
-    if unknown:
-        raise ValueError(f"unknown heads {unknown}; known heads: {', '.join(HEADS)}")
+    check_heads(heads)
     if folds not in ("random", "scaffold"):
         raise ValueError(f"folds must be 'random' or 'scaffold', got {folds!r}")
-    if folds != "random" and cv is None:
-        raise ValueError(f"folds={folds!r} needs cv=(n_splits, n_repeats)")
+    if folds != "random" and cv is None and any(task.split is not None for task in tasks):
+        raise ValueError(
+            f"folds={folds!r}: these tasks have splits of their own; "
+            "give cv=(n_splits, n_repeats), --cv KxR, to make others"
+        )
     names = [task.name for task in tasks]
     if len(set(names)) < len(names):
         raise ValueError(f"task names must be distinct, got {names}")

@@ -40,7 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="linear, forest, kernel (default: these three), unscaled (linear without StandardScaler), "
         "default (Ridge() as it comes)",
     )
-    parser.add_argument("--cv", type=_folds, help="KxR: R times K-fold (default: given splits, or 5x1)")
+    parser.add_argument(
+        "--cv", type=_folds, help="KxR: R times K-fold (default: the split of a task, or 5x1)"
+    )
     parser.add_argument(
         "--folds",
         choices=("random", "scaffold"),
@@ -70,6 +72,7 @@ def _folds(text: str) -> tuple[int, int]:
 def run(args: argparse.Namespace) -> None:
     """Evaluate, print and write the tables."""
     from skmol3d.benchmark import METHODS, best_head, evaluate, plot_win_rates, render, score_table
+    from skmol3d.benchmark.heads import check_heads
     from skmol3d.benchmark.report import SELECTIONS
 
     if args.list_methods:
@@ -79,13 +82,16 @@ def run(args: argparse.Namespace) -> None:
     for option, given in {**of_tables, "--only": args.only}.items():
         if given and (args.table is None) == (option in of_tables):
             raise ValueError(f"{option}: only {'with' if option in of_tables else 'without'} --table")
-    tasks = _tasks(args)
-    if args.folds != "random" and not args.cv and any(task.split is not None for task in tasks):
-        raise ValueError("--folds: these tasks have splits of their own; say --cv KxR to make others")
-    cv = args.cv or (None if any(task.split is not None for task in tasks) else (5, 1))
+    # Before minutes are spent on a large table.
+    check_heads(args.heads)
+    if args.out and args.out.exists() and not args.out.is_dir():
+        raise ValueError(f"--out {args.out}: is a file; expected a folder, new or not")
     methods = _methods(args, args.methods)
+    tasks = _tasks(args)
     verbose = int(sys.stderr.isatty())
-    results = evaluate(methods, tasks, args.heads, cv, args.seed, args.n_jobs, args.out, verbose, args.folds)
+    results = evaluate(
+        methods, tasks, args.heads, args.cv, args.seed, args.n_jobs, args.out, verbose, args.folds
+    )
     choices = list(SELECTIONS) if len(set(args.heads)) > 1 else ["inner"]
     text = "\n\n".join(render(results, by) for by in choices)
     print(text)

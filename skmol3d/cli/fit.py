@@ -12,7 +12,8 @@ EXAMPLE = "skmol3d fit assay.csv model.joblib --target pki"
 USAGE = "skmol3d fit TABLE MODEL --target COLUMN [options]"
 NOTES = """\
 Rows without a molecule or a number are left out and named; salts count as their
-parents, repeated measurements are averaged. A column of 0 and 1 is two classes.
+parents, repeated measurements are averaged. A column of 0 and 1 alone is two
+classes, any other one numbers; which it was is said.
 How well it will do, next to ECFP, says skmol3d benchmark --table.
 
 """
@@ -39,16 +40,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Fit and write the model."""
     import joblib
+    from sklearn.pipeline import make_pipeline
 
-    from skmol3d import SkipFailures
+    from skmol3d import REM3DIClassifier, REM3DIRegressor, SkipFailures
     from skmol3d.cli.records import own_table
     from skmol3d.files import appearing, check_writable, writing
 
     if args.model.resolve() == args.table.resolve():
         raise ValueError(f"{args.model}: the same file as the table")
-    check_writable(args.model)  # before minutes are spent on what cannot be
+    # Before minutes are spent on what cannot be.
+    check_writable(args.model)
+    featurizer = _featurizer(args)
     task = own_table(args)
-    model = SkipFailures(_model(args, task.kind))
+    if args.head == "fine-tuned":
+        tuned = REM3DIRegressor if task.kind == "reg" else REM3DIClassifier
+        model = SkipFailures(tuned(args.featurizer, n_jobs=args.n_jobs, verbose=featurizer.verbose))
+    else:
+        model = SkipFailures(make_pipeline(featurizer, _head(args.head, task.kind)))
     y = task.y.astype(int) if task.kind == "cls" else task.y
     model.fit(task.smiles, y)
     # Who predicts has other cores, and may have no screen.
@@ -64,26 +72,21 @@ def run(args: argparse.Namespace) -> None:
     )
 
 
-def _model(args: argparse.Namespace, kind: str) -> Any:
-    from sklearn.pipeline import make_pipeline
+def _featurizer(args: argparse.Namespace) -> Any:
+    """Of the model, or what a fine-tuned one begins as; fitted, so that what is wrong with it is said."""
+    from skmol3d import ECFPFeaturizer, REM3DIFeaturizer, hub
 
-    from skmol3d import ECFPFeaturizer, REM3DIClassifier, REM3DIFeaturizer, REM3DIRegressor, hub
-
-    shown = {"n_jobs": args.n_jobs, "verbose": int(sys.stderr.isatty())}
-    ecfp = args.featurizer == "ecfp"
-    if args.head == "fine-tuned":
-        if ecfp:
+    settings = {"errors": "nan", "n_jobs": args.n_jobs, "verbose": int(sys.stderr.isatty())}
+    if args.featurizer == "ecfp":
+        if args.head == "fine-tuned":
             raise ValueError("--head fine-tuned: ECFP has nothing to tune")
-        return (REM3DIRegressor if kind == "reg" else REM3DIClassifier)(args.featurizer, **shown)
-    settings = {"errors": "nan", **shown}
-    if ecfp:
         featurizer: Any = ECFPFeaturizer(count=True, **settings)
     else:
         featurizer = REM3DIFeaturizer(args.featurizer, **settings)
         if args.head == "forest":
             encoder: Any = hub.from_pretrained(args.featurizer)
             featurizer.set_params(blocks="trees" if "words" in encoder.output_blocks() else None)
-    return make_pipeline(featurizer, _head(args.head, kind))
+    return featurizer.fit(())
 
 
 def _head(name: str, kind: str) -> Any:

@@ -1,7 +1,8 @@
 """GFN2-xTB energies, forces, charges, dipoles and orbitals of molecules.
 
 Recipes train potentials on them. A killed run continues when the same command
-is given again. What cannot be labelled is listed in OUTPUT.failures.csv.
+is given again. What cannot be labelled is listed in OUTPUT.failures.csv; where
+that is all, there is no OUTPUT, and the exit status is 1.
 """
 
 import argparse
@@ -33,10 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--n-jobs", type=int, help="worker processes, one thread each (default: 1; -1: all)")
 
 
-def run(args: argparse.Namespace) -> None:
-    """Label the file and say what became of it."""
+def run(args: argparse.Namespace) -> int:
+    """Label the file and say what became of it; give the exit status."""
     from skmol3d.structures import ConformerSettings
-    from skmol3d.trainer.data.labelling import label_file
+    from skmol3d.trainer.data.labelling import NothingLabelled, label_file
 
     start = time.perf_counter()
     settings = ConformerSettings(
@@ -45,9 +46,13 @@ def run(args: argparse.Namespace) -> None:
         relax=None if args.relax == "none" else args.relax,
     )
     verbose = int(sys.stderr.isatty())
-    done = label_file(
-        args.input, args.output, args.smiles_column, settings, args.n_jobs, verbose, args.cache_dir
-    )
+    try:
+        done = label_file(
+            args.input, args.output, args.smiles_column, settings, args.n_jobs, verbose, args.cache_dir
+        )
+    except NothingLabelled as error:
+        print(f"skmol3d label: {error}", file=sys.stderr)
+        return 1
     earlier = f" ({done.resumed} inputs were done before)" if done.resumed else ""
     print(
         f"{done.conformers} conformers of {done.inputs} inputs in {time.perf_counter() - start:.1f} s: "
@@ -57,3 +62,4 @@ def run(args: argparse.Namespace) -> None:
         print(f"{len(done.failures)} failures, listed in {args.output}.failures.csv", file=sys.stderr)
         for failure in done.failures[: library.SHOWN]:
             print(library.failure_line(failure.index, None, failure.input, failure.reason), file=sys.stderr)
+    return 0

@@ -8,12 +8,12 @@ import os
 import sys
 from collections.abc import Sequence
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from skmol3d.distributed import LibraryResult
 
-FILES = (".csv", ".tsv", ".parquet", ".npy", ".smi", ".sdf")
 SHOWN = 10
 """Failures that a command shows; a file has all of them."""
 
@@ -74,7 +74,7 @@ def featurize(args: argparse.Namespace) -> int:
     for option, given in unfit.items():
         if given:
             raise ValueError(f"{option}: not with --dask, where failures are in OUTPUT/_failures.csv")
-    check_folder(args.output)
+    check_output_folder(args.output, "a single file is written without --dask")
     featurizer = make_featurizer(args.model, False, given_parameters(args))
     result = featurize_library(
         args.input, args.output, featurizer, dtype=args.dtype or "float32", **settings(args)
@@ -82,12 +82,13 @@ def featurize(args: argparse.Namespace) -> int:
     return report(args, result)
 
 
-def check_folder(output: str) -> None:
-    """Raise ValueError if what is to be a folder has the name of a file."""
-    if output.lower().removesuffix(".gz").endswith(FILES) and not os.path.isdir(output):
-        raise ValueError(
-            f"{output}: OUTPUT of a library is a folder of partitions, and this the name of a file"
-        )
+def check_output_folder(output: str, files: str) -> None:
+    """Raise ValueError if what is to be a folder is a file, or called like one; `files` says what is one."""
+    path = Path(output)
+    if path.is_dir() or not (path.exists() or (path.suffix and not output.endswith(os.sep))):
+        return
+    what = "is a file" if path.exists() else f"is the name of a file (a folder: {output}{os.sep})"
+    raise ValueError(f"{output}: {what}; OUTPUT of a library is a folder of Parquet files, {files}")
 
 
 def report(args: argparse.Namespace, result: LibraryResult) -> int:

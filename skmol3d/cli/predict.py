@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 EXAMPLE = "skmol3d predict model.joblib 'library/*.parquet' hits/ --top 1000"
 USAGE = "skmol3d predict MODEL LIBRARY OUTPUT [options]"
 NOTES = """\
-MODEL is a pickle: it can run any code, so open none that you do not trust.
+MODEL is a pickle: it can run any code, so open none that you do not trust. It
+must take molecules alone, without other columns.
 OUTPUT.csv gets the columns of one file and predictions, none for failures. A
 folder gets Parquet with the same and _failures.csv, by the workers of Dask; a
 run that was stopped continues when the same command is given again. Exit
@@ -47,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
         return _to_file(args)
     from skmol3d.distributed import predict_library
 
-    library.check_folder(args.output)
+    library.check_output_folder(args.output, "a single file .csv or .csv.gz")
     args.dask = args.dask or "local"
     best = {"top": args.top, "by": args.by, "lowest": args.lowest}
     settings = best | library.settings(args)
@@ -73,7 +74,7 @@ def _to_file(args: argparse.Namespace) -> int:
     args.input, args.format, args.crystals = args.library, None, False
     source = find_source(args)
     model = load_model(Path(args.model))
-    names, _ = prediction_columns(model)
+    names, examples = prediction_columns(model, args.model)
     every = list(open_records(source, args))
     if not every:
         raise ValueError(f"{args.library}: there is no molecule in it")
@@ -95,8 +96,10 @@ def _to_file(args: argparse.Namespace) -> int:
     predictions, failures = predict_or_say(model, [record.structure for record in every], len(names))
     labels = [label(r, source, keep) for r in every]
     table = pd.DataFrame(labels, columns=label_columns(source, keep), dtype=object)  # as they came
-    for name, values in zip(names, predictions, strict=True):
-        table[name] = values
+    for name, values, example in zip(names, predictions, examples, strict=True):
+        # Classes 0 and 1 came as 0.0 and 1.0 if any molecule failed, and the next file reads otherwise.
+        whole = example.dtype.kind in "iu"
+        table[name] = pd.Series(values).astype("Int64") if whole else values
     with writing(output), appearing(output) as made:
         table.to_csv(made, index=False, compression="gzip" if output.suffix.lower() == ".gz" else None)
     good = len(every) - len(failures)

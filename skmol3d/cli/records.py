@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from skmol3d.cli.library import show_failures
 from skmol3d.structures import Record, read_records
 from skmol3d.structures.reading import TABLES, file_format, file_suffix
@@ -107,4 +109,19 @@ def own_table(args: argparse.Namespace) -> Task:
     task, left_out = read_assay(args.table, args.target, smiles_column=args.smiles_column)
     print(f"{args.table}: {len(task.smiles)} molecules, {len(left_out)} rows left out", file=sys.stderr)
     show_failures([(*row[:1], None, *row[1:]) for row in left_out.itertuples(index=False, name=None)])
+    print(f"{task.name}: {_kind(task)}", file=sys.stderr)
     return task
+
+
+def _kind(task: Task) -> str:
+    """What the column is taken for: one stray label makes numbers of classes, and nobody would see it."""
+    y = task.y
+    if task.kind == "cls":
+        return f"two classes (0: {(y == 0).sum()}, 1: {(y == 1).sum()})"
+    text = f"numbers from {y.min():g} to {y.max():g}"
+    others = np.flatnonzero((y != 0) & (y != 1))
+    few = len(np.unique(y)) <= 5 and (y == y.round()).all()
+    if not few and len(others) > max(1, 0.05 * len(y)):
+        return text
+    stray = [f", and {task.smiles[i]} has {y[i]:g}" for i in others[:1]]
+    return f"{text}; if two classes are meant: they must be 0 and 1 alone{''.join(stray)}"

@@ -35,7 +35,7 @@ def read_assay(
         CSV, TSV or Parquet, also compressed by gzip.
     target : str
         Column of numbers. If they are 0 and 1 (or false and true), both and nothing else, these are two
-        classes.
+        classes. Text like ``1_29`` is no number.
     smiles_column : str, optional
         By default the column called SMILES, in any case, or else the only one whose name contains it.
 
@@ -130,7 +130,9 @@ def _number(value: Any, target: str) -> float:
         raise StructureError(f"{target} is missing")
     if isinstance(value, str | Real | Decimal | np.bool_):  # a date would be a number of nanoseconds
         try:
-            number = float(value)
+            # Python reads 1_29 as 129, and digits of all scripts; in a table the first is a slip of the pen.
+            written = not isinstance(value, str) or (text.isascii() and "_" not in text)
+            number = float(value) if written else np.nan
         except ValueError:
             number = np.nan
         if np.isfinite(number):

@@ -88,7 +88,7 @@ def predict_library(
     """
     path = Path(model).resolve()
     digest = file_hash(path)
-    job = PredictJob(path, digest, _fields(_load(path, digest)))
+    job = PredictJob(path, digest, _fields(_load(path, digest), model))
     if top is not None:
         check_integer("top", top, 1)
         job = PredictJob(path, digest, job.fields, top, by or _default_column(job.fields), lowest)
@@ -181,8 +181,8 @@ def _load(path: Path, digest: str) -> Any:
     return load_model(path)
 
 
-def _fields(model: Any) -> list[pa.Field]:
-    names, columns = prediction_columns(model)
+def _fields(model: Any, path: str | Path) -> list[pa.Field]:
+    names, columns = prediction_columns(model, path)
     types = [pa.array(column.tolist()).type for column in columns]
     return [pa.field(name, type) for name, type in zip(names, types, strict=True)]
 

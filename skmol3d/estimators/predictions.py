@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from skmol3d.featurizers import FeaturizationError, StructureFeaturizer
+from skmol3d.hub import CheckpointError
 from skmol3d.structures import Failure
 from skmol3d.structures.errors import describe_input
 
@@ -58,9 +59,21 @@ def predicted(model: Any, structures: list[Any]) -> list[NDArray[Any]]:
     return columns
 
 
-def prediction_columns(model: Any) -> tuple[list[str], list[NDArray[Any]]]:
-    """Names of the columns, and what stands in each for `EXAMPLE`."""
-    columns = predicted(model, [EXAMPLE])
+def prediction_columns(model: Any, path: str | Path) -> tuple[list[str], list[NDArray[Any]]]:
+    """Names of the columns, and what stands in each for `EXAMPLE`.
+
+    Raises
+    ------
+    ValueError
+        If the model, which is that of `path`, takes something else than molecules.
+    """
+    try:
+        columns = predicted(model, [EXAMPLE])
+    except CheckpointError:
+        raise
+    except (ValueError, TypeError, LookupError, AttributeError) as error:  # of any estimator
+        told = str(error).partition("\n")[0]
+        raise ValueError(f"{path}: the model does not take a list of SMILES: {told}") from error
     names = ["prediction"]
     if hasattr(model, "predict_proba") and len(columns) == 1 + len(getattr(model, "classes_", ())):
         names += [f"probability_{label}" for label in model.classes_]

@@ -81,6 +81,22 @@ def test_logistic_is_five_fold_auroc_by_hand():
     np.testing.assert_allclose(fit.prediction, by_hand, atol=2e-3)
 
 
+@pytest.mark.parametrize("head", ["linear", "unscaled", "default"])
+def test_few_of_a_class_make_fewer_folds(head):
+    X, _ = data(40, 5)
+    labels = np.zeros(40)
+    labels[:3] = 1
+    fit = fit_head(head, "cls", X, labels, X, seed=7)
+    assert 0 <= fit.inner_score <= 1
+    if head == "default":
+        folds = StratifiedKFold(3, shuffle=True, random_state=7)
+        by_hand = cross_val_score(LogisticRegression(), X, labels, cv=folds, scoring="roc_auc")
+        assert fit.inner_score == pytest.approx(by_hand.mean(), abs=1e-3)
+    labels[1:3] = 0
+    with pytest.raises(ValueError, match="has 1 active of 40 molecules; logistic regression needs 2 or more"):
+        fit_head(head, "cls", X, labels, X)
+
+
 def test_forest_takes_the_setting_of_best_out_of_bag_score():
     X, y = data(80, 10)
     oob = [

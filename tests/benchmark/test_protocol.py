@@ -246,8 +246,6 @@ def test_clear_errors(panel):
     (first, second), X = panel
     with pytest.raises(ValueError, match=r"unknown heads \['svm'\]"):
         evaluate({"m": X}, [first], heads=["svm"])
-    with pytest.raises(ValueError, match="task 'first' has no split of its own"):
-        evaluate({"m": X[:60]}, [replace(first, split=None)])
     with pytest.raises(ValueError, match=r"method 'm' gave features of shape \(3, 12\).*60 distinct SMILES"):
         evaluate({"m": X[:3]}, [first])
     with pytest.raises(ValueError, match="names must be distinct"):
@@ -276,7 +274,47 @@ def test_scaffold_folds_never_meet_a_scaffold_again(kind, tmp_path):
     assert (first != second[first.index]).any()
     with pytest.raises(ValueError, match="folds must be 'random' or 'scaffold', got 'butina'"):
         evaluate({}, [task], folds="butina")
-    with pytest.raises(ValueError, match="folds='scaffold' needs cv"):
-        evaluate({}, [task], folds="scaffold")
+    given = replace(task, split=np.array(["train", "test"] * 13))
+    with pytest.raises(
+        ValueError, match=r"folds='scaffold': these tasks have splits of their own; .* --cv KxR"
+    ):
+        evaluate({}, [given], folds="scaffold")
     sizes = results.groupby(["repeat", "fold"])["n_test"].first()
     assert sizes.max() - sizes.min() <= 4  # a scaffold has four
+
+
+def test_a_task_without_a_split_has_five_folds_beside_one_that_has(panel):
+    (first, second), X = panel
+    results = evaluate({"m": X}, [first, replace(second, split=None)], ["default"])
+    assert results.groupby("task")["fold"].nunique().to_dict() == {"first": 1, "second": 5}
+    alone = evaluate({"m": X[30:]}, [replace(second, split=None)], ["default"], cv=(5, 1))
+    assert results["score"].tolist()[1:] == alone["score"].tolist()
+
+
+def test_few_actives_have_scores_or_a_reason(panel, tmp_path):
+    (_, task), X = panel
+    task, X = replace(task, split=None), X[30:]
+    few = replace(task, y=(np.arange(60) % 12 == 0).astype(float))  # five
+    results = evaluate({"m": X}, [few], ["linear"], out=tmp_path)
+    assert results[["score", "inner_score"]].notna().all(axis=None)
+    # An older version kept such results without an inner score.
+    (stored,) = (tmp_path / "results").iterdir()
+    pd.read_csv(stored).assign(inner_score=np.nan, score=0.0).to_csv(stored, index=False)
+    again = evaluate({"m": X}, [few], ["linear"], out=tmp_path)
+    np.testing.assert_allclose(again["score"], results["score"])
+    with pytest.raises(
+        ValueError, match=r"task 'second': 2 molecules of class 1, too few for 5 folds; .*--cv"
+    ):
+        evaluate({"m": X}, [replace(task, y=(np.arange(60) % 30 == 0).astype(float))], ["linear"])
+    two = replace(task, y=(np.arange(60) % 30 == 0).astype(float))
+    with pytest.raises(ValueError, match="task 'second', head linear: a training part has 1 active of 30"):
+        evaluate({"m": X}, [two], ["linear"], cv=(2, 1))
+    assert evaluate({"m": X}, [two], ["kernel"], cv=(2, 1))["inner_score"].notna().all()
+
+
+def test_two_scaffolds_have_two_folds():
+    smiles = [ring + "C" * n for ring in ("c1ccccc1", "C1CCCCC1") for n in range(1, 12)]
+    task = Task("t", "cls", smiles, (np.arange(22) % 3 == 0).astype(float))
+    methods = {"ecfp": ECFPFeaturizer(n_bits=64)}
+    results = evaluate(methods, [task], ["linear"], (2, 1), folds="scaffold")
+    assert results["n_test"].tolist() == [11, 11]

@@ -64,6 +64,36 @@ def test_a_table_of_ones_own_without_splits_has_folds(tmp_path, capsys):
     assert set(results["n_dropped"]) == {1}
 
 
+def test_tasks_with_and_without_a_split_go_together(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    table = pd.DataFrame({"smiles": ["C" * n + "O" for n in range(1, 21)], "y": range(20)})
+    (tmp_path / "tasks").mkdir()
+    table.to_csv("tasks/folds.csv", index=False)
+    table.assign(split=["train"] * 15 + ["test"] * 5).to_csv("tasks/given.csv", index=False)
+    command = ["benchmark", "--tasks", "tasks", "--methods", "ecfp", "--heads", "default"]
+    assert main(command) == 0
+    shown = capsys.readouterr().out
+    assert "| folds | MAE | 16/4 |" in shown
+    assert "| given | MAE | 15/5 |" in shown
+    assert main([*command, "--folds", "scaffold"]) == 2
+    assert (
+        "these tasks have splits of their own; give cv=(n_splits, n_repeats), --cv" in capsys.readouterr().err
+    )
+
+
+def test_options_are_checked_before_the_table_is_read(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ring.csv").write_text("")
+    cases = {
+        ("--methods", "nope"): "unknown method 'nope'",
+        ("--methods", "ecfp", "--heads", "svm"): "unknown heads ['svm']",
+        ("--methods", "ecfp", "--out", "ring.csv"): "--out ring.csv: is a file; expected a folder",
+    }
+    for options, message in cases.items():
+        assert main(["benchmark", "--table", "missing.csv", "--target", "y", *options]) == 2
+        assert message in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_benchmark_of_the_shipped_table_by_folds(capsys):
     command = ["benchmark", "--only", "gap", "--methods", "ecfp", "--heads", "linear", "--cv", "2x1"]

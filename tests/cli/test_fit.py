@@ -120,6 +120,28 @@ def test_mistakes_are_said_before_anything_is_computed(folder, capsys):
     assert (folder / "assay.csv").read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--head", "fine-tuned", "--featurizer", "ecfp"], "ECFP has nothing to tune"),
+        (["--featurizer", "nope"], "nope"),
+        (["--featurizer", "ecfp", "--n-jobs", "0"], "n_jobs"),
+        (["--head", "fine-tuned", "--featurizer", "nope"], "nope"),
+    ],
+)
+def test_options_are_checked_before_the_table_is_read(folder, options, message, capsys):
+    assert main(["fit", "missing.csv", "model.joblib", "--target", "pKi", *options]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_what_the_numbers_are_taken_for_is_said(folder, capsys):
+    command = ["fit", "assay.csv", "model.joblib", "--featurizer", "ecfp", "--target"]
+    assert main([*command, "active"]) == 0
+    assert "active: two classes (0: 7, 1: 14)\n" in capsys.readouterr().err
+    assert main([*command, "pKi"]) == 0
+    assert "pKi: numbers from 0 to 20\n" in capsys.readouterr().err
+
+
 def test_a_table_is_compared_with_ecfp_by_scaffold(folder, tiny_checkpoint, capsys):
     command = ["benchmark", "--table", "assay.csv", "--methods", f"rem3di:{tiny_checkpoint}", "ecfp"]
     assert main(command) == 2

@@ -43,3 +43,17 @@ def test_a_file_without_molecules_is_in_nobody_s_way(tmp_path, capsys):
     assert "in.csv: there is no molecule in it" in capsys.readouterr().err
     source.write_text("smiles\nO\n")
     assert main(["label", str(source), str(out), "--relax", "none"]) == 0
+
+
+def test_where_all_molecules_fail_the_status_says_so_and_the_mended_file_is_labelled(tmp_path, capsys):
+    source, out = tmp_path / "in.smi", tmp_path / "out.npz"
+    source.write_text("[CH3]\nO(\n")
+    command = ["label", str(source), str(out), "--relax", "none"]
+    assert main(command) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("skmol3d label: none of the 2 inputs of ")
+    assert "could be labelled; see" in told
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.smi", "out.npz.failures.csv"]
+    source.write_text("O\n")
+    assert main(command) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.smi", "out.npz"]

@@ -51,3 +51,13 @@ def test_where_the_help_of_a_library_is(capsys):
     assert "--partition-size" in shown
     assert "--crystals " not in shown.split("More:")[0]
     assert len(shown.splitlines()) <= 40
+
+
+def test_a_folder_is_not_called_like_a_file_by_mistake(folder, capsys):
+    command = ["featurize", "in.smi", "rows.xlsx", "--dask", "local:1", "--model", "ecfp", "--n-bits", "8"]
+    assert main(command) == 2
+    assert "rows.xlsx: is the name of a file (a folder: rows.xlsx/); OUTPUT" in capsys.readouterr().err
+    command[2] = "rows.v2/"
+    assert main(command) == 0
+    command[2] = "rows.v2"  # which is there now
+    assert main(command) == 0

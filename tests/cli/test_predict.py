@@ -5,10 +5,10 @@ from pathlib import Path
 import joblib
 import pandas as pd
 import pytest
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 
-from skmol3d import ECFPFeaturizer
+from skmol3d import ECFPFeaturizer, SkipFailures
 from skmol3d.cli import main
 
 
@@ -21,7 +21,12 @@ def test_the_best_of_a_library_are_found(tmp_path, monkeypatch, in_process, caps
     assert pd.read_parquet("hits")["id"].tolist() == ["one"]
     assert "3 of 4 molecules: hits\n1 failed" in capsys.readouterr().err
     assert main(["predict", "model.joblib", "in.smi", "hits.parquet"]) == 2
-    assert "hits.parquet: OUTPUT of a library is a folder" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert (
+        "hits.parquet: is the name of a file (a folder: hits.parquet/); OUTPUT of a library is a folder"
+        in told
+    )
+    assert "a single file .csv or .csv.gz" in told
     assert main(["predict", "model.joblib", "in.smi", "hits", "--top", "1", "--by", "pki"]) == 2
     assert "the model gives no column 'pki'; there are: prediction" in capsys.readouterr().err
 
@@ -69,3 +74,34 @@ def test_the_column_of_the_molecules_is_not_that_of_their_names(folder, capsys):
     Path("in.csv").write_text("smiles,act\nCCO,1\n")
     assert main(["predict", "model.joblib", "in.csv", "out.csv", "--id-column", "smiles"]) == 2
     assert "the column of the names, 'smiles', is that of the structures" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("output", ["predictions.xlsx", "o.txt"])
+def test_no_folder_is_called_like_a_file(folder, output, capsys):
+    Path("in.smi").write_text("CCO\n")
+    assert main(["predict", "model.joblib", "in.smi", output]) == 2
+    assert f"{output}: is the name of a file" in capsys.readouterr().err
+    Path(output).write_text("")
+    assert main(["predict", "model.joblib", "in.smi", output]) == 2
+    assert f"{output}: is a file; OUTPUT of a library is a folder" in capsys.readouterr().err
+
+
+def test_a_model_of_something_else_than_molecules_is_named(folder, capsys):
+    Path("in.smi").write_text("CCO\n")
+    joblib.dump(Ridge().fit([[0.0], [1.0]], [0.0, 1.0]), "numbers.joblib")
+    for output in ("out.csv", "out"):
+        assert main(["predict", "numbers.joblib", "in.smi", output]) == 2
+        error = capsys.readouterr().err
+        assert "numbers.joblib: the model does not take a list of SMILES: Expected 2D array" in error
+        assert error.count("\n") == 1
+        assert not Path(output).exists()
+
+
+def test_classes_are_written_alike_with_and_without_failures(folder):
+    model = SkipFailures(make_pipeline(ECFPFeaturizer(n_bits=64, errors="nan"), LogisticRegression()))
+    joblib.dump(model.fit(["CO", "CC", "CN", "CCO"], [1, 0, 0, 1]), "classes.joblib")
+    for last, cell in (("CCCO", "1"), ("C(", "")):
+        Path("in.csv").write_text(f"smiles\nCCO\nCC\n{last}\n")
+        assert main(["predict", "classes.joblib", "in.csv", "out.csv"]) == 0
+        found = pd.read_csv("out.csv", dtype=str, keep_default_na=False)
+        assert found["prediction"].tolist() == ["1", "0", cell]

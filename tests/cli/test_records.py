@@ -7,7 +7,7 @@ from argparse import Namespace
 
 import pytest
 
-from skmol3d.cli.records import Source, find_source, label, label_columns, open_records
+from skmol3d.cli.records import Source, find_source, label, label_columns, open_records, own_table
 from skmol3d.structures import Record
 
 
@@ -71,3 +71,37 @@ def test_labels_are_the_name_or_number_the_text_and_what_is_kept():
         with pytest.raises(ValueError, match="has a column of that name already"):
             label_columns(table, twice)
     assert label_columns(frames, ["smiles"]) == ["id", "smiles"]
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([0, 1] * 10, "y: two classes (0: 10, 1: 10)"),
+        (
+            [0, 1] * 9 + [0, 2],
+            "y: numbers from 0 to 2; if two classes are meant: they must be 0 and 1 alone, ",
+        ),
+        ([0, 1] * 9 + [0, 0.5], f"alone, and {'C' * 20}O has 0.5"),
+        (
+            [1, 2] * 10,
+            "y: numbers from 1 to 2; if two classes are meant: they must be 0 and 1 alone, and CCO has",
+        ),
+        ([-1, 1] * 10, "alone, and CO has -1"),
+        ([i / 2 for i in range(20)], "y: numbers from 0 to 9.5\n"),
+        (list(range(20)), "y: numbers from 0 to 19\n"),
+    ],
+)
+def test_what_a_column_is_taken_for_is_said(tmp_path, values, said, capsys):
+    rows = "".join(f"{'C' * n}O,{y}\n" for n, y in enumerate(values, 1))
+    (tmp_path / "a.csv").write_text(f"smiles,y\n{rows}")
+    own_table(Namespace(table=tmp_path / "a.csv", target="y", smiles_column=None))
+    assert said in capsys.readouterr().err
+
+
+def test_a_stray_label_that_repeats_hide_is_one_too(tmp_path, capsys):
+    rows = "".join(f"{'C' * n}O,{n % 2}\n" for n in range(1, 13))
+    (tmp_path / "a.csv").write_text(f"smiles,y\n{rows}CCO,2\n")  # the mean with 0 is 1
+    own_table(Namespace(table=tmp_path / "a.csv", target="y", smiles_column=None))
+    assert capsys.readouterr().err.endswith(
+        "y: numbers from 0 to 1; if two classes are meant: they must be 0 and 1 alone\n"
+    )

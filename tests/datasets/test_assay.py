@@ -60,6 +60,7 @@ def test_rows_that_are_no_rows_cost_themselves_alone(tmp_path):
 
 def test_only_numbers_and_truths_count(tmp_path):
     values = [1.5, None, True, np.inf, pd.Timestamp("2020-01-01"), Decimal("2.5"), "3"]
+    values += ["1_29", "\u0663", " 1e-3\u00a0"]
     numbers = [_or_reason(value) for value in values]
     assert numbers == [
         1.5,
@@ -69,6 +70,9 @@ def test_only_numbers_and_truths_count(tmp_path):
         "y is no number: Timestamp('2020-01-01 00:00:00')",
         2.5,
         3.0,
+        "y is no number: '1_29'",
+        "y is no number: '\u0663'",
+        0.001,
     ]
     truths = written(tmp_path, [(s, str(i % 2 == 0)) for i, s in enumerate(CHAIN)])
     assert read_assay(truths, "pKi")[0].kind == "cls"

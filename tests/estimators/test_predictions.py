@@ -1,7 +1,9 @@
 """What a fitted model says of molecules, each failure by itself."""
 
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 
@@ -31,9 +33,19 @@ def test_each_failure_costs_its_own_prediction(errors, skip):
 
 def test_columns_of_targets_and_classes_are_named():
     several = make_pipeline(ECFPFeaturizer(n_bits=64), Ridge()).fit(SMILES, np.eye(4)[:, :2])
-    assert prediction_columns(several)[0] == ["prediction_0", "prediction_1"]
+    assert prediction_columns(several, "m.joblib")[0] == ["prediction_0", "prediction_1"]
     classes = make_pipeline(ECFPFeaturizer(n_bits=64), LogisticRegression()).fit(SMILES, list("abab"))
-    names, columns = prediction_columns(classes)
+    names, columns = prediction_columns(classes, "m.joblib")
     assert names == ["prediction", "probability_a", "probability_b"]
     assert columns[0][0] in "ab"
     assert columns[1][0] + columns[2][0] == pytest.approx(1)
+
+
+def test_a_model_that_takes_columns_too_is_told_from_one_of_molecules():
+    table = pd.DataFrame({"smiles": SMILES, "weight": np.arange(4.0)})
+    both = make_column_transformer(
+        (ECFPFeaturizer(n_bits=64, errors="nan"), ["smiles"]), remainder="passthrough"
+    )
+    model = SkipFailures(make_pipeline(both, Ridge())).fit(table, np.arange(4.0))
+    with pytest.raises(ValueError, match=r"m\.joblib: the model does not take a list of SMILES: "):
+        prediction_columns(model, "m.joblib")

@@ -81,9 +81,14 @@ def read_table(
 def table_header(lines: Lines, delimiter: str) -> list[str]:
     """Names of the columns; ValueError if the first line gives none, or has other separators."""
     try:
-        names = [name.strip() for name in next(csv.reader(lines, delimiter=delimiter, strict=True), [])]
+        header = next(csv.reader(lines, delimiter=delimiter, strict=True), None)
     except csv.Error as error:
         raise ValueError(f"not a valid header of a table: {error}") from error
+    if not header:
+        raise ValueError(
+            "is empty" if header is None else "the first line, which names the columns, is empty"
+        )
+    names = [name.strip() for name in header]
     others = [mark for mark in SEPARATORS if len(names) == 1 and mark != delimiter and mark in names[0]]
     if others:
         raise ValueError(f"columns are separated by {others[0]!r}, expected {delimiter!r}")
@@ -121,7 +126,9 @@ def find_columns(
         found = found or [i for i, name in enumerate(lower) if "smiles" in name]
         if len(found) != 1:
             what = "several columns" if found else "no column"
-            raise ValueError(f"{what} of SMILES; name one (smiles_column) of: {_listed(header)}")
+            raise ValueError(
+                f"{what} of SMILES; name one (smiles_column, --smiles-column) of: {_listed(header)}"
+            )
         smiles = found[0]
     if id_column is not None:
         if (name := _named(header, id_column)) == smiles:

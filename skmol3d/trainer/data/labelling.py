@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import sys
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -58,6 +57,10 @@ TYPES = {
 }
 PER_ATOM = ("numbers", "positions", "forces", "charges")
 Result = tuple[list[dict[str, Any]], list[Failure]]  # of a chunk
+
+
+class NothingLabelled(ValueError):
+    """The molecules are at fault, all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +128,9 @@ def label_file(
     FileExistsError
         If ``out`` exists.
     ValueError
-        For other types of files, if ``OUT.parts`` belongs to another input or other settings, or if nothing
-        could be labelled.
+        For other types of files, or if ``OUT.parts`` belongs to another input or other settings.
+    NothingLabelled
+        If all inputs failed.
     ImportError
         If tblite is not installed.
     """
@@ -155,7 +159,7 @@ def label_file(
             _save(_part(parts, start), _arrays(*result))
             bar.update(size)
     if not counts["inputs"]:
-        shutil.rmtree(parts)
+        _remove(parts, 0)
         raise ValueError(f"{source}: there is no molecule in it")
     merged, failures = _merge(parts, counts["inputs"])
     record = out.with_name(out.name + ".failures.csv")
@@ -163,14 +167,14 @@ def label_file(
         with _replacing(record) as partial:
             pd.DataFrame(failures).to_csv(partial, index=False)
     if not len(merged["energy"]):
-        raise ValueError(f"none of the {counts['inputs']} inputs of {source} could be labelled; see {record}")
+        _remove(parts, counts["inputs"])  # what can be done next is to mend the input
+        raise NothingLabelled(
+            f"none of the {counts['inputs']} inputs of {source} could be labelled; see {record}"
+        )
     if not failures:
         record.unlink(missing_ok=True)  # of an earlier run
     _save(out, merged)
-    for start in range(0, counts["inputs"], CHUNK):
-        _part(parts, start).unlink()
-    (parts / "settings.json").unlink()  # last: without it parts are nobody's
-    parts.rmdir()
+    _remove(parts, counts["inputs"])
     return LabelSummary(counts["inputs"], len(merged["energy"]), counts["resumed"], failures)
 
 
@@ -196,6 +200,13 @@ def _begin(parts: Path, source: Path, settings: dict[str, Any]) -> None:
         raise ValueError(f"{parts}: parts without settings.json; remove the folder to begin anew")
     with _replacing(file_) as partial:
         partial.write_text(json.dumps(task, indent=1) + "\n", encoding="utf-8")
+
+
+def _remove(parts: Path, count: int) -> None:
+    for start in range(0, count, CHUNK):
+        _part(parts, start).unlink()
+    (parts / "settings.json").unlink()  # last: without it parts are nobody's
+    parts.rmdir()
 
 
 def _tblite() -> str:

@@ -32,8 +32,8 @@ def test_columns_can_be_named():
 @pytest.mark.parametrize(
     ("header", "columns", "message"),
     [
-        ("a,b", {}, "no column of SMILES; .* of: a, b"),
-        ("", {}, "no column of SMILES"),
+        ("a,b", {}, r"no column of SMILES; name one \(smiles_column, --smiles-column\) of: a, b"),
+        ("", {}, "the first line, which names the columns, is empty"),
         ("smiles;y", {"smiles_column": "smiles"}, "columns are separated by ';', expected ','"),
         ("smiles,SMILES", {}, "several columns of SMILES; .*: smiles, SMILES"),
         ("rdkit_smiles,raw_smiles", {}, "several columns of SMILES"),
@@ -90,3 +90,9 @@ def test_a_null_stays_missing():
     first, second = read_records(stream, format="parquet")
     assert (first.structure, second.structure) == ("C", None)
     assert (first.columns["y"], first.line, second.columns["when"]) == (1.5, None, None)
+
+
+def test_a_file_without_a_byte_is_empty(tmp_path):
+    (tmp_path / "empty.csv").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"empty\.csv: is empty"):
+        read_records(tmp_path / "empty.csv")
