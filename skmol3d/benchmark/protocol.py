@@ -25,7 +25,7 @@ from skmol3d.structures import StructureError, read_molecule
 if TYPE_CHECKING:
     from skmol3d.datasets import Task
 
-PROTOCOL_VERSION = 2  # part of every stored result's key: raise it when a head or a grid changes
+PROTOCOL_VERSION = 3  # part of every stored result's key: raise it when a head or a grid changes
 
 FOLDS = (5, 1)  # of tasks without a split of their own
 
