@@ -35,7 +35,8 @@ class ApplicabilityDomain(OutlierMixin, BaseEstimator):
     **What is promised:** of new molecules drawn as the training molecules were, a fraction of at least about
     `coverage` is inside, whatever the rows are. **What is not:** that predictions inside are right, or those
     outside wrong; that every kind of molecule is inside with this frequency; or the fraction where training
-    molecules resemble each other more than new ones resemble them, as in series of analogues.
+    molecules resemble each other more than new ones resemble them, as in series of analogues, or where one
+    molecule has several rows: take each once.
 
     Parameters
     ----------
