@@ -242,7 +242,7 @@ def test_if_nothing_works_there_is_no_output_and_the_status_is_one(folder, capsy
         ("in.csv out.npy --model ecfp --keep z", "--keep z: no such column; there are: id, y"),
         ("in.csv out.npy --model ecfp --keep id", "--keep id: OUTPUT has a column of that name already"),
         ("ours.csv out.csv --model ecfp --keep ecfp_0", "--keep ecfp_0: the rows have a column of that name"),
-        ("in.csv out.parquet --dask local --model ecfp", "out.parquet: OUTPUT of a library is a folder"),
+        ("in.csv out.parquet --dask local --model ecfp", "out.parquet: is the name of a file"),
         ("one.smi out.npy --id-column y", "--id-column: smi has no columns"),
         ("in.csv out.npy --crystals", "--crystals: csv holds none; expected one of cif, extxyz, xyz"),
         ("- out.npy --format cif", "CIF is read from files, not from stdin"),
