@@ -180,10 +180,9 @@ def _run_or_load(folder: Path | None, *job: Any) -> pd.DataFrame:
     # With the key in the name, a run in which other molecules are dropped does not displace this one.
     name = f"{task}__{method}__{constants['head']}__{_key(X, y, splits, head, seed, constants['kind'])}.csv"
     path, predicted = folder / "results" / name, folder / "predictions" / name
-    # Earlier versions stored heads that had no inner score, in folds with one class only.
-    if path.exists() and (stored := pd.read_csv(path))["inner_score"].notna().all():
+    if path.exists():
         # What the task says of itself may have changed, and "7.4" would be read as a number.
-        return stored.assign(**constants)
+        return pd.read_csv(path).assign(**constants)
     result, predictions = _run(*job)
     result["predictions"] = name
     # Written beside and renamed, so that an interrupted run leaves no half table behind; the result comes

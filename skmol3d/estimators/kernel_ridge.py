@@ -217,9 +217,8 @@ class RowKernelRidge:
             counted = np.ones_like(counted)
         parts = _parts(X, X, counted, dense)
         grid = np.arange(len(X)) if sample is None else sample
-        search = _Search(kind, X[grid], y[grid], None if weights is None else weights[grid])
-        among = np.ix_(grid[search.first], grid[search.first])
-        search.counts, search.squared = (None if part is None else part[among] for part in parts)
+        own = None if weights is None else weights[grid]
+        search = _Search(kind, y[grid], own, _once(X[grid], y[grid], own), grid, parts)
         for width in WIDTHS if parts[1] is not None else (None,):
             search.add(width, 0.5 if parts[0] is not None and parts[1] is not None else None)
         if parts[0] is not None and parts[1] is not None:
@@ -281,14 +280,21 @@ def _kernel(chosen: dict[str, Any], counts: Kernel | None, squared: Kernel | Non
 
 
 class _Search:
-    """The best combination so far; `counts` and `squared` are of the rows in places ``first``."""
+    """The best combination so far, by the rows in places ``grid``, equal ones joined by `_once`."""
 
-    counts: Kernel | None
-    squared: Kernel | None
-
-    def __init__(self, kind: str, X: Matrix, y: NDArray, weights: NDArray | None) -> None:
+    def __init__(
+        self,
+        kind: str,
+        y: NDArray,
+        weights: NDArray | None,
+        once: tuple[NDArray[np.intp], NDArray[np.intp], NDArray, NDArray | None],
+        grid: NDArray[np.intp],
+        parts: tuple[Kernel | None, Kernel | None],
+    ) -> None:
         self.y, self.weights = y, weights
-        self.first, self.numbers, self.targets, self.total = _once(X, y, weights)
+        first, self.numbers, self.targets, self.total = once
+        among = np.ix_(grid[first], grid[first])
+        self.counts, self.squared = (None if part is None else part[among] for part in parts)
         self.loss = _absolute_error if kind == "reg" else _one_minus_auroc
         self.chosen: dict[str, Any] = {}
         self.best = np.inf

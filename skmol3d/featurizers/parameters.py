@@ -31,7 +31,7 @@ def check_names(name: str, value: object, known: tuple[str, ...] | None = None) 
     """
     listed = list(value) if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str) else None
     if listed is None or not all(isinstance(item, str) for item in listed):
-        example = f", e.g. ({(known or (value,))[0]!r},)" if known or isinstance(value, str) else ""
+        example = f", e.g. ({known[0]!r},)" if known else ""
         raise TypeError(f"{name} must be a list or tuple of names{example}; got {value!r}")
     if known is not None:
         for item in listed:

@@ -14,7 +14,7 @@ from skmol3d.featurizers.encoder_base import EncoderFeaturizer
 from skmol3d.featurizers.scales import COUNTS, factors_of
 from skmol3d.hub import loaded
 from skmol3d.structures import Conformers, Molecule, atom_environments
-from skmol3d.structures.environments import READING
+from skmol3d.structures.environments import ENVIRONMENTS_VERSION
 from skmol3d.structures.storage import content_key
 
 if TYPE_CHECKING:
@@ -227,7 +227,7 @@ class REM3DIFeaturizer(EncoderFeaturizer):
             raise TypeError(f"scaled must be True or False; got {self.scaled!r}")
 
     def _key(self, molecule: str, checkpoint: loaded.Checkpoint) -> bytes:
-        return content_key(super()._key(molecule, checkpoint).hex(), READING)
+        return content_key(super()._key(molecule, checkpoint).hex(), ENVIRONMENTS_VERSION)
 
     def _items(self, molecule: Molecule, made: Conformers) -> list[inference.Item]:
         environments = None if molecule.mol is None else atom_environments(molecule.mol)

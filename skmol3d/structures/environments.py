@@ -13,7 +13,7 @@ from skmol3d.structures.geometry import atoms_of
 from skmol3d.structures.hydrogens import without_hydrogens
 
 RADIUS = 2
-READING = 2
+ENVIRONMENTS_VERSION = 2
 """Raised whenever a molecule gets other identifiers: rows are stored under it."""
 GENERATORS = [
     rdFingerprintGenerator.GetMorganGenerator(

@@ -56,10 +56,9 @@ def iter_inputs(X: Any) -> Iterator[object]:
     if hasattr(X, "columns") and hasattr(X, "shape"):
         if X.shape[1] != 1:
             raise TypeError(f"got a table with {X.shape[1]} columns; pass the one that holds the structures")
-        if hasattr(X, "to_pylist"):
-            X = X.column(0)
-        else:
-            return iter(X.iloc[:, 0] if hasattr(X, "iloc") else X.to_series(0))
+        if hasattr(X, "iloc"):
+            return iter(X.iloc[:, 0])
+        X = X.to_series(0) if hasattr(X, "to_series") else X.column(0)
     if hasattr(X, "to_pylist"):  # Arrow's own iterator gives scalars of its own
         return iter(X.to_pylist())
     if isinstance(X, np.ndarray):

@@ -41,7 +41,7 @@ from skmol3d.structures.errors import StructureError
 from skmol3d.structures.geometry import atoms_of
 
 METALS = (3, 11, 19, 37, 55, 4, 12, 20, 38, 56)
-NOBLE = (43, 44, 45, 46, 75, 76, 77, 78, 79, 80)
+COVALENT_METALS = (43, 44, 45, 46, 75, 76, 77, 78, 79, 80)
 PARTNERS = (7, 8, 9, 16, 17, 34, 35, 53)
 
 
@@ -58,7 +58,7 @@ def standardised(mol: Chem.Mol, how: str | None) -> Chem.Mol:
     Raises
     ------
     StructureError
-        If there are several fragments and none is organic, or the others hold one of `NOBLE`.
+        If there are several fragments and none is organic, or the others hold one of `COVALENT_METALS`.
     """
     if how is None:
         return mol
@@ -100,10 +100,10 @@ def _parent(mol: Chem.Mol) -> Chem.Mol:
         raise StructureError(f"no organic parent: {', '.join(sorted(set(names)))}"[:200])
     parent = fragments[names.index(smiles)]
     for fragment, name in zip(fragments, names, strict=True):
-        if fragment is not parent and any(atom.GetAtomicNum() in NOBLE for atom in atoms_of(fragment)):
-            raise StructureError(
-                f"{name} beside it: a complex, drawn as ions, of which the ligand is no parent"
-            )
+        if fragment is not parent and any(
+            atom.GetAtomicNum() in COVALENT_METALS for atom in atoms_of(fragment)
+        ):
+            raise StructureError(f"a complex drawn as ions: beside {name} its ligand is not the molecule")
     return parent
 
 

@@ -62,7 +62,7 @@ def test_without_an_organic_parent_nothing_is_chosen(drawn):
     ],
 )
 def test_ligands_of_a_complex_drawn_as_ions_are_no_parent(drawn, name):
-    with pytest.raises(StructureError, match=name + " beside it: a complex"):
+    with pytest.raises(StructureError, match=f"a complex drawn as ions: beside {name} its ligand"):
         read_molecule(drawn)
     assert read_molecule(drawn, None).smiles == Chem.CanonSmiles(drawn)
     assert read_molecule("CC(=O)[O-].CC(=O)[O-].[Zn+2]").smiles == "CC(=O)[O-]"
